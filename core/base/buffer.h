@@ -1,0 +1,39 @@
+/* buffer.h - a byte string that grows.
+ *
+ * A failed allocation is remembered in `failed`, so a run of appends is checked once at
+ * its end. Not safe for concurrent use.
+ */
+#ifndef KJ_BASE_BUFFER_H
+#define KJ_BASE_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct kj__buffer {
+    uint8_t *data; /* malloc'd; NULL while empty */
+    size_t len;
+    size_t capacity;
+    bool failed; /* an append found no memory; what followed was ignored */
+};
+
+void kj__buffer_init(struct kj__buffer *buffer);
+void kj__buffer_fini(struct kj__buffer *buffer);
+
+/* Makes room for `more` bytes past len; NULL when there is no memory. */
+uint8_t *kj__buffer_reserve(struct kj__buffer *buffer, size_t more);
+
+void kj__buffer_append(struct kj__buffer *buffer, const void *bytes, size_t len);
+void kj__buffer_append_text(struct kj__buffer *buffer, const char *text);
+void kj__buffer_append_byte(struct kj__buffer *buffer, uint8_t byte);
+__attribute__((format(printf, 2, 3))) void kj__buffer_printf(struct kj__buffer *buffer,
+                                                             const char *format, ...);
+
+/* Drops `len` bytes at the front. */
+void kj__buffer_consume(struct kj__buffer *buffer, size_t len);
+
+/* Hands the bytes to the caller, who frees them, and leaves the buffer empty. NULL (and a
+ * length of 0) when an append failed; an empty buffer gives a one-byte allocation. */
+uint8_t *kj__buffer_take(struct kj__buffer *buffer, size_t *len);
+
+#endif

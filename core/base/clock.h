@@ -1,0 +1,13 @@
+/* clock.h - the two clocks.                                                 [any thread] */
+#ifndef KJ_BASE_CLOCK_H
+#define KJ_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds that only go forward; for timeouts. */
+uint64_t kj__clock_monotonic_ms(void);
+
+/* Nanoseconds since 1970 by the wall clock; for timestamps. */
+int64_t kj__clock_wall_ns(void);
+
+#endif

@@ -1,0 +1,69 @@
+/* id.c - see id.h. */
+#include "base/id.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+void kj__random_bytes(void *bytes, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t got = getrandom((char *)bytes + done, len - done, 0);
+        if (got < 0 && errno != EINTR) {
+            abort();
+        }
+        done += got > 0 ? (size_t)got : 0;
+    }
+}
+
+void kj__uuid_make(char text[KJ__UUID_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t bytes[16];
+    kj__random_bytes(bytes, sizeof bytes);
+    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
+    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+    char *out = text;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *out++ = '-';
+        }
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    *out = '\0';
+}
+
+static struct {
+    pthread_mutex_t lock;
+    uint32_t second;  /* guarded by lock; never goes back, even when the clock does */
+    uint32_t counter; /* guarded by lock */
+    uint64_t process; /* 40 random bits, 0 until the first ID */
+} object_ids = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+void kj__object_id_make(char text[KJ__OBJECT_ID_SIZE])
+{
+    uint32_t now = (uint32_t)time(NULL);
+    pthread_mutex_lock(&object_ids.lock);
+    if (object_ids.process == 0) {
+        kj__random_bytes(&object_ids.process, sizeof object_ids.process);
+        object_ids.process = (object_ids.process & UINT64_C(0xffffffffff)) | 1;
+    }
+    if (now > object_ids.second) {
+        object_ids.second = now;
+        object_ids.counter = 0;
+    } else if (++object_ids.counter > 0xffffff) {
+        object_ids.second++;
+        object_ids.counter = 0;
+    }
+    uint32_t second = object_ids.second;
+    uint32_t counter = object_ids.counter;
+    pthread_mutex_unlock(&object_ids.lock);
+    (void)snprintf(text, KJ__OBJECT_ID_SIZE, "%08x%010llx%06x", second,
+                   (unsigned long long)object_ids.process, counter);
+}

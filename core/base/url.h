@@ -1,0 +1,18 @@
+/* url.h - percent escapes and query strings.                                [any thread] */
+#ifndef KJ_BASE_URL_H
+#define KJ_BASE_URL_H
+
+#include "base/fields.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Decodes %XX (and '+' as a blank, if asked) into `out`, which has room for len + 1 bytes.
+ * Returns the length, or -1 for a bad escape or an escaped NUL. */
+long kj__url_decode(const char *text, size_t len, bool plus_is_blank, char *out);
+
+/* Adds each pair of "a=1&b=2" to `fields`. A pair with a bad escape is left out, as Go's
+ * net/url does. False when there is no memory. */
+bool kj__url_parse_query(const char *query, struct kj__fields *fields);
+
+#endif

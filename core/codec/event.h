@@ -1,0 +1,18 @@
+/* event.h - how the library makes events; what users see is in kujata/event.h. */
+#ifndef KJ_CODEC_EVENT_H
+#define KJ_CODEC_EVENT_H
+
+#include "base/buffer.h"
+
+#include <kujata/event.h>
+
+/* An event around an entity already encoded; `entity`'s bytes are taken, also on failure. */
+enum kj_status kj__event_new_take(const char *type, const char *identity, int64_t timestamp_ns,
+                                  enum kj_encoding encoding, struct kj__buffer *entity,
+                                  struct kj_event **event);
+
+/* Appends the wire form without an allocation of its own. */
+enum kj_status kj__event_encode_into(const struct kj_event *event, enum kj_encoding encoding,
+                                     struct kj__buffer *out);
+
+#endif

@@ -1,0 +1,48 @@
+/* api.h - the REST side of a server: a request in, a response out.
+ *
+ * Threads: built by one thread, read by all HTTP workers afterwards.
+ */
+#ifndef KJ_REST_API_H
+#define KJ_REST_API_H
+
+#include "base/counters.h"
+#include "base/map.h"
+#include "rest/message.h"
+
+#include <kujata/handlers.h>
+#include <kujata/model.h>
+#include <kujata/processor.h>
+#include <stdbool.h>
+
+struct kj__api {
+    const struct kj_model *model;
+    struct kj__map processors;    /* identity name to its own kj_processor copy */
+    struct kj_processor fallback; /* for identities with none of their own */
+    bool has_fallback;
+    const struct kj_request_authenticator *authenticators; /* borrowed */
+    size_t authenticator_count;
+    const struct kj_authorizer *authorizers; /* borrowed */
+    size_t authorizer_count;
+    /* Publishes an enqueued or automatic event; never blocks. NULL: no push. */
+    void (*publish)(struct kj_event *event, void *ctx);
+    void *publish_ctx;
+    struct kj__counters *counters;
+};
+
+void kj__api_init(struct kj__api *api, const struct kj_model *model, struct kj__counters *counters);
+void kj__api_fini(struct kj__api *api);
+
+/* See kj_server_register. */
+enum kj_status kj__api_register(struct kj__api *api, const char *identity,
+                                const struct kj_processor *processor);
+
+/* Answers one request, whatever it is; `response` is initialised by the caller. [any thread] */
+void kj__api_handle(const struct kj__api *api, const struct kj__http_request *request,
+                    struct kj__http_response *response);
+
+/* Fills `response` with a one-element error array, as for errors that precede the parsing of
+ * a request: JSON, unless `encoding` says otherwise. */
+void kj__http_response_error(struct kj__http_response *response, enum kj_encoding encoding,
+                             const struct kj_api_error *error);
+
+#endif

@@ -1,0 +1,79 @@
+/* context.h - one REST call, as a processor and the security handlers see it.
+ *
+ * Threads: a context lives for one call on one HTTP worker and must not be kept. Pointers
+ * returned here live as long as the context.
+ */
+#ifndef KUJATA_CONTEXT_H
+#define KUJATA_CONTEXT_H
+
+#include <jansson.h>
+#include <kujata/encoding.h>
+#include <kujata/error.h>
+#include <kujata/event.h>
+#include <kujata/model.h>
+#include <kujata/status.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct kj_context;
+
+/* The request, parsed. Strings are never NULL unless said so. */
+struct kj_request {
+    const char *id; /* a UUIDv4 made for this call */
+    enum kj_operation operation;
+    const struct kj_identity *identity;        /* of the objects asked for */
+    const char *object_id;                     /* "" where the path has none */
+    const struct kj_identity *parent_identity; /* NULL: root */
+    const char *parent_id;                     /* "" for root */
+    int version;                               /* 0 for a path without /v/N */
+    const char *namespace_name;                /* X-Namespace, or "" */
+    const char *username, *password;           /* the two words of Authorization, or "" */
+    const char *remote_address;
+    int page, page_size, limit; /* 0: not given */
+    const char *after;          /* "" when not given */
+    const char *const *order;   /* keys, "-key" for descending; NULL at the end */
+    bool recursive, propagated, override_protection;
+    enum kj_encoding read_encoding, write_encoding;
+};
+
+const struct kj_request *kj_context_request(const struct kj_context *context);
+
+/* The first value of a request header or query parameter, or NULL. */
+const char *kj_context_header(const struct kj_context *context, const char *name);
+const char *kj_context_parameter(const struct kj_context *context, const char *name);
+
+/* The decoded and validated body of create, update and patch: an object holding every
+ * attribute (create, update) or those sent (patch). Borrowed; NULL elsewhere. */
+json_t *kj_context_input(const struct kj_context *context);
+
+/* What the client gets: an object, or an array for retrieve-many. Takes the reference.
+ * An object is also what the automatic event carries. */
+void kj_context_set_output_take(struct kj_context *context, json_t *output);
+json_t *kj_context_output(const struct kj_context *context); /* borrowed; NULL: none */
+
+void kj_context_set_count(struct kj_context *context, size_t count); /* X-Count-Total */
+void kj_context_set_status(struct kj_context *context, int status);  /* instead of 200/204 */
+enum kj_status kj_context_add_message(struct kj_context *context, const char *message);
+enum kj_status kj_context_set_next(struct kj_context *context, const char *next); /* X-Next */
+
+/* Answers 302 with this Location and no body. */
+enum kj_status kj_context_set_redirect(struct kj_context *context, const char *location);
+
+/* Publishes `event` after the processor returned KJ_OK, before the automatic event and in
+ * the order enqueued. Takes its own reference. */
+enum kj_status kj_context_enqueue_event(struct kj_context *context, struct kj_event *event);
+
+/* No automatic event for this call. Enqueued events still go out. */
+void kj_context_disable_push(struct kj_context *context);
+
+/* Adds an element to the answer's error array and returns KJ_EREFUSED, so that a processor
+ * may `return kj_context_fail(context, &error)`. */
+enum kj_status kj_context_fail(struct kj_context *context, const struct kj_api_error *error);
+
+/* As for sessions: strings "key=value", copied; a new set replaces the old one. */
+enum kj_status kj_context_set_claims(struct kj_context *context, const char *const *claims,
+                                     size_t count);
+const char *const *kj_context_claims(const struct kj_context *context, size_t *count);
+const char *kj_context_claim(const struct kj_context *context, const char *key);
+
+#endif

@@ -1,0 +1,72 @@
+/* handlers.h - where an application decides: who gets in, what is published, who gets what.
+ *
+ * Each handler is a struct of functions with a `void *ctx` last. A NULL entry has the
+ * default its comment gives. No lock of the library is held during a call.
+ */
+#ifndef KUJATA_HANDLERS_H
+#define KUJATA_HANDLERS_H
+
+#include <kujata/context.h>
+#include <kujata/error.h>
+#include <kujata/event.h>
+#include <kujata/session.h>
+#include <stdbool.h>
+
+enum kj_auth {
+    KJ_AUTH_CONTINUE = 0, /* ask the next of the chain; at its end: accept */
+    KJ_AUTH_ACCEPT,       /* accept, ask no further */
+    KJ_AUTH_REFUSE,       /* refuse, ask no further */
+};
+
+/* Runs before a websocket handshake is answered, on an HTTP worker. A refusal is a 401
+ * whose description is `error->text` when set. */
+struct kj_session_authenticator {
+    enum kj_auth (*authenticate)(struct kj_session *session, struct kj_error *error, void *ctx);
+    void *ctx;
+};
+
+/* Runs before each REST call, on its worker. A refusal is a 401. */
+struct kj_request_authenticator {
+    enum kj_auth (*authenticate)(struct kj_context *context, void *ctx);
+    void *ctx;
+};
+
+/* Runs after the authenticators. A refusal is a 403. */
+struct kj_authorizer {
+    enum kj_auth (*authorize)(struct kj_context *context, void *ctx);
+    void *ctx;
+};
+
+struct kj_dispatch_handler {
+    /* HTTP worker, after the authenticators; false refuses with a 403 whose description is
+     * `error->text` when set. Default: true. */
+    bool (*on_session_init)(struct kj_session *session, struct kj_error *error, void *ctx);
+
+    /* Shard thread, after the 101 and after the session ended. Every start has its stop. */
+    void (*on_session_start)(struct kj_session *session, void *ctx);
+    void (*on_session_stop)(struct kj_session *session, void *ctx);
+
+    /* Backend thread, once per event and node. *summary goes to should_dispatch and then,
+     * once every shard is done, to free_summary. A failure drops the event, counted.
+     * Default: no summary. */
+    enum kj_status (*summarize_event)(const struct kj_event *event, void **summary, void *ctx);
+    void (*free_summary)(void *summary, void *ctx);
+
+    /* Backend thread, once per event: names whose filters let this identity pass too, NULL
+     * at the end, static or living as long as the handler. Default: none. */
+    const char *const *(*related_identities)(const char *identity, void *ctx);
+
+    /* Shard thread, once per event and session that passed the filter. Must not block: it
+     * holds up every session of the shard. Default: true. */
+    bool (*should_dispatch)(struct kj_session *session, const struct kj_event *event,
+                            const void *summary, void *ctx);
+    void *ctx;
+};
+
+/* Runs on the publishing thread for each event; false drops it, counted. */
+struct kj_publish_handler {
+    bool (*should_publish)(const struct kj_event *event, void *ctx);
+    void *ctx;
+};
+
+#endif

@@ -1,0 +1,23 @@
+/* kujata.h - everything public in one include. */
+#ifndef KUJATA_KUJATA_H
+#define KUJATA_KUJATA_H
+
+#include <kujata/context.h>
+#include <kujata/encoding.h>
+#include <kujata/error.h>
+#include <kujata/event.h>
+#include <kujata/handlers.h>
+#include <kujata/model.h>
+#include <kujata/processor.h>
+#include <kujata/publication.h>
+#include <kujata/pubsub.h>
+#include <kujata/pubsub_local.h>
+#include <kujata/pubsub_nats.h>
+#include <kujata/push_config.h>
+#include <kujata/server.h>
+#include <kujata/session.h>
+#include <kujata/status.h>
+#include <kujata/store.h>
+#include <kujata/subscriber.h>
+
+#endif

@@ -1,0 +1,109 @@
+/* server.h - a node: REST, push and the way between them.
+ *
+ * kj_server_new checks the options and copies them; model, pubsub, processors' contexts and
+ * handlers' contexts are borrowed and must outlive the server.
+ */
+#ifndef KUJATA_SERVER_H
+#define KUJATA_SERVER_H
+
+#include <kujata/error.h>
+#include <kujata/event.h>
+#include <kujata/handlers.h>
+#include <kujata/model.h>
+#include <kujata/processor.h>
+#include <kujata/pubsub.h>
+#include <kujata/status.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct kj_server;
+
+/* What happens to an event for a session whose queue is full. Each drop is counted. */
+enum kj_queue_policy {
+    KJ_QUEUE_DROP_NEWEST = 0,
+    KJ_QUEUE_DROP_OLDEST,
+    KJ_QUEUE_DISCONNECT, /* close code 1008 */
+};
+
+/* Zero means the default given. */
+struct kj_limits {
+    uint32_t body_bytes;             /* of a request; 1 MiB; over it: 413 */
+    uint32_t message_bytes;          /* of one inbound websocket message; 64 KiB; 1009 */
+    uint32_t message_fragments;      /* of one message; 1,024; 1008 */
+    uint32_t session_queue_bytes;    /* waiting for one session; 1 MiB */
+    uint32_t session_queue_messages; /* 4,096 */
+    uint32_t sessions;               /* in all; 100,000; over it: 503 */
+    uint32_t sessions_per_address;   /* 0: no limit */
+    uint32_t head_timeout_ms;        /* for a complete request head; 5,000 */
+    uint32_t keep_alive_ms;          /* for the next request of a connection; 2,000 */
+    uint32_t ping_interval_ms;       /* 15,000 */
+    uint32_t pong_timeout_ms;        /* since the last pong; 30,000 */
+    uint32_t write_stall_ms;         /* without a byte leaving; 10,000 */
+    uint32_t close_timeout_ms;       /* for the peer's part of a close; 2,000 */
+    uint32_t drain_timeout_ms;       /* for queued events at stop; 5,000 */
+};
+
+struct kj_server_options {
+    const char *listen;           /* "ADDR:PORT"; port 0 picks one; NULL: "127.0.0.1:8080" */
+    const struct kj_model *model; /* required */
+    struct kj_pubsub *pubsub;     /* NULL: no push, no /events */
+    const char *topic;            /* of events; NULL: "events" */
+    const char *push_endpoint;    /* NULL: "/events" */
+    uint32_t shards;              /* 0: one per core */
+    uint32_t http_threads;        /* 0: 32 */
+    struct kj_limits limits;
+    enum kj_queue_policy queue_policy;
+
+    /* Origins a browser may connect from besides the server's own ("https://host[:port]"),
+     * NULL at the end; "*" allows every one. NULL: only its own. */
+    const char *const *allowed_origins;
+
+    const struct kj_session_authenticator *session_authenticators;
+    size_t session_authenticator_count;
+    const struct kj_request_authenticator *request_authenticators;
+    size_t request_authenticator_count;
+    const struct kj_authorizer *authorizers;
+    size_t authorizer_count;
+
+    struct kj_dispatch_handler dispatch; /* zero: every default */
+    struct kj_publish_handler publish;   /* zero: publish everything */
+};
+
+/* KJ_EINVAL with `error` naming the option. */
+enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_server **server,
+                             struct kj_error *error);
+
+/* Serves `identity` with a copy of `processor`. Before kj_server_start only. KJ_ENOTFOUND for
+ * an identity the model lacks, KJ_EEXIST for a second processor. NULL as the identity serves
+ * every identity that has none of its own. */
+enum kj_status kj_server_register(struct kj_server *server, const char *identity,
+                                  const struct kj_processor *processor);
+
+/* Listens. KJ_EIO with `error` naming address and reason. */
+enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error);
+
+/* The port listened on, once started. */
+uint16_t kj_server_port(const struct kj_server *server);
+
+/* Publishes an event on the server's topic, as an automatic one would be. [any thread]
+ * KJ_EREFUSED when the publish handler said no, or what kj_pubsub_publish returned. */
+enum kj_status kj_server_push(struct kj_server *server, const struct kj_event *event);
+
+/* Stops accepting, flushes what sessions have queued within drain_timeout_ms, closes them
+ * with 1001 and waits until no callback runs. Idempotent. Not from a callback. */
+void kj_server_stop(struct kj_server *server);
+
+/* Starts, waits for SIGINT or SIGTERM, stops. Call it from the main thread before others are
+ * started: it blocks these signals so that they reach it. */
+enum kj_status kj_server_run(struct kj_server *server, struct kj_error *error);
+
+void kj_server_free(struct kj_server *server); /* stops first; NULL is fine */
+
+/* Visits every counter; names are static, in Prometheus style.         [any thread] */
+void kj_server_counters(const struct kj_server *server,
+                        void (*visit)(const char *name, uint64_t value, void *ctx), void *ctx);
+
+/* One counter by name; 0 when there is none.                           [any thread] */
+uint64_t kj_server_counter(const struct kj_server *server, const char *name);
+
+#endif

@@ -1,0 +1,58 @@
+/* session.h - one connected subscriber.
+ *
+ * A session is made on an HTTP worker at the handshake. Authenticators and on_session_init
+ * see it there. After the 101 it belongs to one shard: on_session_start, should_dispatch
+ * and on_session_stop run on that shard's thread, and no other thread may touch it.
+ * Pointers returned here live as long as the session, unless said otherwise.
+ */
+#ifndef KUJATA_SESSION_H
+#define KUJATA_SESSION_H
+
+#include <jansson.h>
+#include <kujata/encoding.h>
+#include <kujata/push_config.h>
+#include <kujata/status.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kj_session;
+
+const char *kj_session_id(const struct kj_session *session); /* a UUIDv4 */
+
+enum kj_encoding kj_session_read_encoding(const struct kj_session *session);
+enum kj_encoding kj_session_write_encoding(const struct kj_session *session);
+
+/* Wall clock at the handshake, nanoseconds since 1970. Older events are not delivered. */
+int64_t kj_session_start_ns(const struct kj_session *session);
+
+/* The first value of a query parameter; a push config's parameters replace it. NULL when
+ * absent. Valid until the next push config. */
+const char *kj_session_parameter(const struct kj_session *session, const char *name);
+
+/* The credential: `Authorization: Bearer`, else the parameter "token", else NULL. A token
+ * a push config brought is preferred to both. */
+const char *kj_session_token(const struct kj_session *session);
+
+const char *kj_session_header(const struct kj_session *session, const char *name);
+const char *kj_session_cookie(const struct kj_session *session, const char *name);
+const char *kj_session_remote_address(const struct kj_session *session); /* "127.0.0.1" */
+
+/* Strings of the form "key=value". A new set replaces the old one; the array is copied.
+ * KJ_EINVAL for a claim without a key or a value. */
+enum kj_status kj_session_set_claims(struct kj_session *session, const char *const *claims,
+                                     size_t count);
+const char *const *kj_session_claims(const struct kj_session *session, size_t *count);
+const char *kj_session_claim(const struct kj_session *session, const char *key);
+
+/* One pointer of the application's. `release` (may be NULL) is called with it when the
+ * session is freed or the pointer replaced. */
+void kj_session_set_data(struct kj_session *session, void *data, void (*release)(void *data));
+void *kj_session_data(const struct kj_session *session);
+
+/* The latest valid push config, or NULL while there is none. */
+const struct kj_push_config *kj_session_push_config(const struct kj_session *session);
+
+/* Whether the client said enableErrors in its URL. */
+bool kj_session_wants_errors(const struct kj_session *session);
+
+#endif

@@ -1,0 +1,66 @@
+/* store.h - a ready processor for any identity, over an exchangeable storage.
+ *
+ * kj_store_processor turns a storage into a processor: it makes IDs, links children to
+ * their parent, pages, orders, answers 404, applies patches. A storage only keeps objects.
+ */
+#ifndef KUJATA_STORE_H
+#define KUJATA_STORE_H
+
+#include <jansson.h>
+#include <kujata/model.h>
+#include <kujata/processor.h>
+#include <kujata/status.h>
+#include <stddef.h>
+
+struct kj_store;
+
+/* Which objects of an identity are meant, and in what order. Zero: all, by ID. */
+struct kj_store_query {
+    const char *parent_type; /* NULL: any */
+    const char *parent_id;   /* with parent_type */
+    const char *const
+        *order;        /* attribute names, "-name" descending, NULL at the end; may be NULL */
+    const char *after; /* only objects behind this ID; NULL or "": from the start */
+    size_t offset;     /* objects to skip */
+    size_t limit;      /* 0: no limit */
+};
+
+/* Rewrites `object` in place; anything but KJ_OK leaves the store as it was and is returned
+ * by update. Called with the object's current form, and must not call the store. */
+typedef enum kj_status (*kj_store_edit)(json_t *object, void *ctx);
+
+/* What a storage does. Operations may be called from any number of threads. Objects carry
+ * their "ID". A storage copies what it keeps; results are new references the caller owns and
+ * may change. KJ_ENOTFOUND where no such object exists, KJ_EIO where the medium fails. */
+struct kj_store_ops {
+    const char *name; /* "memory" */
+    enum kj_status (*insert)(struct kj_store *self, const struct kj_identity *identity,
+                             const json_t *object);
+    enum kj_status (*get)(struct kj_store *self, const struct kj_identity *identity, const char *id,
+                          json_t **object);
+    /* Reads, edits and writes as one step: no other write of the object comes between. */
+    enum kj_status (*update)(struct kj_store *self, const struct kj_identity *identity,
+                             const char *id, kj_store_edit edit, void *ctx, json_t **object);
+    enum kj_status (*remove)(struct kj_store *self, const struct kj_identity *identity,
+                             const char *id, json_t **object);
+    /* *objects is an array of the page; *total counts every match. Either may be NULL. */
+    enum kj_status (*list)(struct kj_store *self, const struct kj_identity *identity,
+                           const struct kj_store_query *query, json_t **objects, size_t *total);
+    void (*free)(struct kj_store *self);
+};
+
+/* First member of every storage. */
+struct kj_store {
+    const struct kj_store_ops *ops;
+};
+
+/* Keeps objects in memory; they are gone with the process.             [any thread] */
+enum kj_status kj_store_memory_new(struct kj_store **store);
+
+void kj_store_free(struct kj_store *store); /* NULL is fine */
+
+/* A processor over `store`, which must outlive every server that uses it. Copy the struct
+ * freely. Deleting an object leaves its children. */
+struct kj_processor kj_store_processor(struct kj_store *store);
+
+#endif
