@@ -1,0 +1,3 @@
+foreach(subject buffer map queue fields url utf8 timestamp id)
+    kujata_test(base_${subject}_test SOURCES base/${subject}_test.c MODULES base)
+endforeach()
