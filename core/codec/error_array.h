@@ -16,7 +16,8 @@ enum kj_status kj__error_array_add(json_t *array, const struct kj_api_error *err
 /* The code of the first element, or 500. */
 int kj__error_array_status(const json_t *array);
 
-/* Appends the array. JSON leaves out code 0, data null and trace ""; msgpack has all six. */
+/* Appends the array. JSON leaves out code 0, data null and trace ""; msgpack has all six.
+ * This and the call below append nothing when they fail. */
 enum kj_status kj__error_array_encode(const json_t *array, enum kj_encoding encoding,
                                       struct kj__buffer *out);
 

@@ -19,13 +19,20 @@
 enum { KJ__NESTING_MAX = 64 };
 
 /* Reads the first JSON value of the bytes; what follows it is ignored, as bahamut does.
- * Duplicate keys are refused. KJ_EPARSE or KJ_ELIMIT with `error` filled (may be NULL);
- * an empty input is KJ_EPARSE with the text "EOF". */
+ * Duplicate keys are refused; integers that do not fit int64_t become reals. KJ_EPARSE,
+ * KJ_ELIMIT or KJ_ENOMEM with `error` filled (may be NULL); an empty or truncated input is
+ * KJ_EPARSE with the text "EOF". */
 enum kj_status kj__json_decode(const uint8_t *bytes, size_t len, json_t **value,
                                struct kj_error *error);
 
-/* Appends the value. Check `out->failed` for memory. KJ_ELIMIT when it nests too deep. */
+/* A new string value; bytes that are not UTF-8 become U+FFFD each. NULL without memory. */
+json_t *kj__json_text(const char *text, size_t len);
+
+/* Appends the value. Check `out->failed` for memory. KJ_ELIMIT when it nests too deep, and
+ * then nothing is appended. */
 enum kj_status kj__json_encode(const json_t *value, struct kj__buffer *out);
+
+void kj__json_encode_int(int64_t value, struct kj__buffer *out);
 
 /* One string with its quotes; invalid UTF-8 becomes \uFFFD, byte by byte. */
 void kj__json_encode_string(const char *text, size_t len, struct kj__buffer *out);

@@ -1,9 +1,11 @@
 /* msgpack.h - msgpack bytes from and to JSON values.
  *
- * msgpack-c reserves memory by declared count, so every input is walked first: nesting at
- * most KJ__NESTING_MAX, every declared count at most the bytes that remain, no duplicate
- * keys. Times are extension -1 and have no JSON form of their own: a JSON value holds them
- * as RFC 3339 text, and `kinds` tells the encoder which members to turn back into times.
+ * Every input is walked before anything is made of it: nesting at most KJ__NESTING_MAX, every
+ * declared count at most the bytes that remain, no duplicate keys. The reader is our own,
+ * since msgpack-c reserves memory by declared count.
+ *
+ * Times are extension -1 and have no JSON form of their own: a JSON value holds them as RFC
+ * 3339 text, and `kinds` tells the encoder which members to turn back into times.
  */
 #ifndef KJ_CODEC_MSGPACK_H
 #define KJ_CODEC_MSGPACK_H
@@ -30,19 +32,18 @@ struct kj__member_kinds {
 };
 
 /* Walks one value; *used (may be NULL) gets its length. KJ_EPARSE, with the text "EOF" for a
- * truncated one, or KJ_ELIMIT. */
+ * truncated one, KJ_ELIMIT, or KJ_ENOMEM. Keys are str or bin, UTF-8 without NUL. */
 enum kj_status kj__msgpack_check(const uint8_t *bytes, size_t len, size_t *used,
                                  struct kj_error *error);
 
 /* Checks, then reads the first value; what follows is ignored. Times become RFC 3339 text,
- * bin becomes base64 text, invalid UTF-8 becomes U+FFFD, other extensions null. Keys that
- * are neither str nor bin are KJ_EPARSE. */
+ * bin becomes base64 text, invalid UTF-8 becomes U+FFFD, other extensions null. */
 enum kj_status kj__msgpack_decode(const uint8_t *bytes, size_t len, json_t **value,
                                   struct kj_error *error);
 
 /* Appends the value as Go's codec does for typed objects: keys sorted, integers in the
  * shortest signed form, floats in 8 bytes. `kinds` may be NULL; a time member that is not a
- * time is KJ_EINVAL. */
+ * time is KJ_EINVAL. This and the two calls below append nothing when they fail. */
 enum kj_status kj__msgpack_encode(const json_t *value, const struct kj__member_kinds *kinds,
                                   struct kj__buffer *out);
 
@@ -56,9 +57,12 @@ enum kj_status kj__json_to_msgpack(const uint8_t *bytes, size_t len, struct kj__
 void kj__msgpack_put_map(struct kj__buffer *out, size_t count);
 void kj__msgpack_put_array(struct kj__buffer *out, size_t count);
 void kj__msgpack_put_text(struct kj__buffer *out, const char *text, size_t len);
+void kj__msgpack_put_bin_head(struct kj__buffer *out, size_t len); /* the bytes follow */
 void kj__msgpack_put_bin(struct kj__buffer *out, const uint8_t *bytes, size_t len);
 void kj__msgpack_put_int(struct kj__buffer *out, int64_t value); /* shortest signed form */
 void kj__msgpack_put_nil(struct kj__buffer *out);
-void kj__msgpack_put_time(struct kj__buffer *out, struct kj__timestamp time); /* ext -1 */
+
+/* Extension -1 in its shortest layout; nil for the first instant of year 1, Go's zero time. */
+void kj__msgpack_put_time(struct kj__buffer *out, struct kj__timestamp time);
 
 #endif

@@ -1,0 +1,52 @@
+/* encoding.c - values in either encoding; see encoding.h. */
+#include "codec/encoding.h"
+
+#include "codec/json.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const names[KJ_ENCODING_COUNT] = {
+    [KJ_ENCODING_JSON] = "application/json",
+    [KJ_ENCODING_MSGPACK] = "application/msgpack",
+};
+
+const char *kj_encoding_name(enum kj_encoding encoding)
+{
+    return names[encoding];
+}
+
+bool kj__encoding_from_name(const char *name, size_t len, enum kj_encoding *encoding)
+{
+    for (int i = 0; i < KJ_ENCODING_COUNT; i++) {
+        if (strlen(names[i]) == len && strncasecmp(names[i], name, len) == 0) {
+            *encoding = (enum kj_encoding)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum kj_status kj__value_decode(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
+                                json_t **value, struct kj_error *error)
+{
+    struct kj_error reason = {.text = "out of memory"};
+    enum kj_status status = encoding == KJ_ENCODING_JSON
+                                ? kj__json_decode(bytes, len, value, &reason)
+                                : kj__msgpack_decode(bytes, len, value, &reason);
+    if (status) {
+        kj_error_set(error, reason.position, "unable to decode %s: %s", kj_encoding_name(encoding),
+                     reason.text);
+    }
+    return status;
+}
+
+enum kj_status kj__value_encode(enum kj_encoding encoding, const json_t *value,
+                                const struct kj__member_kinds *kinds, struct kj__buffer *out)
+{
+    if (encoding == KJ_ENCODING_MSGPACK) {
+        return kj__msgpack_encode(value, kinds, out);
+    }
+    enum kj_status status = kj__json_encode(value, out);
+    return status == KJ_OK && out->failed ? KJ_ENOMEM : status;
+}

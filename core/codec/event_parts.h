@@ -1,0 +1,40 @@
+/* event_parts.h - the inside of an event, for the files that make and write them. */
+#ifndef KJ_CODEC_EVENT_PARTS_H
+#define KJ_CODEC_EVENT_PARTS_H
+
+#include <jansson.h>
+#include <kujata/event.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The time of an event that has none: Go's zero time, and every time before 1677. */
+#define KJ__EVENT_NO_TIME INT64_MIN
+
+/* Immutable but for the two atomics. */
+struct kj_event {
+    _Atomic size_t references;
+    json_t *_Atomic decoded; /* the entity, made on demand; NULL before */
+    enum kj_encoding encoding;
+    int64_t timestamp_ns;
+    const char *type, *identity; /* in `text` */
+    size_t type_len, identity_len;
+    uint8_t *entity; /* malloc'd */
+    size_t entity_len;
+    char text[];
+};
+
+/* What an event is made of. Texts need no terminator. */
+struct kj__event_parts {
+    const char *type, *identity;
+    size_t type_len, identity_len;
+    int64_t timestamp_ns;
+    enum kj_encoding encoding;
+    uint8_t *entity; /* malloc'd; taken, also on failure */
+    size_t entity_len;
+};
+
+enum kj_status kj__event_assemble_take(const struct kj__event_parts *parts,
+                                       struct kj_event **event);
+
+#endif

@@ -1,0 +1,108 @@
+/* msgpack_decode.c - msgpack bytes to JSON values; see msgpack.h.
+ *
+ * Everything here runs on bytes already checked, so the recursion is bounded by
+ * KJ__NESTING_MAX and the reader fails only for want of memory further down.
+ */
+#include "codec/base64.h"
+#include "codec/json.h"
+#include "codec/msgpack.h"
+#include "codec/msgpack_reader.h"
+
+static json_t *decode_value(struct kj__msgpack_reader *reader);
+
+static json_t *decode_array(struct kj__msgpack_reader *reader, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < count; i++) {
+        if (json_array_append_new(array, decode_value(reader))) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *decode_map(struct kj__msgpack_reader *reader, size_t count)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; object && i < count; i++) {
+        struct kj__msgpack_item key;
+        if (kj__msgpack_next(reader, &key, NULL) ||
+            json_object_setn_new_nocheck(object, (const char *)key.bytes, key.len,
+                                         decode_value(reader))) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static json_t *decode_time(struct kj__timestamp time)
+{
+    char text[KJ__TIMESTAMP_TEXT_SIZE];
+    size_t len = kj__timestamp_format(time, text);
+    return len ? json_stringn_nocheck(text, len) : json_null();
+}
+
+static json_t *decode_bin(const uint8_t *bytes, size_t len)
+{
+    struct kj__buffer text;
+    kj__buffer_init(&text);
+    kj__base64_encode(bytes, len, &text);
+    json_t *value = text.failed
+                        ? NULL
+                        : json_stringn_nocheck(text.len ? (const char *)text.data : "", text.len);
+    kj__buffer_fini(&text);
+    return value;
+}
+
+static json_t *decode_float(double value)
+{
+    json_t *real = json_real(value);
+    return real ? real : json_null(); /* NaN and the infinities */
+}
+
+static json_t *decode_value(struct kj__msgpack_reader *reader)
+{
+    struct kj__msgpack_item item;
+    if (kj__msgpack_next(reader, &item, NULL)) {
+        return NULL;
+    }
+    switch (item.type) {
+    case KJ__MSGPACK_BOOL:
+        return json_boolean(item.boolean);
+    case KJ__MSGPACK_INT:
+        return json_integer(item.integer);
+    case KJ__MSGPACK_UINT:
+        return json_real((double)item.natural);
+    case KJ__MSGPACK_FLOAT:
+        return decode_float(item.real);
+    case KJ__MSGPACK_STR:
+        return kj__json_text((const char *)item.bytes, item.len);
+    case KJ__MSGPACK_BIN:
+        return decode_bin(item.bytes, item.len);
+    case KJ__MSGPACK_ARRAY:
+        return decode_array(reader, item.count);
+    case KJ__MSGPACK_MAP:
+        return decode_map(reader, item.count);
+    case KJ__MSGPACK_TIME:
+        return decode_time(item.time);
+    case KJ__MSGPACK_NIL:
+    case KJ__MSGPACK_EXT:
+        break;
+    }
+    return json_null();
+}
+
+enum kj_status kj__msgpack_decode(const uint8_t *bytes, size_t len, json_t **value,
+                                  struct kj_error *error)
+{
+    *value = NULL;
+    enum kj_status status = kj__msgpack_check(bytes, len, NULL, error);
+    if (status) {
+        return status;
+    }
+    struct kj__msgpack_reader reader = kj__msgpack_reader_make(bytes, len);
+    *value = decode_value(&reader);
+    return *value ? KJ_OK : KJ_ENOMEM;
+}

@@ -1,0 +1,296 @@
+/* msgpack_encode.c - JSON values to msgpack bytes, as Go's codec writes them. */
+#include "codec/json.h"
+#include "codec/keys.h"
+#include "codec/msgpack.h"
+
+#include <string.h>
+
+/* The first instant of year 1, which is Go's zero time. */
+#define ZERO_TIME_SECONDS INT64_C(-62135596800)
+
+static void put_big_endian(struct kj__buffer *out, uint8_t lead, uint64_t value, size_t size)
+{
+    uint8_t bytes[9] = {lead};
+    for (size_t i = 0; i < size; i++) {
+        bytes[1 + i] = (uint8_t)(value >> 8 * (size - 1 - i));
+    }
+    kj__buffer_append(out, bytes, 1 + size);
+}
+
+void kj__msgpack_put_map(struct kj__buffer *out, size_t count)
+{
+    if (count < 16) {
+        kj__buffer_append_byte(out, (uint8_t)(0x80 | count));
+    } else if (count <= UINT16_MAX) {
+        put_big_endian(out, 0xde, count, 2);
+    } else {
+        put_big_endian(out, 0xdf, count, 4);
+    }
+}
+
+void kj__msgpack_put_array(struct kj__buffer *out, size_t count)
+{
+    if (count < 16) {
+        kj__buffer_append_byte(out, (uint8_t)(0x90 | count));
+    } else if (count <= UINT16_MAX) {
+        put_big_endian(out, 0xdc, count, 2);
+    } else {
+        put_big_endian(out, 0xdd, count, 4);
+    }
+}
+
+void kj__msgpack_put_text(struct kj__buffer *out, const char *text, size_t len)
+{
+    if (len < 32) {
+        kj__buffer_append_byte(out, (uint8_t)(0xa0 | len));
+    } else if (len <= UINT8_MAX) {
+        put_big_endian(out, 0xd9, len, 1);
+    } else if (len <= UINT16_MAX) {
+        put_big_endian(out, 0xda, len, 2);
+    } else {
+        put_big_endian(out, 0xdb, len, 4);
+    }
+    kj__buffer_append(out, text, len);
+}
+
+void kj__msgpack_put_bin_head(struct kj__buffer *out, size_t len)
+{
+    if (len <= UINT8_MAX) {
+        put_big_endian(out, 0xc4, len, 1);
+    } else if (len <= UINT16_MAX) {
+        put_big_endian(out, 0xc5, len, 2);
+    } else {
+        put_big_endian(out, 0xc6, len, 4);
+    }
+}
+
+void kj__msgpack_put_bin(struct kj__buffer *out, const uint8_t *bytes, size_t len)
+{
+    kj__msgpack_put_bin_head(out, len);
+    kj__buffer_append(out, bytes, len);
+}
+
+void kj__msgpack_put_int(struct kj__buffer *out, int64_t value)
+{
+    if (value >= -32 && value <= INT8_MAX) {
+        kj__buffer_append_byte(out, (uint8_t)value);
+    } else if (value >= INT8_MIN && value < 0) {
+        put_big_endian(out, 0xd0, (uint64_t)value, 1);
+    } else if (value >= INT16_MIN && value <= INT16_MAX) {
+        put_big_endian(out, 0xd1, (uint64_t)value, 2);
+    } else if (value >= INT32_MIN && value <= INT32_MAX) {
+        put_big_endian(out, 0xd2, (uint64_t)value, 4);
+    } else {
+        put_big_endian(out, 0xd3, (uint64_t)value, 8);
+    }
+}
+
+static void put_natural(struct kj__buffer *out, uint64_t value)
+{
+    if (value <= INT8_MAX) {
+        kj__buffer_append_byte(out, (uint8_t)value);
+    } else if (value <= UINT8_MAX) {
+        put_big_endian(out, 0xcc, value, 1);
+    } else if (value <= UINT16_MAX) {
+        put_big_endian(out, 0xcd, value, 2);
+    } else if (value <= UINT32_MAX) {
+        put_big_endian(out, 0xce, value, 4);
+    } else {
+        put_big_endian(out, 0xcf, value, 8);
+    }
+}
+
+void kj__msgpack_put_nil(struct kj__buffer *out)
+{
+    kj__buffer_append_byte(out, 0xc0);
+}
+
+void kj__msgpack_put_time(struct kj__buffer *out, struct kj__timestamp time)
+{
+    uint64_t seconds = (uint64_t)time.seconds;
+    if (time.seconds == ZERO_TIME_SECONDS && time.nanoseconds == 0) {
+        kj__msgpack_put_nil(out);
+    } else if (seconds <= UINT32_MAX && time.nanoseconds == 0) {
+        kj__buffer_append_byte(out, 0xd6);
+        put_big_endian(out, 0xff, seconds, 4);
+    } else if (seconds >> 34 == 0) {
+        kj__buffer_append_byte(out, 0xd7);
+        put_big_endian(out, 0xff, (uint64_t)time.nanoseconds << 34 | seconds, 8);
+    } else {
+        kj__buffer_append(out, "\xc7\x0c", 2);
+        put_big_endian(out, 0xff, time.nanoseconds, 4);
+        uint8_t bytes[8];
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            bytes[i] = (uint8_t)(seconds >> 8 * (7 - i));
+        }
+        kj__buffer_append(out, bytes, sizeof bytes);
+    }
+}
+
+struct writer {
+    struct kj__buffer *out;
+    struct kj__keys keys;
+    const struct kj__member_kinds *kinds; /* of the outermost object; may be NULL */
+    bool unsigned_naturals;               /* positive integers in unsigned forms */
+};
+
+static enum kj_status encode_value(struct writer *writer, const json_t *value, int depth);
+
+static enum kj_status encode_time(struct writer *writer, const json_t *value)
+{
+    if (json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0)) {
+        kj__msgpack_put_nil(writer->out);
+        return KJ_OK;
+    }
+    struct kj__timestamp time;
+    if (!json_is_string(value) ||
+        !kj__timestamp_parse(json_string_value(value), json_string_length(value), &time)) {
+        return KJ_EINVAL;
+    }
+    kj__msgpack_put_time(writer->out, time);
+    return KJ_OK;
+}
+
+static enum kj_status encode_times(struct writer *writer, const json_t *value)
+{
+    if (json_is_null(value)) {
+        kj__msgpack_put_nil(writer->out);
+        return KJ_OK;
+    }
+    if (!json_is_array(value)) {
+        return KJ_EINVAL;
+    }
+    size_t count = json_array_size(value);
+    kj__msgpack_put_array(writer->out, count);
+    enum kj_status status = KJ_OK;
+    for (size_t i = 0; i < count && !status; i++) {
+        status = encode_time(writer, json_array_get(value, i));
+    }
+    return status;
+}
+
+static enum kj_status encode_array(struct writer *writer, const json_t *array, int depth)
+{
+    size_t count = json_array_size(array);
+    kj__msgpack_put_array(writer->out, count);
+    enum kj_status status = KJ_OK;
+    for (size_t i = 0; i < count && !status; i++) {
+        status = encode_value(writer, json_array_get(array, i), depth);
+    }
+    return status;
+}
+
+static enum kj_status encode_member(struct writer *writer, const struct kj__key *key, int depth)
+{
+    const char *name = (const char *)key->bytes;
+    kj__msgpack_put_text(writer->out, name, key->len);
+    enum kj__member_kind kind = KJ__MEMBER_PLAIN;
+    if (writer->kinds && depth == 1) {
+        kind = writer->kinds->kind_of(writer->kinds->ctx, name);
+    }
+    if (kind == KJ__MEMBER_TIME) {
+        return encode_time(writer, key->value);
+    }
+    return kind == KJ__MEMBER_LIST_OF_TIMES ? encode_times(writer, key->value)
+                                            : encode_value(writer, key->value, depth);
+}
+
+static enum kj_status encode_object(struct writer *writer, const json_t *object, int depth)
+{
+    size_t base = writer->keys.count;
+    if (!kj__keys_push_members(&writer->keys, object)) {
+        return KJ_ENOMEM;
+    }
+    kj__keys_sort(&writer->keys, base);
+    size_t end = writer->keys.count;
+    kj__msgpack_put_map(writer->out, end - base);
+    enum kj_status status = KJ_OK;
+    for (size_t i = base; i < end && !status; i++) {
+        /* A copy, since the stack of keys may move while the member is written. */
+        struct kj__key key = writer->keys.items[i];
+        status = encode_member(writer, &key, depth);
+    }
+    writer->keys.count = base;
+    return status;
+}
+
+static void encode_int(struct writer *writer, int64_t value)
+{
+    if (writer->unsigned_naturals && value > 0) {
+        put_natural(writer->out, (uint64_t)value);
+    } else {
+        kj__msgpack_put_int(writer->out, value);
+    }
+}
+
+static void encode_real(struct writer *writer, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    put_big_endian(writer->out, 0xcb, bits, 8);
+}
+
+static enum kj_status encode_value(struct writer *writer, const json_t *value, int depth)
+{
+    if (depth == KJ__NESTING_MAX && (json_is_array(value) || json_is_object(value))) {
+        return KJ_ELIMIT;
+    }
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return encode_object(writer, value, depth + 1);
+    case JSON_ARRAY:
+        return encode_array(writer, value, depth + 1);
+    case JSON_STRING:
+        kj__msgpack_put_text(writer->out, json_string_value(value), json_string_length(value));
+        break;
+    case JSON_INTEGER:
+        encode_int(writer, json_integer_value(value));
+        break;
+    case JSON_REAL:
+        encode_real(writer, json_real_value(value));
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        kj__buffer_append_byte(writer->out, json_is_true(value) ? 0xc3 : 0xc2);
+        break;
+    case JSON_NULL:
+        kj__msgpack_put_nil(writer->out);
+        break;
+    }
+    return KJ_OK;
+}
+
+static enum kj_status encode(struct writer *writer, const json_t *value)
+{
+    size_t before = writer->out->len;
+    kj__keys_init(&writer->keys);
+    enum kj_status status = encode_value(writer, value, 0);
+    kj__keys_fini(&writer->keys);
+    if (!status && writer->out->failed) {
+        status = KJ_ENOMEM;
+    }
+    if (status) {
+        writer->out->len = before;
+    }
+    return status;
+}
+
+enum kj_status kj__msgpack_encode(const json_t *value, const struct kj__member_kinds *kinds,
+                                  struct kj__buffer *out)
+{
+    struct writer writer = {.out = out, .kinds = kinds};
+    return encode(&writer, value);
+}
+
+enum kj_status kj__json_to_msgpack(const uint8_t *bytes, size_t len, struct kj__buffer *out)
+{
+    json_t *value;
+    enum kj_status status = kj__json_decode(bytes, len, &value, NULL);
+    if (status) {
+        return status;
+    }
+    struct writer writer = {.out = out, .unsigned_naturals = true};
+    status = encode(&writer, value);
+    json_decref(value);
+    return status;
+}

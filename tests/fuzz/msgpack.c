@@ -1,0 +1,26 @@
+/* msgpack.c - msgpack bytes: the check, the tree and the stream agree on what is well formed. */
+#include "codec/msgpack.h"
+#include "codec/json.h"
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    size_t used = 0;
+    struct kj_error error;
+    enum kj_status status = kj__msgpack_check(bytes, len, &used, &error);
+    json_t *value;
+    struct kj__buffer out;
+    kj__buffer_init(&out);
+    FUZZ_REQUIRE(used <= len);
+    FUZZ_REQUIRE(kj__msgpack_decode(bytes, len, &value, &error) == status);
+    FUZZ_REQUIRE(kj__msgpack_to_json(bytes, len, &out) == status);
+    if (!status) {
+        out.len = 0;
+        FUZZ_REQUIRE(kj__msgpack_encode(value, NULL, &out) == KJ_OK);
+        FUZZ_REQUIRE(kj__msgpack_check(out.data, out.len, &used, NULL) == KJ_OK);
+        FUZZ_REQUIRE(used == out.len);
+        json_decref(value);
+    }
+    kj__buffer_fini(&out);
+    return 0;
+}
