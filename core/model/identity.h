@@ -11,7 +11,7 @@
 /* Whether any identity is served under /v/`version`; 0 always is. */
 bool kj__model_has_version(const struct kj_model *model, int version);
 
-/* The identity of a category under a version (0: any), or NULL. */
+/* The identity of a category under a version (0: the first declared), or NULL. */
 const struct kj_identity *kj__model_by_category(const struct kj_model *model, int version,
                                                 const char *category);
 
@@ -27,7 +27,8 @@ struct kj__member_kinds kj__identity_kinds(const struct kj_identity *identity);
 /* Makes a client's object fit: unknown members are dropped, values coerced as Go's codec does
  * (a number for a string attribute becomes its text; null becomes the type's zero). With
  * `fill`, absent members get their default or the type's zero, so that every attribute is
- * there. KJ_EINVAL with `error` for a value that cannot be that type. */
+ * there. KJ_EINVAL with `error` for a value that cannot be that type; members before it are
+ * changed already. */
 enum kj_status kj__identity_conform(const struct kj_identity *identity, json_t *object, bool fill,
                                     struct kj_error *error);
 
@@ -37,10 +38,13 @@ enum kj_status kj__identity_conform(const struct kj_identity *identity, json_t *
 bool kj__identity_validate(const struct kj_identity *identity, const json_t *object, bool sparse,
                            json_t *errors, const char *trace);
 
-/* Resets what a client may not set: read-only attributes on a create; read-only and
- * creation-only ones on an update, to what `stored` holds. */
+/* Resets what a client may not set: on a create (`stored` NULL) read-only attributes, to their
+ * default; on an update read-only and creation-only ones, to what `stored` holds. */
 enum kj_status kj__identity_protect(const struct kj_identity *identity, json_t *object,
                                     const json_t *stored);
+
+/* Removes from a patch what a client may not set: read-only and creation-only attributes. */
+void kj__identity_drop_protected(const struct kj_identity *identity, json_t *patch);
 
 /* Sets every secret attribute that is present to the zero of its type. */
 enum kj_status kj__identity_blank_secrets(const struct kj_identity *identity, json_t *object);

@@ -1,0 +1,128 @@
+/* identity.c - what an identity says about an object: which members it has, which a client
+ * may set, which nobody may see. */
+#include "model/identity.h"
+#include "model/types.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_name(const void *name, const void *attribute)
+{
+    return strcmp(name, ((const struct kj__attribute *)attribute)->name);
+}
+
+const struct kj__attribute *kj__identity_attribute(const struct kj_identity *identity,
+                                                   const char *name)
+{
+    return bsearch(name, identity->attributes, identity->attribute_count,
+                   sizeof *identity->attributes, compare_name);
+}
+
+bool kj__identity_has_attribute(const struct kj_identity *identity, const char *name)
+{
+    return kj__identity_attribute(identity, name) != NULL;
+}
+
+static enum kj__member_kind kind_of(const void *ctx, const char *member)
+{
+    const struct kj__attribute *attribute = kj__identity_attribute(ctx, member);
+    if (attribute && attribute->type == KJ_TYPE_TIME) {
+        return KJ__MEMBER_TIME;
+    }
+    if (attribute && attribute->type == KJ_TYPE_LIST && attribute->items == KJ_TYPE_TIME) {
+        return KJ__MEMBER_LIST_OF_TIMES;
+    }
+    return KJ__MEMBER_PLAIN;
+}
+
+struct kj__member_kinds kj__identity_kinds(const struct kj_identity *identity)
+{
+    return (struct kj__member_kinds){.kind_of = kind_of, .ctx = identity};
+}
+
+/* Steals nothing: `value` is copied, so that no two objects share what one may change. */
+static enum kj_status set_copy(json_t *object, const char *name, const json_t *value)
+{
+    return json_object_set_new(object, name, json_deep_copy(value)) == 0 ? KJ_OK : KJ_ENOMEM;
+}
+
+static void drop_unknown(const struct kj_identity *identity, json_t *object)
+{
+    const char *name;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(object, next, name, value)
+    {
+        if (!kj__identity_attribute(identity, name)) {
+            json_object_del(object, name);
+        }
+    }
+}
+
+static enum kj_status conform_member(const struct kj__attribute *attribute, json_t *object,
+                                     bool fill, struct kj_error *error)
+{
+    json_t *value = json_object_get(object, attribute->name);
+    if (!value) {
+        return fill ? set_copy(object, attribute->name, attribute->initial) : KJ_OK;
+    }
+    json_t *coerced = NULL;
+    enum kj_status status = kj__attribute_coerce(attribute, value, &coerced, error);
+    if (!status && coerced != value && json_object_set(object, attribute->name, coerced) != 0) {
+        status = KJ_ENOMEM;
+    }
+    json_decref(coerced);
+    return status;
+}
+
+enum kj_status kj__identity_conform(const struct kj_identity *identity, json_t *object, bool fill,
+                                    struct kj_error *error)
+{
+    if (!json_is_object(object)) {
+        kj_error_set(error, 0, "%s must be an object", identity->name);
+        return KJ_EINVAL;
+    }
+    drop_unknown(identity, object);
+    enum kj_status status = KJ_OK;
+    for (size_t i = 0; !status && i < identity->attribute_count; i++) {
+        status = conform_member(&identity->attributes[i], object, fill, error);
+    }
+    return status;
+}
+
+enum kj_status kj__identity_protect(const struct kj_identity *identity, json_t *object,
+                                    const json_t *stored)
+{
+    enum kj_status status = KJ_OK;
+    for (size_t i = 0; !status && i < identity->attribute_count; i++) {
+        const struct kj__attribute *attribute = &identity->attributes[i];
+        if (attribute->read_only || (stored && attribute->creation_only)) {
+            const json_t *kept = json_object_get(stored, attribute->name);
+            status = set_copy(object, attribute->name, kept ? kept : attribute->initial);
+        }
+    }
+    return status;
+}
+
+void kj__identity_drop_protected(const struct kj_identity *identity, json_t *patch)
+{
+    for (size_t i = 0; i < identity->attribute_count; i++) {
+        const struct kj__attribute *attribute = &identity->attributes[i];
+        if (attribute->read_only || attribute->creation_only) {
+            json_object_del(patch, attribute->name);
+        }
+    }
+}
+
+enum kj_status kj__identity_blank_secrets(const struct kj_identity *identity, json_t *object)
+{
+    enum kj_status status = KJ_OK;
+    for (size_t i = 0; identity->has_secrets && !status && i < identity->attribute_count; i++) {
+        const struct kj__attribute *attribute = &identity->attributes[i];
+        if (attribute->secret && json_object_get(object, attribute->name) &&
+            json_object_set_new(object, attribute->name, kj__type_zero(attribute->type)) != 0) {
+            status = KJ_ENOMEM;
+        }
+    }
+    return status;
+}

@@ -1,0 +1,7 @@
+foreach(test declaration file validation conform event)
+    kujata_test(model_${test}_test SOURCES model/${test}_test.c MODULES model codec base)
+endforeach()
+target_compile_definitions(model_file_test
+    PRIVATE TODO_MODEL="${PROJECT_SOURCE_DIR}/examples/todo/model.json")
+target_compile_definitions(model_event_test
+    PRIVATE TODO_MODEL="${PROJECT_SOURCE_DIR}/examples/todo/model.json")
