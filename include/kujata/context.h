@@ -76,4 +76,16 @@ enum kj_status kj_context_set_claims(struct kj_context *context, const char *con
 const char *const *kj_context_claims(const struct kj_context *context, size_t *count);
 const char *kj_context_claim(const struct kj_context *context, const char *key);
 
+/* For an update or a patch, what to store in place of `stored`: the input with what a client
+ * may not change kept, or `stored` with the members sent. A patch is validated again, whole;
+ * when that fails the answer's errors are set and the result is KJ_EREFUSED. *result is a new
+ * reference that shares nothing with `stored`. */
+enum kj_status kj_context_apply(struct kj_context *context, const json_t *stored, json_t **result);
+
+enum { KJ_OBJECT_ID_SIZE = 25 };
+
+/* An ID for a new object: 24 hexadecimal digits, and their terminator, that grow with time.
+ * IDs of one process sort in the order made.                           [any thread] */
+void kj_object_id_make(char text[KJ_OBJECT_ID_SIZE]);
+
 #endif

@@ -14,7 +14,10 @@
 
 struct kj_store;
 
-/* Which objects of an identity are meant, and in what order. Zero: all, by ID. */
+/* Which objects of an identity are meant, and in what order. Zero: all, by ID.
+ *
+ * Values are ordered by their kind first (absent and null, false, true, numbers, strings, the
+ * rest), then numbers as numbers and strings bytewise; objects that are equal so far by ID. */
 struct kj_store_query {
     const char *parent_type; /* NULL: any */
     const char *parent_id;   /* with parent_type */
@@ -26,7 +29,8 @@ struct kj_store_query {
 };
 
 /* Rewrites `object` in place; anything but KJ_OK leaves the store as it was and is returned
- * by update. Called with the object's current form, and must not call the store. */
+ * by update. Called without a lock, with the object's form of that moment; once more when
+ * another write came between. It must keep ID, parentID and parentType. */
 typedef enum kj_status (*kj_store_edit)(json_t *object, void *ctx);
 
 /* What a storage does. Operations may be called from any number of threads. Objects carry
@@ -34,16 +38,20 @@ typedef enum kj_status (*kj_store_edit)(json_t *object, void *ctx);
  * may change. KJ_ENOTFOUND where no such object exists, KJ_EIO where the medium fails. */
 struct kj_store_ops {
     const char *name; /* "memory" */
+    /* KJ_EEXIST for an ID that is taken, KJ_EINVAL for an object without one. */
     enum kj_status (*insert)(struct kj_store *self, const struct kj_identity *identity,
                              const json_t *object);
     enum kj_status (*get)(struct kj_store *self, const struct kj_identity *identity, const char *id,
                           json_t **object);
-    /* Reads, edits and writes as one step: no other write of the object comes between. */
+    /* Reads, edits and writes as one step: no other write of the object comes between.
+     * *object is what was stored. KJ_EINVAL when `edit` changed ID or parent. */
     enum kj_status (*update)(struct kj_store *self, const struct kj_identity *identity,
                              const char *id, kj_store_edit edit, void *ctx, json_t **object);
     enum kj_status (*remove)(struct kj_store *self, const struct kj_identity *identity,
                              const char *id, json_t **object);
-    /* *objects is an array of the page; *total counts every match. Either may be NULL. */
+    /* *objects is an array of the page; *total counts every match, whatever `after`, `offset`
+     * and `limit` say. Either may be NULL. KJ_ENOTFOUND when there is an order and no object
+     * with the ID `after`. */
     enum kj_status (*list)(struct kj_store *self, const struct kj_identity *identity,
                            const struct kj_store_query *query, json_t **objects, size_t *total);
     void (*free)(struct kj_store *self);
@@ -60,7 +68,9 @@ enum kj_status kj_store_memory_new(struct kj_store **store);
 void kj_store_free(struct kj_store *store); /* NULL is fine */
 
 /* A processor over `store`, which must outlive every server that uses it. Copy the struct
- * freely. Deleting an object leaves its children. */
+ * freely. A parent need not exist, since another processor may serve it; deleting an object
+ * leaves its children. Without a parent in the path, every object of the identity is listed.
+ * `page` without `pagesize` means pages of 100; `pagesize` alone means the first page. */
 struct kj_processor kj_store_processor(struct kj_store *store);
 
 #endif
