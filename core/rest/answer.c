@@ -1,0 +1,201 @@
+/* answer.c - see answer.h, message.h and api.h. */
+#include "rest/answer.h"
+
+#include "codec/encoding.h"
+#include "codec/error_array.h"
+#include "model/identity.h"
+#include "rest/api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void kj__http_response_init(struct kj__http_response *response)
+{
+    response->status = 0;
+    kj__fields_init(&response->headers, true);
+    kj__buffer_init(&response->body);
+}
+
+void kj__http_response_fini(struct kj__http_response *response)
+{
+    kj__fields_fini(&response->headers);
+    kj__buffer_fini(&response->body);
+}
+
+static void empty(struct kj__http_response *response)
+{
+    kj__http_response_fini(response);
+    kj__http_response_init(response);
+}
+
+/* What every answer carries, ordered by name. */
+static bool put_headers(struct kj__http_response *response, enum kj_encoding encoding,
+                        const char *location)
+{
+    const char *type = encoding == KJ_ENCODING_JSON ? "application/json; charset=UTF-8"
+                                                    : "application/msgpack";
+    struct kj__fields *headers = &response->headers;
+    return kj__fields_add(headers, "Accept", "application/msgpack,application/json") &&
+           kj__fields_add(headers, "Content-Type", type) &&
+           (!location || kj__fields_add(headers, "Location", location));
+}
+
+static bool put_count(struct kj__http_response *response, size_t count)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "%zu", count);
+    return kj__fields_add(&response->headers, "X-Count-Total", text);
+}
+
+static bool put_success_headers(const struct kj_context *context,
+                                struct kj__http_response *response)
+{
+    const struct kj__buffer *messages = &context->messages;
+    return put_headers(response, context->request.write_encoding, context->location) &&
+           (context->location || put_count(response, context->count)) &&
+           (!messages->len ||
+            kj__fields_add_len(&response->headers, "X-Messages", strlen("X-Messages"),
+                               (const char *)messages->data, messages->len)) &&
+           (!context->next || kj__fields_add(&response->headers, "X-Next", context->next));
+}
+
+/* With X-Fields, one name a line, a copy that holds just these members; else the object
+ * itself, or a copy of its outermost level when others may see it too. */
+static json_t *own_object(const struct kj_context *context, json_t *object)
+{
+    if (!kj_context_header(context, "X-Fields")) {
+        bool is_ours = context->output->refcount == 1 && object->refcount == 1;
+        return is_ours ? json_incref(object) : json_copy(object);
+    }
+    json_t *thinned = json_object();
+    size_t cursor = 0;
+    const char *name;
+    const char *value;
+    while (thinned && kj__fields_next(context->http->headers, &cursor, &name, &value)) {
+        json_t *member = strcasecmp(name, "X-Fields") == 0 ? json_object_get(object, value) : NULL;
+        if (member && json_object_set(thinned, value, member)) {
+            json_decref(thinned);
+            thinned = NULL;
+        }
+    }
+    return thinned;
+}
+
+static enum kj_status encode_object(const struct kj_context *context, json_t *object,
+                                    struct kj__buffer *out)
+{
+    const struct kj_identity *identity = context->request.identity;
+    enum kj_encoding encoding = context->request.write_encoding;
+    if (!json_is_object(object)) {
+        return kj__value_encode(encoding, object, NULL, out);
+    }
+    json_t *shown = own_object(context, object);
+    if (!shown) {
+        return KJ_ENOMEM;
+    }
+    enum kj_status status = kj__identity_blank_secrets(identity, shown);
+    if (!status) {
+        struct kj__member_kinds kinds = kj__identity_kinds(identity);
+        status = kj__value_encode(encoding, shown, &kinds, out);
+    }
+    json_decref(shown);
+    return status;
+}
+
+static enum kj_status encode_list(const struct kj_context *context, struct kj__buffer *out)
+{
+    bool is_json = context->request.write_encoding == KJ_ENCODING_JSON;
+    size_t count = json_array_size(context->output);
+    enum kj_status status = KJ_OK;
+    if (is_json) {
+        kj__buffer_append_byte(out, '[');
+    } else {
+        kj__msgpack_put_array(out, count);
+    }
+    for (size_t i = 0; i < count && !status; i++) {
+        if (is_json && i > 0) {
+            kj__buffer_append_byte(out, ',');
+        }
+        status = encode_object(context, json_array_get(context->output, i), out);
+    }
+    if (is_json) {
+        kj__buffer_append_byte(out, ']');
+    }
+    return status;
+}
+
+static enum kj_status encode_output(const struct kj_context *context, struct kj__buffer *out)
+{
+    enum kj_status status = json_is_array(context->output)
+                                ? encode_list(context, out)
+                                : encode_object(context, context->output, out);
+    return !status && out->failed ? KJ_ENOMEM : status;
+}
+
+static int status_of(const struct kj_context *context, bool has_body)
+{
+    if (context->location) {
+        return 302;
+    }
+    bool is_plain = context->status == 0 || context->status == 200;
+    if (!has_body && is_plain) {
+        return 204;
+    }
+    return context->status ? context->status : 200;
+}
+
+enum kj_status kj__answer_success(struct kj_context *context, struct kj__http_response *response)
+{
+    bool is_info = context->route.is_head || context->request.operation == KJ_OP_INFO;
+    bool has_body = context->output && !is_info && !context->location && context->status != 204;
+    response->status = status_of(context, has_body);
+    enum kj_status status = has_body ? encode_output(context, &response->body) : KJ_OK;
+    if (!status && !put_success_headers(context, response)) {
+        status = KJ_ENOMEM;
+    }
+    if (status) {
+        empty(response);
+    }
+    return status;
+}
+
+/* Without memory for a body there is still a status. */
+static void put_errors(struct kj__http_response *response, enum kj_encoding encoding,
+                       const json_t *errors)
+{
+    empty(response);
+    response->status = kj__error_array_status(errors);
+    if (json_array_size(errors) == 0 || kj__error_array_encode(errors, encoding, &response->body) ||
+        response->body.failed || !put_headers(response, encoding, NULL) ||
+        !put_count(response, 0)) {
+        empty(response);
+        response->status = kj__error_array_status(errors);
+    }
+}
+
+void kj__answer_errors(struct kj_context *context, enum kj_status status,
+                       struct kj__http_response *response)
+{
+    if (!kj__context_has_failed(context)) {
+        struct kj_api_error error = {.code = 500,
+                                     .title = "Internal Server Error",
+                                     .description = kj_status_text(status),
+                                     .subject = "elemental"};
+        (void)kj_context_fail(context, &error);
+    }
+    put_errors(response, context->request.write_encoding, context->errors);
+}
+
+void kj__http_response_error(struct kj__http_response *response, enum kj_encoding encoding,
+                             const struct kj_api_error *error)
+{
+    char trace[KJ__UUID_SIZE];
+    kj__uuid_make(trace);
+    json_t *errors = json_array();
+    if (errors) {
+        (void)kj__error_array_add(errors, error, trace);
+    }
+    put_errors(response, encoding, errors);
+    response->status = error->code;
+    json_decref(errors);
+}

@@ -1,0 +1,49 @@
+/* context.h - one REST call from its first byte to its answer; what processors see of it is in
+ * kujata/context.h.
+ *
+ * Threads: lives on one HTTP worker's stack for one call.
+ */
+#ifndef KJ_REST_CONTEXT_H
+#define KJ_REST_CONTEXT_H
+
+#include "base/buffer.h"
+#include "base/claims.h"
+#include "base/id.h"
+#include "rest/message.h"
+#include "rest/query.h"
+#include "rest/routes.h"
+
+#include <kujata/context.h>
+
+struct kj_context {
+    const struct kj__http_request *http; /* borrowed, as long as the call */
+    char id[KJ__UUID_SIZE];              /* also the trace of every error */
+    struct kj__route route;
+    struct kj__query query;
+    struct kj_request request; /* borrows the members above and below */
+    char *authorization;       /* a copy, split in two by a NUL; may be NULL */
+
+    json_t *errors; /* the error array; empty unless the call failed */
+    json_t *input;  /* NULL: the operation has no body */
+    json_t *output; /* NULL: none */
+    size_t count;
+    int status; /* 0: the operation's own */
+    struct kj__buffer messages;
+    char *next;
+    char *location;
+
+    struct kj_event **events; /* one reference each */
+    size_t event_count;
+    bool push_disabled;
+
+    struct kj__claims claims;
+};
+
+/* False when there is no memory; fini is due in any case. */
+bool kj__context_init(struct kj_context *context, const struct kj__http_request *http);
+void kj__context_fini(struct kj_context *context);
+
+/* Whether a processor or handler left an error. */
+bool kj__context_has_failed(const struct kj_context *context);
+
+#endif

@@ -1,0 +1,282 @@
+/* operations.c - see api.h. The checks come in bahamut's order: version, headers, path and
+ * query; relations; authenticators; authorizers; processor; body; then the call itself, its
+ * events and its answer.
+ */
+#include "base/log.h"
+#include "model/identity.h"
+#include "rest/answer.h"
+#include "rest/api.h"
+#include "rest/body.h"
+#include "rest/request.h"
+
+#include <stdlib.h>
+
+void kj__api_init(struct kj__api *api, const struct kj_model *model, struct kj__counters *counters)
+{
+    *api = (struct kj__api){.model = model, .counters = counters};
+    kj__map_init(&api->processors);
+}
+
+void kj__api_fini(struct kj__api *api)
+{
+    kj__map_fini(&api->processors, free);
+}
+
+enum kj_status kj__api_register(struct kj__api *api, const char *identity,
+                                const struct kj_processor *processor)
+{
+    if (!identity) {
+        if (api->has_fallback) {
+            return KJ_EEXIST;
+        }
+        api->fallback = *processor;
+        api->has_fallback = true;
+        return KJ_OK;
+    }
+    if (!kj_model_identity(api->model, identity)) {
+        return KJ_ENOTFOUND;
+    }
+    if (kj__map_get(&api->processors, identity)) {
+        return KJ_EEXIST;
+    }
+    struct kj_processor *copy = malloc(sizeof *copy);
+    if (!copy) {
+        return KJ_ENOMEM;
+    }
+    *copy = *processor;
+    if (!kj__map_put(&api->processors, identity, copy, NULL)) {
+        free(copy);
+        return KJ_ENOMEM;
+    }
+    return KJ_OK;
+}
+
+/* As bahamut names them: collections by category, objects by name. */
+static const char *refused_operation(enum kj_operation operation)
+{
+    switch (operation) {
+    case KJ_OP_RETRIEVE_MANY:
+        return "RetrieveMany";
+    case KJ_OP_RETRIEVE:
+        return "Retrieve";
+    case KJ_OP_CREATE:
+        return "Create";
+    case KJ_OP_UPDATE:
+        return "Update";
+    case KJ_OP_PATCH:
+        return "Patch";
+    case KJ_OP_DELETE:
+        return "Delete";
+    default:
+        return "Info";
+    }
+}
+
+static enum kj_status refuse_operation(struct kj_context *context)
+{
+    const struct kj_request *request = &context->request;
+    const char *on = "";
+    if (request->identity) {
+        bool is_many = request->operation & (KJ_OP_RETRIEVE_MANY | KJ_OP_INFO);
+        on = is_many ? kj_identity_category(request->identity)
+                     : kj_identity_name(request->identity);
+    }
+    return kj__context_refuse(context, 405, "bahamut", "%s operation not allowed on %s",
+                              refused_operation(request->operation), on);
+}
+
+/* An unknown parent allows nothing; bahamut takes it for the root. */
+static enum kj_status check_relations(const struct kj__api *api, struct kj_context *context)
+{
+    const struct kj_request *request = &context->request;
+    bool has_parent = !context->route.has_parent || request->parent_identity;
+    bool allowed = request->identity && has_parent &&
+                   kj__model_allows(api->model, request->parent_identity, request->identity,
+                                    request->operation);
+    return allowed ? KJ_OK : refuse_operation(context);
+}
+
+/* A refusal without words of its own gets these. */
+static enum kj_status refuse_access(struct kj_context *context, int code, const char *text)
+{
+    if (kj__context_has_failed(context)) {
+        return KJ_EREFUSED;
+    }
+    return kj__context_refuse(context, code, "bahamut", "%s", text);
+}
+
+static enum kj_status authenticate(const struct kj__api *api, struct kj_context *context)
+{
+    enum kj_auth verdict = KJ_AUTH_CONTINUE;
+    for (size_t i = 0; i < api->authenticator_count && verdict == KJ_AUTH_CONTINUE; i++) {
+        const struct kj_request_authenticator *handler = &api->authenticators[i];
+        if (handler->authenticate) {
+            verdict = handler->authenticate(context, handler->ctx);
+        }
+    }
+    return verdict == KJ_AUTH_REFUSE
+               ? refuse_access(context, 401, "You are not authorized to access this resource.")
+               : KJ_OK;
+}
+
+static enum kj_status authorize(const struct kj__api *api, struct kj_context *context)
+{
+    enum kj_auth verdict = KJ_AUTH_CONTINUE;
+    for (size_t i = 0; i < api->authorizer_count && verdict == KJ_AUTH_CONTINUE; i++) {
+        const struct kj_authorizer *handler = &api->authorizers[i];
+        if (handler->authorize) {
+            verdict = handler->authorize(context, handler->ctx);
+        }
+    }
+    return verdict == KJ_AUTH_REFUSE
+               ? refuse_access(context, 403, "You are not allowed to access this resource.")
+               : KJ_OK;
+}
+
+static kj_process function_of(const struct kj_processor *processor, enum kj_operation operation)
+{
+    switch (operation) {
+    case KJ_OP_RETRIEVE_MANY:
+        return processor->retrieve_many;
+    case KJ_OP_RETRIEVE:
+        return processor->retrieve;
+    case KJ_OP_CREATE:
+        return processor->create;
+    case KJ_OP_UPDATE:
+        return processor->update;
+    case KJ_OP_PATCH:
+        return processor->patch;
+    case KJ_OP_DELETE:
+        return processor->remove;
+    default:
+        return processor->info;
+    }
+}
+
+static const struct kj_processor *processor_of(const struct kj__api *api, const char *identity)
+{
+    const struct kj_processor *own = kj__map_get(&api->processors, identity);
+    return own ? own : &api->fallback;
+}
+
+static enum kj_status process(const struct kj__api *api, struct kj_context *context)
+{
+    const struct kj_request *request = &context->request;
+    const char *identity = kj_identity_name(request->identity);
+    const struct kj_processor *processor = processor_of(api, identity);
+    kj_process function = function_of(processor, request->operation);
+    if (!function) {
+        return kj__context_refuse(context, 501, "bahamut", "No handler for operation %s on %s",
+                                  kj_operation_name(request->operation), identity);
+    }
+    enum kj_status status = kj__body_read(context);
+    if (!status) {
+        status = function(context, processor->ctx);
+    }
+    return !status && kj__context_has_failed(context) ? KJ_EREFUSED : status;
+}
+
+static const char *event_type(enum kj_operation operation)
+{
+    switch (operation) {
+    case KJ_OP_CREATE:
+        return KJ_EVENT_CREATE;
+    case KJ_OP_UPDATE:
+    case KJ_OP_PATCH:
+        return KJ_EVENT_UPDATE;
+    case KJ_OP_DELETE:
+        return KJ_EVENT_DELETE;
+    default:
+        return NULL;
+    }
+}
+
+static void publish_output(const struct kj__api *api, const struct kj_context *context)
+{
+    static struct kj__log_limit limit;
+    const struct kj_identity *identity = context->request.identity;
+    const char *type = event_type(context->request.operation);
+    if (!type || context->push_disabled || !json_is_object(context->output)) {
+        return;
+    }
+    struct kj_event *event;
+    enum kj_status status = kj_event_new(identity, type, context->output, &event);
+    if (status) {
+        kj__log_limited(&limit, KJ__LOG_WARNING, "rest", "no %s event for a %s: %s", type,
+                        kj_identity_name(identity), kj_status_text(status));
+        return;
+    }
+    api->publish(event, api->publish_ctx);
+    kj_event_unref(event);
+}
+
+static void publish(const struct kj__api *api, const struct kj_context *context)
+{
+    if (!api->publish) {
+        return;
+    }
+    for (size_t i = 0; i < context->event_count; i++) {
+        api->publish(context->events[i], api->publish_ctx);
+    }
+    publish_output(api, context);
+}
+
+static enum kj_status operate(const struct kj__api *api, struct kj_context *context,
+                              struct kj__http_response *response)
+{
+    enum kj_status status = kj__request_parse(context, api->model);
+    if (!status) {
+        status = check_relations(api, context);
+    }
+    if (!status) {
+        status = authenticate(api, context);
+    }
+    if (!status) {
+        status = authorize(api, context);
+    }
+    if (!status) {
+        status = process(api, context);
+    }
+    if (status) {
+        return status;
+    }
+    publish(api, context);
+    return kj__answer_success(context, response);
+}
+
+/* Answers by the route; anything but KJ_OK still owes the response its errors. */
+static enum kj_status answer(const struct kj__api *api, struct kj_context *context,
+                             struct kj__http_response *response)
+{
+    switch (context->route.kind) {
+    case KJ__ROUTE_ROOT:
+        response->status = 200;
+        return KJ_OK;
+    case KJ__ROUTE_OTHER_METHOD:
+        response->status = 405;
+        return KJ_OK;
+    case KJ__ROUTE_OPERATION:
+        return operate(api, context, response);
+    default:
+        return kj__context_refuse(context, 404, "bahamut", "Unable to find the requested resource");
+    }
+}
+
+void kj__api_handle(const struct kj__api *api, const struct kj__http_request *request,
+                    struct kj__http_response *response)
+{
+    struct kj_context context;
+    KJ__COUNT(api->counters, http_requests);
+    bool ready = kj__context_init(&context, request) &&
+                 kj__route_parse(&context.route, request->method, request->path);
+    enum kj_status status = ready ? answer(api, &context, response) : KJ_ENOMEM;
+    if (status) {
+        kj__answer_errors(&context, status, response);
+    }
+    if (response->status >= 500) {
+        KJ__COUNT(api->counters, http_errors_5xx);
+    } else if (response->status >= 400) {
+        KJ__COUNT(api->counters, http_errors_4xx);
+    }
+    kj__context_fini(&context);
+}

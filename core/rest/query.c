@@ -1,0 +1,199 @@
+/* query.c - see query.h. The texts of the errors are bahamut's. */
+#include "rest/query.h"
+
+#include "base/url.h"
+#include "codec/error_array.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_MAX = 512 };
+
+/* One parse: what is still unread, and where errors go. */
+struct reader {
+    struct kj__query *query;
+    struct kj__fields unread;
+    json_t *errors;
+    const char *trace;
+};
+
+__attribute__((format(printf, 3, 4))) static enum kj_status
+refuse(const struct reader *reader, const char *subject, const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    struct kj_api_error error = {
+        .code = 400, .title = "Bad Request", .description = text, .subject = subject};
+    enum kj_status status = kj__error_array_add(reader->errors, &error, reader->trace);
+    return status ? status : KJ_EREFUSED;
+}
+
+/* The first value of a parameter, marked as read; NULL when it is absent or empty. An empty
+ * one stays unread and is refused as unknown in the end. */
+static const char *take(struct reader *reader, const char *name)
+{
+    const char *value = kj__fields_get(&reader->query->all, name);
+    if (!value || !*value) {
+        return NULL;
+    }
+    kj__fields_remove(&reader->unread, name);
+    return value;
+}
+
+static bool parse_int(const char *text, int *number)
+{
+    char *end;
+    bool starts_well = (*text >= '0' && *text <= '9') || *text == '-' || *text == '+';
+    long value = strtol(text, &end, 10);
+    if (!starts_well || end == text || *end || value < 0 || value > INT_MAX) {
+        return false;
+    }
+    *number = (int)value;
+    return true;
+}
+
+static enum kj_status take_int(struct reader *reader, const char *name, int *number)
+{
+    const char *text = take(reader, name);
+    if (text && !parse_int(text, number)) {
+        return refuse(reader, "elemental", "Parameter `%s` must be an integer", name);
+    }
+    return KJ_OK;
+}
+
+static enum kj_status take_order(struct reader *reader)
+{
+    struct kj__query *query = reader->query;
+    size_t cursor = 0;
+    size_t count = 0;
+    const char *name;
+    const char *value;
+    while (kj__fields_next(&query->all, &cursor, &name, &value)) {
+        if (strcmp(name, "order") != 0) {
+            continue;
+        }
+        if (!*value) {
+            return refuse(reader, "elemental", "Parameter `order` must be set when provided");
+        }
+        if (count == KJ__ORDER_KEYS_MAX) {
+            return refuse(reader, "kujata", "Parameter `order` is given more than %d times",
+                          KJ__ORDER_KEYS_MAX);
+        }
+        query->order[count++] = value;
+    }
+    kj__fields_remove(&reader->unread, "order");
+    return KJ_OK;
+}
+
+static enum kj_status take_limit(struct reader *reader)
+{
+    if (take(reader, "limit") && reader->query->page_size) {
+        return refuse(reader, "elemental",
+                      "You cannot set 'limit' and 'pagesize' at the same time");
+    }
+    return take_int(reader, "limit", &reader->query->limit);
+}
+
+static enum kj_status take_after(struct reader *reader)
+{
+    struct kj__query *query = reader->query;
+    const char *after = take(reader, "after");
+    if (!after) {
+        return KJ_OK;
+    }
+    if (query->order[0] && query->order[1]) {
+        return refuse(reader, "elemental",
+                      "You can only order on a single field when using 'after'");
+    }
+    if (query->page) {
+        return refuse(reader, "elemental", "You cannot set 'after' and 'page' at the same time");
+    }
+    query->after = after;
+    return KJ_OK;
+}
+
+/* What nobody read is unknown: the model declares no parameters. One error for each name; the
+ * value found by name tells the first of several from the others. */
+static enum kj_status refuse_unread(const struct reader *reader)
+{
+    size_t cursor = 0;
+    const char *name;
+    const char *value;
+    enum kj_status status = KJ_OK;
+    int refused = 0;
+    while (refused < KJ__UNKNOWN_PARAMETERS_MAX && status != KJ_ENOMEM &&
+           kj__fields_next(&reader->unread, &cursor, &name, &value)) {
+        if (kj__fields_get(&reader->unread, name) == value) {
+            status = refuse(reader, "elemental", "Unknown parameter: `%s`", name);
+            refused++;
+        }
+    }
+    return status;
+}
+
+static enum kj_status take_flags(struct reader *reader)
+{
+    /* Any value means true, "false" and "0" included, as in bahamut. */
+    reader->query->recursive = take(reader, "recursive") != NULL;
+    reader->query->propagated = take(reader, "propagated") != NULL;
+    reader->query->override_protection = take(reader, "override") != NULL;
+    return KJ_OK;
+}
+
+static enum kj_status take_page(struct reader *reader)
+{
+    return take_int(reader, "page", &reader->query->page);
+}
+
+static enum kj_status take_page_size(struct reader *reader)
+{
+    return take_int(reader, "pagesize", &reader->query->page_size);
+}
+
+static enum kj_status read_all(struct reader *reader)
+{
+    static enum kj_status (*const steps[])(struct reader *) = {
+        take_page, take_page_size, take_flags, take_order, take_limit, take_after,
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        enum kj_status status = steps[i](reader);
+        if (status) {
+            return status;
+        }
+    }
+    return refuse_unread(reader);
+}
+
+void kj__query_init(struct kj__query *query)
+{
+    *query = (struct kj__query){.after = ""};
+    kj__fields_init(&query->all, false);
+}
+
+void kj__query_fini(struct kj__query *query)
+{
+    kj__fields_fini(&query->all);
+}
+
+enum kj_status kj__query_parse(struct kj__query *query, const char *text, json_t *errors,
+                               const char *trace)
+{
+    struct reader reader = {.query = query, .errors = errors, .trace = trace};
+    if (strstr(text, "%00")) {
+        /* The parser leaves such a pair out, which would answer another question. */
+        return refuse(&reader, "kujata", "Parameters must not hold a NUL");
+    }
+    kj__fields_init(&reader.unread, false);
+    enum kj_status status = KJ_ENOMEM;
+    if (kj__url_parse_query(text, &query->all) && kj__fields_copy(&reader.unread, &query->all)) {
+        status = read_all(&reader);
+    }
+    kj__fields_fini(&reader.unread);
+    return status;
+}

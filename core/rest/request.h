@@ -1,0 +1,17 @@
+/* request.h - fills the request of a context from the HTTP exchange and its route. */
+#ifndef KJ_REST_REQUEST_H
+#define KJ_REST_REQUEST_H
+
+#include "rest/context.h"
+
+/* Checks version, headers, path and query, in this order. `identity` stays NULL for a category
+ * the model lacks. KJ_EREFUSED with the context's errors set, or KJ_ENOMEM. */
+enum kj_status kj__request_parse(struct kj_context *context, const struct kj_model *model);
+
+/* Appends an error whose title goes with its code ("Bad Request" for 400). */
+__attribute__((format(printf, 4, 5))) enum kj_status kj__context_refuse(struct kj_context *context,
+                                                                        int code,
+                                                                        const char *subject,
+                                                                        const char *format, ...);
+
+#endif

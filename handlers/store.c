@@ -1,0 +1,212 @@
+/* store.c - see kujata/store.h: what every storage needs around it to serve an identity. */
+#include <kujata/store.h>
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PAGE_SIZE_DEFAULT = 100, TEXT_MAX = 512 };
+
+void kj_store_free(struct kj_store *store)
+{
+    if (store) {
+        store->ops->free(store);
+    }
+}
+
+static enum kj_status refuse(struct kj_context *context, int code, const char *title,
+                             const char *text)
+{
+    struct kj_api_error error = {.code = code, .title = title, .description = text};
+    return kj_context_fail(context, &error);
+}
+
+/* A missing object is the client's to know; anything else stays what it is. */
+static enum kj_status outcome(struct kj_context *context, enum kj_status status)
+{
+    if (status != KJ_ENOTFOUND) {
+        return status;
+    }
+    const struct kj_request *request = kj_context_request(context);
+    char text[TEXT_MAX];
+    (void)snprintf(text, sizeof text, "cannot find %s with ID %s",
+                   kj_identity_name(request->identity), request->object_id);
+    return refuse(context, 404, "Object not found", text);
+}
+
+static const char *parent_type(const struct kj_request *request)
+{
+    return request->parent_identity ? kj_identity_name(request->parent_identity) : "root";
+}
+
+static enum kj_status set_text(json_t *object, const char *name, const char *text)
+{
+    return json_object_set_new(object, name, json_string(text)) ? KJ_ENOMEM : KJ_OK;
+}
+
+static enum kj_status create(struct kj_context *context, void *ctx)
+{
+    struct kj_store *store = ctx;
+    const struct kj_request *request = kj_context_request(context);
+    char id[KJ_OBJECT_ID_SIZE];
+    kj_object_id_make(id);
+    json_t *object = json_copy(kj_context_input(context));
+    enum kj_status status = object ? set_text(object, "ID", id) : KJ_ENOMEM;
+    if (!status) {
+        status = set_text(object, "parentID", request->parent_id);
+    }
+    if (!status) {
+        status = set_text(object, "parentType", parent_type(request));
+    }
+    if (!status) {
+        status = store->ops->insert(store, request->identity, object);
+    }
+    if (status) {
+        json_decref(object);
+        return status;
+    }
+    kj_context_set_output_take(context, object);
+    return KJ_OK;
+}
+
+static enum kj_status retrieve(struct kj_context *context, void *ctx)
+{
+    struct kj_store *store = ctx;
+    const struct kj_request *request = kj_context_request(context);
+    json_t *object = NULL;
+    enum kj_status status = store->ops->get(store, request->identity, request->object_id, &object);
+    if (!status) {
+        kj_context_set_output_take(context, object);
+    }
+    return outcome(context, status);
+}
+
+static enum kj_status apply(json_t *object, void *ctx)
+{
+    json_t *result;
+    enum kj_status status = kj_context_apply(ctx, object, &result);
+    if (status) {
+        return status;
+    }
+    bool done = json_object_clear(object) == 0 && json_object_update(object, result) == 0;
+    json_decref(result);
+    return done ? KJ_OK : KJ_ENOMEM;
+}
+
+static enum kj_status update(struct kj_context *context, void *ctx)
+{
+    struct kj_store *store = ctx;
+    const struct kj_request *request = kj_context_request(context);
+    json_t *object = NULL;
+    enum kj_status status = store->ops->update(store, request->identity, request->object_id, apply,
+                                               context, &object);
+    if (!status) {
+        kj_context_set_output_take(context, object);
+    }
+    return outcome(context, status);
+}
+
+static enum kj_status delete_object(struct kj_context *context, void *ctx)
+{
+    struct kj_store *store = ctx;
+    const struct kj_request *request = kj_context_request(context);
+    json_t *object = NULL;
+    enum kj_status status = store->ops->remove(store, request->identity, request->object_id,
+                                               &object);
+    if (!status) {
+        kj_context_set_output_take(context, object);
+    }
+    return outcome(context, status);
+}
+
+/* The query's checks let a limit stand in for the size of a page. */
+static size_t page_size(const struct kj_request *request)
+{
+    if (request->page_size) {
+        return (size_t)request->page_size;
+    }
+    return request->limit ? (size_t)request->limit : PAGE_SIZE_DEFAULT;
+}
+
+static struct kj_store_query query_of(const struct kj_request *request)
+{
+    struct kj_store_query query = {.order = request->order, .after = request->after};
+    if (request->parent_identity) {
+        query.parent_type = parent_type(request);
+        query.parent_id = request->parent_id;
+    }
+    if (request->page || request->page_size) {
+        query.limit = page_size(request);
+        query.offset = request->page ? (size_t)(request->page - 1) * query.limit : 0;
+    }
+    return query;
+}
+
+/* One object more than asked for was fetched: if it came, there is a next page, which starts
+ * behind the last object of this one. */
+static enum kj_status cut_at_limit(struct kj_context *context, json_t *objects, size_t limit)
+{
+    if (json_array_size(objects) <= limit) {
+        return KJ_OK;
+    }
+    if (json_array_remove(objects, limit)) {
+        return KJ_ENOMEM;
+    }
+    const json_t *last = json_array_get(objects, limit - 1);
+    return kj_context_set_next(context, json_string_value(json_object_get(last, "ID")));
+}
+
+static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
+{
+    struct kj_store *store = ctx;
+    const struct kj_request *request = kj_context_request(context);
+    struct kj_store_query query = query_of(request);
+    bool has_limit = request->limit > 0 && request->page == 0;
+    if (has_limit) {
+        query.limit = (size_t)request->limit + 1;
+    }
+    json_t *objects = NULL;
+    size_t total = 0;
+    enum kj_status status = store->ops->list(store, request->identity, &query, &objects, &total);
+    if (status == KJ_ENOTFOUND) {
+        return refuse(context, 400, "Bad Request", "Parameter `after` names no object");
+    }
+    if (!status && has_limit) {
+        status = cut_at_limit(context, objects, (size_t)request->limit);
+    }
+    if (status) {
+        json_decref(objects);
+        return status;
+    }
+    kj_context_set_count(context, total);
+    kj_context_set_output_take(context, objects);
+    return KJ_OK;
+}
+
+static enum kj_status info(struct kj_context *context, void *ctx)
+{
+    struct kj_store *store = ctx;
+    const struct kj_request *request = kj_context_request(context);
+    struct kj_store_query query = query_of(request);
+    query.order = NULL;
+    query.after = NULL;
+    size_t total = 0;
+    enum kj_status status = store->ops->list(store, request->identity, &query, NULL, &total);
+    kj_context_set_count(context, total);
+    return status;
+}
+
+struct kj_processor kj_store_processor(struct kj_store *store)
+{
+    const struct kj_store_ops *ops = store->ops;
+    assert(ops->insert && ops->get && ops->update && ops->remove && ops->list && ops->free);
+    (void)ops;
+    return (struct kj_processor){.retrieve_many = retrieve_many,
+                                 .retrieve = retrieve,
+                                 .create = create,
+                                 .update = update,
+                                 .patch = update,
+                                 .remove = delete_object,
+                                 .info = info,
+                                 .ctx = store};
+}

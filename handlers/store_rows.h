@@ -1,0 +1,55 @@
+/* store_rows.h - the records of storages that keep objects in memory, in the order of IDs.
+ *
+ * A list of rows borrows its records. Not safe for concurrent use.
+ */
+#ifndef KJ_HANDLERS_STORE_ROWS_H
+#define KJ_HANDLERS_STORE_ROWS_H
+
+#include "handlers/store_index.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One object kept. */
+struct kj__record {
+    struct kj__index_node by_id;
+    json_t *object;    /* never changed in place: a write puts another one here */
+    uint64_t revision; /* no two writes of a store give the same */
+    struct kj__family *family;
+    char id[];
+};
+
+struct kj__rows {
+    struct kj__record **at; /* ascending by ID */
+    size_t count, capacity;
+};
+
+/* The objects of one parent. */
+struct kj__family {
+    struct kj__index_node by_parent;
+    struct kj__rows rows;
+    char parent[];
+};
+
+void kj__rows_fini(struct kj__rows *rows);
+
+/* Makes sure that one insertion cannot fail; false when there is no memory. */
+bool kj__rows_reserve(struct kj__rows *rows);
+
+void kj__rows_insert(struct kj__rows *rows, struct kj__record *record);
+void kj__rows_remove(struct kj__rows *rows, const struct kj__record *record);
+
+/* The first row whose ID is greater than `id`; rows->count when there is none. */
+size_t kj__rows_behind(const struct kj__rows *rows, const char *id);
+
+/* A record around `object`, whose reference it takes when it succeeds; NULL without memory. */
+struct kj__record *kj__record_new_take(const char *id, json_t *object);
+void kj__record_free(struct kj__record *record);
+
+/* NULL without memory. A family is freed when it is empty, or with all its records. */
+struct kj__family *kj__family_new(const char *parent);
+void kj__family_free(struct kj__family *family);
+
+#endif

@@ -1,0 +1,335 @@
+/* store_processor_test.c - an identity served from a storage, over REST. */
+#include "unit/rest/cmocka_all.h"
+
+#include "unit/rest/fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct fixture fixture;
+
+static int set_up(void **state)
+{
+    (void)state;
+    fixture_init(&fixture);
+    fixture_serve_store(&fixture);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    fixture_fini(&fixture);
+    return 0;
+}
+
+static void create_lists(int count, char ids[][KJ_OBJECT_ID_SIZE])
+{
+    char json[64];
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(json, sizeof json, "{\"name\":\"n%d\",\"description\":\"%c\"}", i,
+                       'a' + i % 2);
+        fixture_create(&fixture, "/v/1/lists", json, ids[i]);
+    }
+}
+
+/* Names of the answer's objects, as in "n0 n1". */
+static const char *names(void)
+{
+    static char text[1024];
+    json_t *objects = fixture_json(&fixture);
+    size_t index;
+    json_t *object;
+    text[0] = '\0';
+    assert_int_equal(fixture.response.status, 200);
+    json_array_foreach(objects, index, object)
+    {
+        size_t used = strlen(text);
+        (void)snprintf(text + used, sizeof text - used, "%s%s", index ? " " : "",
+                       json_string_value(json_object_get(object, "name")));
+    }
+    json_decref(objects);
+    return text;
+}
+
+static const char *list_names(const char *target)
+{
+    fixture_send(&fixture, "GET", target, "");
+    return names();
+}
+
+static const char *text_member(const char *name)
+{
+    static char text[256];
+    json_t *object = fixture_json(&fixture);
+    (void)snprintf(text, sizeof text, "%s", json_string_value(json_object_get(object, name)));
+    json_decref(object);
+    return text;
+}
+
+static void ids_grow_with_time(void **state)
+{
+    (void)state;
+    char ids[3][KJ_OBJECT_ID_SIZE];
+
+    create_lists(3, ids);
+
+    assert_int_equal(strlen(ids[0]), 24);
+    assert_int_equal(strspn(ids[0], "0123456789abcdef"), 24);
+    assert_true(strcmp(ids[0], ids[1]) < 0 && strcmp(ids[1], ids[2]) < 0);
+}
+
+static void pages_and_sizes_select(void **state)
+{
+    (void)state;
+    char ids[5][KJ_OBJECT_ID_SIZE];
+    create_lists(5, ids);
+
+    assert_string_equal(list_names("/lists"), "n0 n1 n2 n3 n4");
+    assert_string_equal(list_names("/lists?page=2&pagesize=2"), "n2 n3");
+    assert_string_equal(list_names("/lists?page=3&pagesize=2"), "n4");
+    assert_string_equal(list_names("/lists?page=9&pagesize=2"), "");
+    assert_string_equal(list_names("/lists?page=2147483647&pagesize=2147483647"), "");
+    assert_string_equal(list_names("/lists?pagesize=1"), "n0");
+    assert_string_equal(list_names("/lists?page=1"), "n0 n1 n2 n3 n4");
+    assert_string_equal(list_names("/lists?page=2&limit=2"), "n2 n3");
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "5");
+    assert_null(fixture_header(&fixture, "X-Next"));
+}
+
+static void next_leads_through_every_object_once(void **state)
+{
+    (void)state;
+    char ids[5][KJ_OBJECT_ID_SIZE];
+    char target[128];
+    char seen[256] = "";
+    create_lists(5, ids);
+
+    (void)snprintf(target, sizeof target, "/lists?limit=2&order=-name");
+    for (int pages = 0; pages < 3; pages++) {
+        (void)snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s ", list_names(target));
+        const char *next = fixture_header(&fixture, "X-Next");
+        if (!next) {
+            break;
+        }
+        (void)snprintf(target, sizeof target, "/lists?limit=2&order=-name&after=%s", next);
+    }
+
+    assert_string_equal(seen, "n4 n3 n2 n1 n0 ");
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "5");
+}
+
+static void a_page_that_holds_the_rest_has_no_next(void **state)
+{
+    (void)state;
+    char ids[2][KJ_OBJECT_ID_SIZE];
+    create_lists(2, ids);
+
+    assert_string_equal(list_names("/lists?limit=2"), "n0 n1");
+
+    assert_null(fixture_header(&fixture, "X-Next"));
+}
+
+static void several_keys_order(void **state)
+{
+    (void)state;
+    char ids[4][KJ_OBJECT_ID_SIZE];
+    create_lists(4, ids);
+
+    assert_string_equal(list_names("/lists?order=-description&order=-name"), "n3 n1 n2 n0");
+    assert_string_equal(list_names("/lists?order=nothing"), "n0 n1 n2 n3");
+}
+
+static void after_needs_its_object_only_in_an_order(void **state)
+{
+    (void)state;
+    char ids[2][KJ_OBJECT_ID_SIZE];
+    create_lists(2, ids);
+
+    assert_string_equal(list_names("/lists?after=00"), "n0 n1");
+    fixture_send(&fixture, "GET", "/lists?after=00&order=name", "");
+
+    assert_int_equal(fixture.response.status, 400);
+    assert_string_equal(fixture_error(&fixture, "description"),
+                        "Parameter `after` names no object");
+}
+
+static void children_know_their_parent(void **state)
+{
+    (void)state;
+    char ids[2][KJ_OBJECT_ID_SIZE];
+    char target[128];
+    char id[KJ_OBJECT_ID_SIZE];
+    create_lists(2, ids);
+
+    (void)snprintf(target, sizeof target, "/lists/%s/tasks", ids[0]);
+    fixture_create(&fixture, target, "{\"name\":\"t0\"}", id);
+    assert_string_equal(text_member("parentID"), ids[0]);
+    assert_string_equal(text_member("parentType"), "list");
+    assert_string_equal(text_member("status"), "TODO");
+    assert_string_equal(list_names(target), "t0");
+    fixture_send(&fixture, "HEAD", target, "");
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "1");
+
+    (void)snprintf(target, sizeof target, "/lists/%s/tasks", ids[1]);
+    assert_string_equal(list_names(target), "");
+    (void)snprintf(target, sizeof target, "/tasks/%s", id);
+    fixture_send(&fixture, "GET", target, "");
+    assert_string_equal(text_member("name"), "t0");
+}
+
+static void updates_keep_what_a_client_may_not_set(void **state)
+{
+    (void)state;
+    char target[64];
+    char id[KJ_OBJECT_ID_SIZE];
+    fixture_create(&fixture, "/lists",
+                   "{\"name\":\"a\",\"description\":\"d\",\"creationOnly\":\"c\"}", id);
+    (void)snprintf(target, sizeof target, "/lists/%s", id);
+
+    fixture_send(&fixture, "PUT", target,
+                 "{\"ID\":\"x\",\"parentID\":\"x\",\"name\":\"b\",\"creationOnly\":\"x\","
+                 "\"readOnly\":\"x\"}");
+
+    assert_int_equal(fixture.response.status, 200);
+    assert_string_equal(text_member("ID"), id);
+    assert_string_equal(text_member("parentID"), "");
+    assert_string_equal(text_member("name"), "b");
+    assert_string_equal(text_member("description"), "");
+    assert_string_equal(text_member("creationOnly"), "c");
+    assert_string_equal(text_member("readOnly"), "");
+}
+
+static void patches_change_what_was_sent_and_nothing_else(void **state)
+{
+    (void)state;
+    char target[64];
+    char id[KJ_OBJECT_ID_SIZE];
+    fixture_create(&fixture, "/lists",
+                   "{\"name\":\"a\",\"description\":\"d\",\"creationOnly\":\"c\"}", id);
+    (void)snprintf(target, sizeof target, "/lists/%s", id);
+
+    fixture_send(&fixture, "PATCH", target,
+                 "{\"ID\":\"x\",\"description\":\"e\",\"creationOnly\":\"x\",\"readOnly\":\"x\"}");
+
+    assert_string_equal(text_member("ID"), id);
+    assert_string_equal(text_member("name"), "a");
+    assert_string_equal(text_member("description"), "e");
+    assert_string_equal(text_member("creationOnly"), "c");
+    assert_string_equal(text_member("readOnly"), "");
+    assert_string_equal(kj_event_type(fixture.events[fixture.event_count - 1]), "update");
+}
+
+static void invalid_patches_are_refused_and_leave_the_object(void **state)
+{
+    (void)state;
+    char target[64];
+    char id[KJ_OBJECT_ID_SIZE];
+    fixture_create(&fixture, "/lists", "{\"name\":\"a\"}", id);
+    (void)snprintf(target, sizeof target, "/lists/%s", id);
+
+    fixture_send(&fixture, "PATCH", target, "{\"name\":null}");
+    assert_int_equal(fixture.response.status, 422);
+    assert_string_equal(fixture_error(&fixture, "description"), "Attribute 'name' is required");
+
+    fixture_send(&fixture, "GET", target, "");
+    assert_string_equal(text_member("name"), "a");
+    assert_int_equal(fixture.event_count, 1);
+}
+
+static void a_patch_is_validated_again_with_what_is_stored(void **state)
+{
+    (void)state;
+    char target[64];
+    char id[KJ_OBJECT_ID_SIZE];
+    fixture_create(&fixture, "/users",
+                   "{\"firstName\":\"f\",\"lastName\":\"l\",\"userName\":\"u\"}", id);
+    const struct kj_identity *user = kj_model_identity(fixture.model, "user");
+    json_t *incomplete = json_pack("{s:s,s:s,s:s,s:s}", "ID", "1", "parentID", "", "parentType",
+                                   "root", "firstName", "f");
+    assert_int_equal(fixture.store->ops->insert(fixture.store, user, incomplete), KJ_OK);
+    json_decref(incomplete);
+
+    fixture_send(&fixture, "PATCH", "/users/1", "{\"lastName\":\"l\"}");
+    assert_int_equal(fixture.response.status, 422);
+    assert_string_equal(fixture_error(&fixture, "description"), "Attribute 'userName' is required");
+
+    (void)snprintf(target, sizeof target, "/users/%s", id);
+    fixture_send(&fixture, "PATCH", target, "{\"lastName\":\"m\"}");
+    assert_int_equal(fixture.response.status, 200);
+}
+
+static void secrets_are_stored_and_never_shown(void **state)
+{
+    (void)state;
+    char id[KJ_OBJECT_ID_SIZE];
+    json_t *object;
+    fixture_create(&fixture, "/lists", "{\"name\":\"a\",\"secret\":\"s3cr3t\"}", id);
+    assert_string_equal(text_member("secret"), "");
+
+    const struct kj_identity *list = kj_model_identity(fixture.model, "list");
+    assert_int_equal(fixture.store->ops->get(fixture.store, list, id, &object), KJ_OK);
+    assert_string_equal(json_string_value(json_object_get(object, "secret")), "s3cr3t");
+    json_decref(object);
+}
+
+static void missing_objects_are_404_for_every_operation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *body;
+    } calls[] = {{"GET", ""},
+                 {"HEAD", ""},
+                 {"DELETE", ""},
+                 {"PUT", "{\"name\":\"a\"}"},
+                 {"PATCH", "{\"name\":\"a\"}"}};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        fixture_send(&fixture, calls[i].method, "/v/1/lists/none", calls[i].body);
+        assert_int_equal(fixture.response.status, 404);
+        assert_string_equal(fixture_error(&fixture, "title"), "Object not found");
+        assert_string_equal(fixture_error(&fixture, "subject"), "kujata");
+        assert_string_equal(fixture_error(&fixture, "description"),
+                            "cannot find list with ID none");
+    }
+    assert_int_equal(fixture.event_count, 0);
+}
+
+static void deleting_answers_and_announces_the_object(void **state)
+{
+    (void)state;
+    char target[64];
+    char id[KJ_OBJECT_ID_SIZE];
+    fixture_create(&fixture, "/lists", "{\"name\":\"a\"}", id);
+    (void)snprintf(target, sizeof target, "/lists/%s", id);
+
+    fixture_send(&fixture, "DELETE", target, "");
+    assert_int_equal(fixture.response.status, 200);
+    assert_string_equal(text_member("ID"), id);
+    assert_string_equal(kj_event_type(fixture.events[1]), "delete");
+
+    fixture_send(&fixture, "GET", target, "");
+    assert_int_equal(fixture.response.status, 404);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(ids_grow_with_time),
+        TEST(pages_and_sizes_select),
+        TEST(next_leads_through_every_object_once),
+        TEST(a_page_that_holds_the_rest_has_no_next),
+        TEST(several_keys_order),
+        TEST(after_needs_its_object_only_in_an_order),
+        TEST(children_know_their_parent),
+        TEST(updates_keep_what_a_client_may_not_set),
+        TEST(patches_change_what_was_sent_and_nothing_else),
+        TEST(invalid_patches_are_refused_and_leave_the_object),
+        TEST(a_patch_is_validated_again_with_what_is_stored),
+        TEST(secrets_are_stored_and_never_shown),
+        TEST(missing_objects_are_404_for_every_operation),
+        TEST(deleting_answers_and_announces_the_object),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

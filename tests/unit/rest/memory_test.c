@@ -1,0 +1,138 @@
+/* memory_test.c - requests under an allocator that fails at each call in turn. */
+#include "unit/rest/cmocka_all.h"
+
+#include "unit/rest/fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The linker puts these in place of the allocator's, and the real ones under other names. */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+char *__wrap_strdup(const char *text);
+
+static long calls_left = -1; /* until the one that fails; negative: none fails */
+
+static bool fails_now(void)
+{
+    return calls_left >= 0 && calls_left-- == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails_now() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return fails_now() ? NULL : __real_realloc(memory, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails_now() ? NULL : __real_strdup(text);
+}
+
+static const struct {
+    const char *method, *path, *query, *body;
+} requests[] = {
+    {"POST", "/v/1/lists", "",
+     "{\"name\":\"x\",\"slice\":[\"a\"],\"date\":\"2021-03-04T05:06:07Z\"}"},
+    {"POST", "/v/1/lists", "", "{}"},
+    {"POST", "/lists/1/tasks", "", "{\"name\":\"x\"}"},
+    {"GET", "/lists", "order=-name&limit=1", ""},
+    {"GET", "/lists", "foo=1&bar=2", ""},
+    {"GET", "/lists/1", "", ""},
+    {"PATCH", "/lists/1", "", "{\"description\":\"q\"}"},
+    {"PUT", "/lists/1", "", "{\"name\":\"q\"}"},
+    {"DELETE", "/lists/2", "", ""},
+    {"GET", "/nowhere/at/all/at/all", "", ""},
+};
+
+static struct fixture fixture;
+
+static int send_failing(size_t which, const char *accept, long failing_call)
+{
+    struct kj__fields headers;
+    struct kj__http_response response;
+    kj__fields_init(&headers, true);
+    assert_true(kj__fields_add(&headers, "Accept", accept));
+    assert_true(kj__fields_add(&headers, "Authorization", "Bearer x"));
+    kj__http_response_init(&response);
+    struct kj__http_request request = {.method = requests[which].method,
+                                       .path = requests[which].path,
+                                       .query = requests[which].query,
+                                       .headers = &headers,
+                                       .body = (const uint8_t *)requests[which].body,
+                                       .body_len = strlen(requests[which].body),
+                                       .remote_address = ""};
+    calls_left = failing_call;
+    kj__api_handle(&fixture.api, &request, &response);
+    int status = response.status;
+    kj__http_response_fini(&response);
+    kj__fields_fini(&headers);
+    return status;
+}
+
+/* True once the request needs fewer calls than it would take to fail. */
+static bool survives(size_t which, const char *accept, long failing_call)
+{
+    int status = send_failing(which, accept, failing_call);
+    bool is_over = calls_left >= 0;
+    calls_left = -1;
+    assert_in_range(status, 200, 599);
+    for (size_t i = 0; i < fixture.event_count; i++) {
+        kj_event_unref(fixture.events[i]);
+    }
+    fixture.event_count = 0;
+    return is_over;
+}
+
+static void insert_list(const char *id)
+{
+    const struct kj_identity *list = kj_model_identity(fixture.model, "list");
+    json_t *object = json_pack("{s:s,s:s,s:s,s:s}", "ID", id, "parentID", "", "parentType", "root",
+                               "name", "n");
+    (void)fixture.store->ops->insert(fixture.store, list, object);
+    json_decref(object);
+}
+
+static void every_request_is_answered_without_memory(void **state)
+{
+    (void)state;
+    static const char *const accepts[] = {"application/json", "application/msgpack"};
+    json_set_alloc_funcs(__wrap_malloc, free);
+    fixture_init(&fixture);
+    fixture_serve_store(&fixture);
+    insert_list("1");
+
+    for (size_t which = 0; which < sizeof requests / sizeof *requests; which++) {
+        for (size_t i = 0; i < 2; i++) {
+            long failing_call = 0;
+            do {
+                insert_list("2");
+            } while (!survives(which, accepts[i], failing_call++));
+            assert_true(failing_call > 3);
+        }
+    }
+
+    fixture_fini(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_request_is_answered_without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
