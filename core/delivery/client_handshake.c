@@ -1,0 +1,410 @@
+/* client_handshake.c - see client_handshake.h.
+ *
+ * The accept value is looked for but not compared: that takes SHA-1, which nothing here
+ * brings along. It guards against servers that answer 101 without knowing websockets, and
+ * those do not send the header either.
+ */
+#include "delivery/client_handshake.h"
+
+#include "base/clock.h"
+#include "base/fields.h"
+#include "base/id.h"
+#include "codec/encoding.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    TIMEOUT_DEFAULT_MS = 10000,
+    HEAD_MAX = 16 * 1024,
+    BODY_MAX = 4096, /* of a refusal; a server keeps it under 1,024 */
+    HOST_MAX = 255,
+    PORT_MAX = 5,
+    KEY_LEN = 24,
+    STATUS_SWITCHING = 101,
+};
+
+struct target {
+    char host[HOST_MAX + 1];
+    char port[PORT_MAX + 1];
+    const char *authority; /* as it stands in the URL, for the Host header */
+    size_t authority_len;
+    const char *path; /* with the query; "" means "/" */
+};
+
+/* One handshake under way. */
+struct handshake {
+    const struct kj_subscriber_options *options;
+    struct target target;
+    struct kj__buffer *in; /* what arrived; the head is cut off at its front in the end */
+    size_t head_len;
+    struct kj__fields headers;
+    long status;
+    uint64_t deadline_ms;
+    int fd;
+    struct kj_error *error;
+};
+
+bool kj__client_wait(int fd, short events, uint64_t deadline_ms)
+{
+    for (;;) {
+        uint64_t now = kj__clock_monotonic_ms();
+        struct pollfd ready = {.fd = fd, .events = events};
+        int count = poll(&ready, 1, now < deadline_ms ? (int)(deadline_ms - now) : 0);
+        if (count > 0) {
+            return true;
+        }
+        if (count == 0 || errno != EINTR) {
+            return false;
+        }
+    }
+}
+
+enum kj_status kj__client_send(int fd, struct kj__buffer *out, uint64_t deadline_ms)
+{
+    size_t sent = 0;
+    while (sent < out->len) {
+        ssize_t n = send(fd, out->data + sent, out->len - sent, MSG_NOSIGNAL);
+        if (n > 0) {
+            sent += (size_t)n;
+        } else if (errno != EAGAIN && errno != EINTR) {
+            return KJ_EIO;
+        } else if (!kj__client_wait(fd, POLLOUT, deadline_ms)) {
+            return KJ_ETIMEOUT;
+        }
+    }
+    out->len = 0;
+    return KJ_OK;
+}
+
+/* ---- the URL ---- */
+
+static enum kj_status bad_url(struct handshake *handshake, const char *fault)
+{
+    kj_error_set(handshake->error, 0, "%s: %s", handshake->options->url, fault);
+    return KJ_EINVAL;
+}
+
+static bool is_plain(const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text <= ' ' || *text == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Splits HOST, HOST:PORT, [V6] or [V6]:PORT. */
+static bool split_authority(struct target *target)
+{
+    const char *host = target->authority;
+    const char *end = host + target->authority_len;
+    const char *host_end;
+    if (host < end && *host == '[') {
+        host_end = memchr(host, ']', target->authority_len);
+        if (!host_end) {
+            return false;
+        }
+        host++;
+    } else {
+        host_end = memchr(host, ':', target->authority_len);
+        host_end = host_end ? host_end : end;
+    }
+    const char *after = host_end < end && *host_end == ']' ? host_end + 1 : host_end;
+    size_t host_len = (size_t)(host_end - host);
+    size_t port_len = after < end ? (size_t)(end - after) - 1 : 0;
+    if (host_len == 0 || host_len > HOST_MAX || port_len > PORT_MAX ||
+        (after < end && (*after != ':' || port_len == 0))) {
+        return false;
+    }
+    memcpy(target->host, host, host_len);
+    memcpy(target->port, port_len ? after + 1 : "80", port_len ? port_len : 2);
+    return strspn(target->port, "0123456789") == strlen(target->port);
+}
+
+static enum kj_status parse_url(struct handshake *handshake)
+{
+    static const char *const schemes[] = {"ws://", "http://"};
+    const char *url = handshake->options->url;
+    const char *rest = NULL;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0) {
+            rest = url + strlen(schemes[i]);
+        }
+    }
+    if (!rest) {
+        return bad_url(handshake, "a URL starts with ws:// or http://");
+    }
+    if (!is_plain(url) || strchr(url, '#')) {
+        return bad_url(handshake, "a URL has no blanks, control characters or '#'");
+    }
+    struct target *target = &handshake->target;
+    target->authority = rest;
+    target->authority_len = strcspn(rest, "/?");
+    target->path = rest + target->authority_len;
+    if (!split_authority(target)) {
+        return bad_url(handshake, "expected HOST:PORT behind the scheme");
+    }
+    return KJ_OK;
+}
+
+/* ---- the connection ---- */
+
+static enum kj_status connect_one(struct handshake *handshake, const struct addrinfo *address)
+{
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return KJ_EIO;
+    }
+    int fault = connect(fd, address->ai_addr, address->ai_addrlen) ? errno : 0;
+    if (fault == EINPROGRESS) {
+        socklen_t len = sizeof fault;
+        if (!kj__client_wait(fd, POLLOUT, handshake->deadline_ms)) {
+            fault = ETIMEDOUT;
+        } else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &fault, &len)) {
+            fault = errno;
+        }
+    }
+    if (fault) {
+        close(fd);
+        errno = fault;
+        return fault == ETIMEDOUT ? KJ_ETIMEOUT : KJ_EIO;
+    }
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    handshake->fd = fd;
+    return KJ_OK;
+}
+
+static enum kj_status connect_any(struct handshake *handshake)
+{
+    const struct target *target = &handshake->target;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *addresses = NULL;
+    int fault = getaddrinfo(target->host, target->port, &hints, &addresses);
+    if (fault) {
+        kj_error_set(handshake->error, 0, "%s: %s", target->host, gai_strerror(fault));
+        return KJ_EIO;
+    }
+    enum kj_status status = KJ_EIO;
+    for (const struct addrinfo *at = addresses; at && status; at = at->ai_next) {
+        status = connect_one(handshake, at);
+    }
+    if (status) {
+        kj_error_set(handshake->error, 0, "cannot connect to %.*s: %s", (int)target->authority_len,
+                     target->authority, strerror(errno));
+    }
+    freeaddrinfo(addresses);
+    return status;
+}
+
+/* ---- the question ---- */
+
+/* Base64 of sixteen random bytes: the last character before the padding carries two bits. */
+static void make_key(char key[KEY_LEN + 1])
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint8_t random[KEY_LEN - 2];
+    kj__random_bytes(random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++) {
+        key[i] = digits[random[i] & 0x3f];
+    }
+    key[sizeof random - 1] = "AQgw"[random[sizeof random - 1] & 0x3];
+    memcpy(key + sizeof random, "==", 3);
+}
+
+static enum kj_status ask(struct handshake *handshake)
+{
+    const struct kj_subscriber_options *options = handshake->options;
+    const struct target *target = &handshake->target;
+    const char *encoding = kj_encoding_name(options->encoding);
+    char key[KEY_LEN + 1];
+    make_key(key);
+    struct kj__buffer out;
+    kj__buffer_init(&out);
+    kj__buffer_printf(&out,
+                      "GET %s%s HTTP/1.1\r\nHost: %.*s\r\nUpgrade: websocket\r\n"
+                      "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                      "Sec-WebSocket-Key: %s\r\nAccept: %s\r\nContent-Type: %s\r\n",
+                      *target->path == '/' ? "" : "/", target->path, (int)target->authority_len,
+                      target->authority, key, encoding, encoding);
+    if (options->token) {
+        kj__buffer_printf(&out, "Authorization: Bearer %s\r\n", options->token);
+    }
+    kj__buffer_append_text(&out, "\r\n");
+    enum kj_status status = KJ_ENOMEM;
+    if (!out.failed) {
+        status = kj__client_send(handshake->fd, &out, handshake->deadline_ms);
+    }
+    if (status) {
+        kj_error_set(handshake->error, 0, "sending the handshake: %s", kj_status_text(status));
+    }
+    kj__buffer_fini(&out);
+    return status;
+}
+
+/* ---- the answer ---- */
+
+/* Reads what is there, waiting for it. KJ_ECLOSED at the end of the stream. */
+static enum kj_status receive_more(struct handshake *handshake)
+{
+    enum { CHUNK = 4096 };
+    uint8_t *room = kj__buffer_reserve(handshake->in, CHUNK);
+    if (!room) {
+        return KJ_ENOMEM;
+    }
+    for (;;) {
+        ssize_t n = recv(handshake->fd, room, CHUNK, 0);
+        if (n > 0) {
+            handshake->in->len += (size_t)n;
+            return KJ_OK;
+        }
+        if (n == 0) {
+            return KJ_ECLOSED;
+        }
+        if (errno != EAGAIN && errno != EINTR) {
+            return KJ_EIO;
+        }
+        if (!kj__client_wait(handshake->fd, POLLIN, handshake->deadline_ms)) {
+            return KJ_ETIMEOUT;
+        }
+    }
+}
+
+static bool parse_header(struct handshake *handshake, const char *line, size_t len)
+{
+    const char *colon = memchr(line, ':', len);
+    if (!colon) {
+        return false;
+    }
+    const char *value = colon + 1;
+    const char *end = line + len;
+    while (value < end && (*value == ' ' || *value == '\t')) {
+        value++;
+    }
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t')) {
+        end--;
+    }
+    return kj__fields_add_len(&handshake->headers, line, (size_t)(colon - line), value,
+                              (size_t)(end - value));
+}
+
+static bool parse_head(struct handshake *handshake)
+{
+    const char *line = (const char *)handshake->in->data;
+    const char *head_end = line + handshake->head_len - 2;
+    if (handshake->head_len < 16 || memchr(line, 0, handshake->head_len) ||
+        strncmp(line, "HTTP/1.1 ", 9) != 0) {
+        return false;
+    }
+    handshake->status = strtol(line + 9, NULL, 10);
+    line = (const char *)memmem(line, handshake->head_len, "\r\n", 2) + 2;
+    while (line < head_end) {
+        const char *end = memmem(line, (size_t)(head_end + 2 - line), "\r\n", 2);
+        if (!end || !parse_header(handshake, line, (size_t)(end - line))) {
+            return false;
+        }
+        line = end + 2;
+    }
+    return true;
+}
+
+static enum kj_status read_head(struct handshake *handshake)
+{
+    struct kj__buffer *in = handshake->in;
+    const uint8_t *blank = NULL;
+    while (!blank) {
+        enum kj_status status = in->len < HEAD_MAX ? receive_more(handshake) : KJ_ELIMIT;
+        if (status) {
+            kj_error_set(handshake->error, 0, "waiting for the server's answer: %s",
+                         kj_status_text(status));
+            return status == KJ_ETIMEOUT ? KJ_ETIMEOUT : KJ_EIO;
+        }
+        blank = memmem(in->data, in->len, "\r\n\r\n", 4);
+    }
+    handshake->head_len = (size_t)(blank - in->data) + 4;
+    if (!parse_head(handshake)) {
+        kj_error_set(handshake->error, 0, "the server's answer is not HTTP");
+        return KJ_EIO;
+    }
+    return KJ_OK;
+}
+
+/* The description of a refusal's first error, or NULL; lives as long as *body. */
+static const char *refusal_text(struct handshake *handshake, json_t **body)
+{
+    const struct kj__buffer *in = handshake->in;
+    const char *type = kj__fields_get(&handshake->headers, "Content-Type");
+    const char *length = kj__fields_get(&handshake->headers, "Content-Length");
+    size_t wanted = length ? strtoul(length, NULL, 10) : BODY_MAX;
+    wanted = handshake->head_len + (wanted < BODY_MAX ? wanted : BODY_MAX);
+    while (in->len < wanted && !receive_more(handshake)) {
+        /* Until the body is whole, too long, or the server has ended it. */
+    }
+    enum kj_encoding encoding = type && strcasestr(type, "msgpack") ? KJ_ENCODING_MSGPACK
+                                                                    : KJ_ENCODING_JSON;
+    if (kj__value_decode(encoding, in->data + handshake->head_len, in->len - handshake->head_len,
+                         body, NULL)) {
+        return NULL;
+    }
+    return json_string_value(json_object_get(json_array_get(*body, 0), "description"));
+}
+
+static enum kj_status check_answer(struct handshake *handshake)
+{
+    const char *upgrade = kj__fields_get(&handshake->headers, "Upgrade");
+    if (handshake->status != STATUS_SWITCHING) {
+        json_t *body = NULL;
+        const char *text = refusal_text(handshake, &body);
+        kj_error_set(handshake->error, 0, "the server answered %ld%s%s", handshake->status,
+                     text ? ": " : "", text ? text : "");
+        json_decref(body);
+        return KJ_EREFUSED;
+    }
+    if (!upgrade || strcasecmp(upgrade, "websocket") != 0 ||
+        !kj__fields_get(&handshake->headers, "Sec-WebSocket-Accept")) {
+        kj_error_set(handshake->error, 0, "the server's 101 is not a websocket handshake");
+        return KJ_EREFUSED;
+    }
+    return KJ_OK;
+}
+
+enum kj_status kj__client_handshake(const struct kj_subscriber_options *options, int *fd,
+                                    struct kj__buffer *rest, struct kj_error *error)
+{
+    uint32_t timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_DEFAULT_MS;
+    struct handshake handshake = {.options = options,
+                                  .in = rest,
+                                  .deadline_ms = kj__clock_monotonic_ms() + timeout_ms,
+                                  .fd = -1,
+                                  .error = error};
+    kj__fields_init(&handshake.headers, true);
+    enum kj_status status = parse_url(&handshake);
+    if (!status && options->token && !is_plain(options->token)) {
+        kj_error_set(error, 0, "a token has no blanks or control characters");
+        status = KJ_EINVAL;
+    }
+    status = status ? status : connect_any(&handshake);
+    status = status ? status : ask(&handshake);
+    status = status ? status : read_head(&handshake);
+    status = status ? status : check_answer(&handshake);
+    kj__fields_fini(&handshake.headers);
+    if (status) {
+        if (handshake.fd >= 0) {
+            close(handshake.fd);
+        }
+        return status;
+    }
+    kj__buffer_consume(rest, handshake.head_len);
+    *fd = handshake.fd;
+    return KJ_OK;
+}

@@ -1,0 +1,141 @@
+/* connection.h - one websocket on a shard: frames in, frames out, closing, deadlines.
+ *
+ * A protocol embeds `struct kj__connection` first in its own session struct. The shard that
+ * owns a connection is the only thread that touches it; from elsewhere go the calls marked
+ * [any thread], which post to the shard.
+ *
+ * Life: prepared (before the 101: announced to the shard, which lets the protocol hold what
+ * is published meanwhile), open (its socket is attached), closing (our close frame is under
+ * way; input is thrown away), closed. References keep the memory: one is the shard's from
+ * announce to closed, one the creator's.
+ */
+#ifndef KJ_DELIVERY_CONNECTION_H
+#define KJ_DELIVERY_CONNECTION_H
+
+#include "base/counters.h"
+#include "base/list.h"
+#include "delivery/frame.h"
+#include "delivery/out_queue.h"
+#include "delivery/wheel.h"
+
+#include <kujata/server.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kj__connection;
+struct kj__delivery;
+struct kj__shard;
+
+/* How one endpoint speaks. All run on the shard; none may block. */
+struct kj__protocol {
+    const char *name;
+    /* The socket is there. Anything held since the announcement may be sent now. */
+    void (*on_open)(struct kj__connection *connection);
+    /* A whole message; `data` may be changed. */
+    void (*on_message)(struct kj__connection *connection, enum kj__opcode opcode, uint8_t *data,
+                       size_t len);
+    /* The connection has left its shard; `was_open` says whether on_open ran. */
+    void (*on_closed)(struct kj__connection *connection, bool was_open);
+    /* The last reference is gone: free the memory. Any thread. */
+    void (*release)(struct kj__connection *connection);
+};
+
+/* Why a connection ends; each has its counter. */
+enum kj__close_cause {
+    KJ__CAUSE_NONE = 0,
+    KJ__CAUSE_PEER,
+    KJ__CAUSE_PROTOCOL_ERROR,
+    KJ__CAUSE_OVER_LIMIT,
+    KJ__CAUSE_BAD_CONFIG,
+    KJ__CAUSE_PONG_TIMEOUT,
+    KJ__CAUSE_WRITE_STALL,
+    KJ__CAUSE_QUEUE_FULL,
+    KJ__CAUSE_SERVER,
+    KJ__CAUSE_IO_ERROR,
+};
+
+/* What the connections of one endpoint have in common. */
+struct kj__endpoint {
+    const struct kj__protocol *protocol;
+    unsigned index; /* given by kj__delivery_add_endpoint */
+    uint32_t message_bytes, message_fragments;
+    uint32_t queue_bytes, queue_messages;
+    enum kj_queue_policy queue_policy;
+    uint32_t ping_interval_ms, pong_timeout_ms, write_stall_ms, close_timeout_ms;
+    void *ctx; /* the protocol's */
+};
+
+enum kj__connection_state {
+    KJ__CONNECTION_PREPARED = 0,
+    KJ__CONNECTION_OPEN,
+    KJ__CONNECTION_CLOSING, /* a close frame is queued or under way */
+    KJ__CONNECTION_SHUT,    /* it has left and our side is shut; waiting for the peer's end */
+    KJ__CONNECTION_CLOSED,
+};
+
+struct kj__connection {
+    _Atomic uint32_t refs;
+    int fd; /* -1 while prepared and when closed */
+    uint8_t state;
+    uint8_t cause; /* enum kj__close_cause, once decided */
+    bool check_utf8;
+    bool is_dirty;        /* in the shard's list to flush */
+    bool waits_for_write; /* registered for writability */
+    bool is_member, was_open;
+    uint32_t member_index; /* in the shard's array of its endpoint */
+    struct kj__shard *shard;
+    const struct kj__endpoint *endpoint;
+    struct kj__frame_reader reader;
+    struct kj__out_queue out;
+    struct kj__list round_link; /* in the shard's dirty list, or its list of the closed */
+    struct kj__wheel_entry timer;
+    uint64_t next_ping_ms, last_pong_ms;
+    uint64_t stalled_since_ms; /* 0 while bytes leave */
+    uint64_t close_deadline_ms;
+};
+
+/* Prepares a connection on a shard of `delivery`, with one reference for the caller. */
+void kj__connection_init(struct kj__connection *connection, struct kj__delivery *delivery,
+                         const struct kj__endpoint *endpoint, bool check_utf8);
+
+struct kj__connection *kj__connection_ref(struct kj__connection *connection); /* [any thread] */
+void kj__connection_unref(struct kj__connection *connection);                 /* [any thread] */
+
+/* The three steps of a handshake, in order: announce before the 101; then attach with the
+ * socket, which is taken in any case, or abandon. False: the shard is gone. [any thread] */
+bool kj__connection_announce(struct kj__connection *connection);
+bool kj__connection_attach(struct kj__connection *connection, int fd);
+void kj__connection_abandon(struct kj__connection *connection);
+
+/* Closes with a code, dropping queued data. `reason` is static or NULL.  [any thread] */
+void kj__connection_close_later(struct kj__connection *connection, uint16_t code,
+                                const char *reason, enum kj__close_cause cause);
+
+/* ---- on the shard ---- */
+
+enum kj__send_result {
+    KJ__SENT,         /* queued; leaves at the end of the round */
+    KJ__SEND_DROPPED, /* the queue is full and the policy dropped this or an older frame */
+    KJ__SEND_CLOSED,  /* the connection is closing, or the policy closed it */
+};
+
+/* Queues a frame, taking a reference of its own. Counts what it drops. */
+enum kj__send_result kj__connection_send(struct kj__connection *connection,
+                                         struct kj__out_frame *frame);
+
+/* Closes: queued data is dropped (`flush_first`: sent first), then the close frame, then the
+ * end of the socket. Idempotent: the first cause stands. */
+void kj__connection_close(struct kj__connection *connection, uint16_t code, const char *reason,
+                          enum kj__close_cause cause, bool flush_first);
+
+/* Ends it at once, without a word to the peer. */
+void kj__connection_abort(struct kj__connection *connection, enum kj__close_cause cause);
+
+void kj__connection_on_readable(struct kj__connection *connection);
+void kj__connection_on_deadline(struct kj__connection *connection);
+
+/* Writes what is queued, as far as the socket takes it. */
+void kj__connection_flush(struct kj__connection *connection);
+
+#endif

@@ -1,0 +1,341 @@
+/* delivery.c - the shards' loop; see delivery.h. */
+#include "delivery/delivery.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { EPOLL_BATCH = 256, MEMBERS_FIRST_CAPACITY = 16 };
+
+/* ---- membership and marks ---- */
+
+void kj__shard_mark_dirty(struct kj__shard *shard, struct kj__connection *connection)
+{
+    if (!connection->is_dirty) {
+        connection->is_dirty = true;
+        kj__list_append(&shard->dirty, &connection->round_link);
+    }
+}
+
+bool kj__shard_add_member(struct kj__shard *shard, struct kj__connection *connection)
+{
+    struct kj__members *members = &shard->members[connection->endpoint->index];
+    if (members->count == members->capacity) {
+        size_t capacity = members->capacity ? members->capacity * 2 : MEMBERS_FIRST_CAPACITY;
+        struct kj__connection **items = realloc(members->items, capacity * sizeof *items);
+        if (!items) {
+            return false;
+        }
+        members->items = items;
+        members->capacity = capacity;
+    }
+    connection->member_index = (uint32_t)members->count;
+    connection->is_member = true;
+    members->items[members->count++] = connection;
+    return true;
+}
+
+void kj__shard_remove_member(struct kj__shard *shard, struct kj__connection *connection)
+{
+    if (!connection->is_member) {
+        return;
+    }
+    struct kj__members *members = &shard->members[connection->endpoint->index];
+    struct kj__connection *last = members->items[--members->count];
+    members->items[connection->member_index] = last;
+    last->member_index = connection->member_index;
+    connection->is_member = false;
+}
+
+/* ---- one round ---- */
+
+static void handle_socket(const struct epoll_event *event)
+{
+    struct kj__connection *connection = event->data.ptr;
+    /* An earlier event of this batch may have closed it. */
+    if (connection->fd >= 0 && event->events & EPOLLOUT) {
+        kj__connection_flush(connection);
+    }
+    if (connection->fd >= 0 && event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        kj__connection_on_readable(connection);
+    }
+}
+
+/* Returns whether jobs may be left for the next round. */
+static bool run_jobs(struct kj__shard *shard)
+{
+    void *jobs[KJ__ROUND_JOBS];
+    size_t count = kj__queue_take(&shard->inbox, jobs, KJ__ROUND_JOBS);
+    for (size_t i = 0; i < count; i++) {
+        struct kj__job *job = jobs[i];
+        job->run(job, shard);
+    }
+    return count == KJ__ROUND_JOBS;
+}
+
+static void meet_deadlines(struct kj__shard *shard)
+{
+    struct kj__wheel_entry *entry;
+    while ((entry = kj__wheel_expire(&shard->wheel, shard->now_ms))) {
+        kj__connection_on_deadline(KJ__CONTAINER_OF(entry, struct kj__connection, timer));
+    }
+}
+
+static void flush_dirty(struct kj__shard *shard)
+{
+    while (!kj__list_is_empty(&shard->dirty)) {
+        struct kj__connection *connection = KJ__CONTAINER_OF(shard->dirty.next,
+                                                             struct kj__connection, round_link);
+        kj__list_unlink(&connection->round_link);
+        connection->is_dirty = false;
+        kj__connection_flush(connection);
+    }
+}
+
+static void release_closed(struct kj__shard *shard)
+{
+    while (!kj__list_is_empty(&shard->closed)) {
+        struct kj__connection *connection = KJ__CONTAINER_OF(shard->closed.next,
+                                                             struct kj__connection, round_link);
+        kj__list_unlink(&connection->round_link);
+        shard->connections--;
+        kj__connection_unref(connection);
+    }
+}
+
+static void add_tally(struct kj__shard *shard)
+{
+    struct kj__counters *counters = shard->delivery->counters;
+    struct kj__tally *tally = &shard->tally;
+    KJ__COUNT_BY(counters, frames_in, tally->frames_in);
+    KJ__COUNT_BY(counters, bytes_in, tally->bytes_in);
+    KJ__COUNT_BY(counters, frames_out, tally->frames_out);
+    KJ__COUNT_BY(counters, bytes_out, tally->bytes_out);
+    KJ__COUNT_BY(counters, deliveries, tally->deliveries);
+    *tally = (struct kj__tally){0};
+}
+
+static void abort_all(struct kj__shard *shard)
+{
+    for (size_t i = 0; i < KJ__ENDPOINTS_MAX; i++) {
+        while (shard->members[i].count > 0) {
+            kj__connection_abort(shard->members[i].items[0], KJ__CAUSE_SERVER);
+        }
+    }
+}
+
+static bool is_done(struct kj__shard *shard)
+{
+    if (!shard->is_draining) {
+        return false;
+    }
+    if (shard->connections > 0 && shard->now_ms >= shard->drain_deadline_ms) {
+        abort_all(shard);
+        release_closed(shard);
+    }
+    return shard->connections == 0;
+}
+
+static int wait_ms(const struct kj__shard *shard, bool has_more_jobs)
+{
+    return has_more_jobs ? 0 : kj__wheel_wait_ms(&shard->wheel, kj__clock_monotonic_ms());
+}
+
+static void *run_shard(void *argument)
+{
+    struct kj__shard *shard = argument;
+    struct epoll_event events[EPOLL_BATCH];
+    bool has_more_jobs = false;
+    while (!is_done(shard)) {
+        int count = epoll_wait(shard->epoll_fd, events, EPOLL_BATCH, wait_ms(shard, has_more_jobs));
+        shard->now_ms = kj__clock_monotonic_ms();
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr) {
+                handle_socket(&events[i]);
+            } else {
+                uint64_t wakes;
+                has_more_jobs = read(shard->wake_fd, &wakes, sizeof wakes) > 0;
+            }
+        }
+        if (has_more_jobs) {
+            has_more_jobs = run_jobs(shard);
+        }
+        meet_deadlines(shard);
+        flush_dirty(shard);
+        release_closed(shard);
+        add_tally(shard);
+    }
+    add_tally(shard);
+    return NULL;
+}
+
+/* ---- jobs ---- */
+
+static void wake(struct kj__shard *shard)
+{
+    uint64_t one = 1;
+    ssize_t ignored = write(shard->wake_fd, &one, sizeof one); /* full means awake already */
+    (void)ignored;
+}
+
+bool kj__shard_post(struct kj__shard *shard, struct kj__job *job)
+{
+    bool was_empty = false;
+    enum kj__queue_result result = kj__queue_push(&shard->inbox, job, &was_empty);
+    if (result == KJ__QUEUE_FULL) {
+        wake(shard);
+        result = kj__queue_push_wait(&shard->inbox, job, &was_empty);
+    }
+    if (result == KJ__QUEUE_PUSHED && was_empty) {
+        wake(shard);
+    }
+    return result == KJ__QUEUE_PUSHED;
+}
+
+static void run_drain(struct kj__job *job, struct kj__shard *shard)
+{
+    (void)job; /* part of the shard */
+    shard->is_draining = true;
+    shard->drain_deadline_ms = shard->now_ms + shard->drain_timeout_ms;
+    for (size_t i = 0; i < KJ__ENDPOINTS_MAX; i++) {
+        /* Closing a prepared connection takes it out and moves the last one here. */
+        for (size_t at = shard->members[i].count; at > 0; at--) {
+            kj__connection_close(shard->members[i].items[at - 1], KJ__CLOSE_GOING_AWAY, NULL,
+                                 KJ__CAUSE_SERVER, true);
+        }
+    }
+}
+
+/* ---- life ---- */
+
+static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard *shard)
+{
+    shard->delivery = delivery;
+    shard->wake_fd = -1;
+    kj__queue_init(&shard->inbox, KJ__INBOX_LIMIT);
+    kj__wheel_init(&shard->wheel, kj__clock_monotonic_ms());
+    kj__list_init(&shard->dirty);
+    kj__list_init(&shard->closed);
+    shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    shard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (shard->epoll_fd < 0 || shard->wake_fd < 0 ||
+        epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, shard->wake_fd, &event) != 0) {
+        return KJ_EIO;
+    }
+    return KJ_OK;
+}
+
+static void fini_shard(struct kj__shard *shard)
+{
+    if (shard->epoll_fd >= 0) {
+        close(shard->epoll_fd);
+    }
+    if (shard->wake_fd >= 0) {
+        close(shard->wake_fd);
+    }
+    for (size_t i = 0; i < KJ__ENDPOINTS_MAX; i++) {
+        free(shard->members[i].items);
+    }
+    kj__queue_fini(&shard->inbox);
+}
+
+enum kj_status kj__delivery_new(size_t shard_count, struct kj__counters *counters,
+                                struct kj__delivery **delivery)
+{
+    *delivery = NULL;
+    if (shard_count == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        shard_count = cores > 0 ? (size_t)cores : 1;
+    }
+    struct kj__delivery *made = calloc(1, sizeof *made);
+    struct kj__shard *shards = calloc(shard_count, sizeof *shards);
+    if (!made || !shards) {
+        free(made);
+        free(shards);
+        return KJ_ENOMEM;
+    }
+    made->counters = counters;
+    made->shards = shards;
+    made->shard_count = shard_count;
+    enum kj_status status = KJ_OK;
+    for (size_t i = 0; i < shard_count; i++) {
+        enum kj_status result = init_shard(made, &shards[i]);
+        status = status ? status : result;
+    }
+    if (status) {
+        kj__delivery_free(made);
+        return status;
+    }
+    *delivery = made;
+    return KJ_OK;
+}
+
+void kj__delivery_add_endpoint(struct kj__delivery *delivery, struct kj__endpoint *endpoint)
+{
+    endpoint->index = delivery->endpoint_count;
+    delivery->endpoints[delivery->endpoint_count++] = endpoint;
+}
+
+enum kj_status kj__delivery_start(struct kj__delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->shard_count; i++) {
+        struct kj__shard *shard = &delivery->shards[i];
+        if (pthread_create(&shard->thread, NULL, run_shard, shard) != 0) {
+            kj__delivery_stop(delivery, 0);
+            return KJ_ENOMEM;
+        }
+        shard->is_running = true;
+    }
+    return KJ_OK;
+}
+
+/* What reached the inbox after the shard's last round: run with the socket side over. */
+static void run_leftovers(struct kj__shard *shard)
+{
+    kj__queue_close(&shard->inbox);
+    while (run_jobs(shard)) {
+    }
+    abort_all(shard);
+    release_closed(shard);
+    add_tally(shard);
+}
+
+void kj__delivery_stop(struct kj__delivery *delivery, uint32_t drain_timeout_ms)
+{
+    for (size_t i = 0; i < delivery->shard_count; i++) {
+        struct kj__shard *shard = &delivery->shards[i];
+        if (shard->is_running) {
+            shard->drain_timeout_ms = drain_timeout_ms;
+            shard->drain_job.run = run_drain;
+            kj__shard_post(shard, &shard->drain_job);
+        }
+    }
+    for (size_t i = 0; i < delivery->shard_count; i++) {
+        struct kj__shard *shard = &delivery->shards[i];
+        if (shard->is_running) {
+            pthread_join(shard->thread, NULL);
+            shard->is_running = false;
+        }
+        run_leftovers(shard);
+    }
+}
+
+void kj__delivery_free(struct kj__delivery *delivery)
+{
+    if (!delivery) {
+        return;
+    }
+    kj__delivery_stop(delivery, 0);
+    for (size_t i = 0; i < delivery->shard_count; i++) {
+        fini_shard(&delivery->shards[i]);
+    }
+    free(delivery->shards);
+    free(delivery);
+}

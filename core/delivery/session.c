@@ -1,0 +1,219 @@
+/* session.c - see session.h and kujata/session.h. */
+#include "delivery/session.h"
+
+#include "base/clock.h"
+#include "base/url.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- made of a handshake ---- */
+
+static bool add_cookies(struct kj__fields *cookies, const char *header)
+{
+    while (*header) {
+        size_t len = strcspn(header, ";");
+        const char *equals = memchr(header, '=', len);
+        if (equals && !kj__fields_add_len(cookies, header, (size_t)(equals - header), equals + 1,
+                                          len - (size_t)(equals - header) - 1)) {
+            return false;
+        }
+        header += len + (header[len] == ';');
+        header += strspn(header, " ");
+    }
+    return true;
+}
+
+static bool fill(struct kj_session *session, const struct kj__session_origin *origin)
+{
+    const char *cookie = kj__fields_get(origin->headers, "Cookie");
+    session->remote_address = strdup(origin->remote_address);
+    if (!session->remote_address || !kj__fields_copy(&session->headers, origin->headers) ||
+        !kj__url_parse_query(origin->query, &session->parameters) ||
+        (cookie && !add_cookies(&session->cookies, cookie))) {
+        return false;
+    }
+    session->wants_errors = kj__fields_get(&session->parameters, "enableErrors") != NULL;
+    return true;
+}
+
+struct kj_session *kj__session_new(struct kj__delivery *delivery,
+                                   const struct kj__endpoint *endpoint,
+                                   const struct kj__session_origin *origin)
+{
+    struct kj_session *session = calloc(1, sizeof *session);
+    if (!session) {
+        return NULL;
+    }
+    /* Only JSON promises UTF-8; stock clients send msgpack in text frames too (spec fact 2). */
+    kj__connection_init(&session->connection, delivery, endpoint,
+                        origin->read_encoding == KJ_ENCODING_JSON);
+    kj__uuid_make(session->id);
+    session->start_ns = kj__clock_wall_ns();
+    session->read_encoding = origin->read_encoding;
+    session->write_encoding = origin->write_encoding;
+    kj__fields_init(&session->parameters, false);
+    kj__fields_init(&session->headers, true);
+    kj__fields_init(&session->cookies, false);
+    if (!fill(session, origin)) {
+        kj__session_free(session);
+        return NULL;
+    }
+    return session;
+}
+
+void kj__session_free(struct kj_session *session)
+{
+    kj_session_set_data(session, NULL, NULL);
+    kj__claims_fini(&session->claims);
+    kj_push_config_free(session->config);
+    kj__fields_fini(&session->cookies);
+    kj__fields_fini(&session->headers);
+    kj__fields_fini(&session->parameters);
+    free(session->remote_address);
+    free(session->held);
+    free(session);
+}
+
+/* ---- push configs ---- */
+
+struct merge {
+    struct kj_session *session;
+    struct kj__fields fresh; /* the config's parameters, then the ones kept */
+    bool failed;
+};
+
+static void add_fresh(const char *name, const char *value, void *ctx)
+{
+    struct merge *merge = ctx;
+    merge->failed |= !kj__fields_add(&merge->fresh, name, value);
+    merge->session->has_pushed_token |= strcmp(name, "token") == 0;
+}
+
+static void remove_old(const char *name, const char *value, void *ctx)
+{
+    (void)value;
+    struct merge *merge = ctx;
+    kj__fields_remove(&merge->session->parameters, name);
+}
+
+enum kj_status kj__session_set_config_take(struct kj_session *session,
+                                           struct kj_push_config *config)
+{
+    struct merge merge = {.session = session};
+    kj__fields_init(&merge.fresh, false);
+    kj_push_config_parameters(config, add_fresh, &merge);
+    if (merge.failed) {
+        kj__fields_fini(&merge.fresh);
+        kj_push_config_free(config);
+        return KJ_ENOMEM;
+    }
+    kj_push_config_parameters(config, remove_old, &merge);
+    kj__buffer_append(&session->parameters.text, merge.fresh.text.data, merge.fresh.text.len);
+    bool failed = session->parameters.text.failed;
+    session->parameters.text.failed = false;
+    kj__fields_fini(&merge.fresh);
+    kj_push_config_free(session->config);
+    session->config = config;
+    return failed ? KJ_ENOMEM : KJ_OK;
+}
+
+/* ---- what users ask ---- */
+
+const char *kj_session_id(const struct kj_session *session)
+{
+    return session->id;
+}
+
+enum kj_encoding kj_session_read_encoding(const struct kj_session *session)
+{
+    return session->read_encoding;
+}
+
+enum kj_encoding kj_session_write_encoding(const struct kj_session *session)
+{
+    return session->write_encoding;
+}
+
+int64_t kj_session_start_ns(const struct kj_session *session)
+{
+    return session->start_ns;
+}
+
+const char *kj_session_parameter(const struct kj_session *session, const char *name)
+{
+    return kj__fields_get(&session->parameters, name);
+}
+
+const char *kj_session_token(const struct kj_session *session)
+{
+    const char *header = kj_session_header(session, "Authorization");
+    if (header && !session->has_pushed_token && strncasecmp(header, "Bearer ", 7) == 0) {
+        return header + 7;
+    }
+    return kj_session_parameter(session, "token");
+}
+
+const char *kj_session_header(const struct kj_session *session, const char *name)
+{
+    return kj__fields_get(&session->headers, name);
+}
+
+const char *kj_session_cookie(const struct kj_session *session, const char *name)
+{
+    return kj__fields_get(&session->cookies, name);
+}
+
+const char *kj_session_remote_address(const struct kj_session *session)
+{
+    return session->remote_address;
+}
+
+enum kj_status kj_session_set_claims(struct kj_session *session, const char *const *claims,
+                                     size_t count)
+{
+    switch (kj__claims_set(&session->claims, claims, count)) {
+    case KJ__CLAIMS_SET:
+        return KJ_OK;
+    case KJ__CLAIMS_MALFORMED:
+        return KJ_EINVAL;
+    default:
+        return KJ_ENOMEM;
+    }
+}
+
+const char *const *kj_session_claims(const struct kj_session *session, size_t *count)
+{
+    *count = session->claims.count;
+    return (const char *const *)session->claims.items;
+}
+
+const char *kj_session_claim(const struct kj_session *session, const char *key)
+{
+    return kj__claims_get(&session->claims, key);
+}
+
+void kj_session_set_data(struct kj_session *session, void *data, void (*release)(void *data))
+{
+    if (session->data && session->release_data) {
+        session->release_data(session->data);
+    }
+    session->data = data;
+    session->release_data = release;
+}
+
+void *kj_session_data(const struct kj_session *session)
+{
+    return session->data;
+}
+
+const struct kj_push_config *kj_session_push_config(const struct kj_session *session)
+{
+    return session->config;
+}
+
+bool kj_session_wants_errors(const struct kj_session *session)
+{
+    return session->wants_errors;
+}

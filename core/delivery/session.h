@@ -1,0 +1,63 @@
+/* session.h - a subscriber of /events; what users see of it is in kujata/session.h.
+ *
+ * Made by one HTTP worker at the handshake, which hands it to a shard; never touched by two
+ * threads at once.
+ */
+#ifndef KJ_DELIVERY_SESSION_H
+#define KJ_DELIVERY_SESSION_H
+
+#include "base/claims.h"
+#include "base/fields.h"
+#include "base/id.h"
+#include "delivery/connection.h"
+
+#include <kujata/push_config.h>
+#include <kujata/session.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kj_session {
+    struct kj__connection connection; /* first: the shard knows it as this */
+    char id[KJ__UUID_SIZE];
+    bool wants_errors;     /* the URL has enableErrors */
+    bool is_in_error;      /* a bad push config came last: no events until a good one */
+    bool has_pushed_token; /* a push config brought the parameter "token" */
+    enum kj_encoding read_encoding, write_encoding;
+    int64_t start_ns;
+    char *remote_address;
+    struct kj__fields parameters, headers, cookies;
+    struct kj__claims claims;
+    void *data;
+    void (*release_data)(void *data);
+    struct kj_push_config *config; /* NULL until the first good one */
+    /* Messages published between the announcement and the socket: references. */
+    struct kj__message **held;
+    size_t held_count;
+};
+
+/* What a handshake brings; borrowed. */
+struct kj__session_origin {
+    const struct kj__fields *headers;
+    const char *query;
+    const char *remote_address;
+    enum kj_encoding read_encoding, write_encoding;
+};
+
+/* A prepared session with one reference for the caller; NULL when there is no memory. */
+struct kj_session *kj__session_new(struct kj__delivery *delivery,
+                                   const struct kj__endpoint *endpoint,
+                                   const struct kj__session_origin *origin);
+
+/* Frees what kj__session_new made; for the protocol's release. */
+void kj__session_free(struct kj_session *session);
+
+static inline struct kj_session *kj__session_of(struct kj__connection *connection)
+{
+    return (struct kj_session *)connection;
+}
+
+/* Takes a config over from the one before, and its parameters into the session's. */
+enum kj_status kj__session_set_config_take(struct kj_session *session,
+                                           struct kj_push_config *config);
+
+#endif

@@ -1,0 +1,342 @@
+/* delivery_test.c - connections on real shards, over socket pairs. */
+#include "delivery/delivery.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { DEADLINE_MS = 10000 };
+
+static const uint8_t MASK[4] = {1, 2, 3, 4};
+
+struct fixture {
+    struct kj__counters counters;
+    struct kj__delivery *delivery;
+    struct kj__endpoint endpoint;
+    _Atomic int opened, closed, released, answered;
+};
+
+static struct fixture *fixture_of(struct kj__connection *connection)
+{
+    return connection->endpoint->ctx;
+}
+
+static void on_open(struct kj__connection *connection)
+{
+    atomic_fetch_add(&fixture_of(connection)->opened, 1);
+}
+
+/* Echoes; "flood N" sends N numbered frames of 100 bytes instead. */
+static void on_message(struct kj__connection *connection, enum kj__opcode opcode, uint8_t *data,
+                       size_t len)
+{
+    int count = len > 6 && memcmp(data, "flood ", 6) == 0 ? atoi((const char *)data + 6) : 0;
+    for (int i = 0; i < (count ? count : 1); i++) {
+        uint8_t text[100] = {0};
+        (void)snprintf((char *)text, sizeof text, "%d", i);
+        struct kj__out_frame *frame = count ? kj__out_frame_new(opcode, text, sizeof text)
+                                            : kj__out_frame_new(opcode, data, len);
+        kj__connection_send(connection, frame);
+        kj__out_frame_unref(frame);
+    }
+    atomic_fetch_add(&fixture_of(connection)->answered, 1);
+}
+
+static void on_closed(struct kj__connection *connection, bool was_open)
+{
+    (void)was_open;
+    atomic_fetch_add(&fixture_of(connection)->closed, 1);
+}
+
+static void release(struct kj__connection *connection)
+{
+    atomic_fetch_add(&fixture_of(connection)->released, 1);
+    free(connection);
+}
+
+static const struct kj__protocol protocol = {.name = "test",
+                                             .on_open = on_open,
+                                             .on_message = on_message,
+                                             .on_closed = on_closed,
+                                             .release = release};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    fixture->endpoint = (struct kj__endpoint){.protocol = &protocol,
+                                              .message_bytes = 1000,
+                                              .message_fragments = 10,
+                                              .queue_bytes = 1000000,
+                                              .queue_messages = 100,
+                                              .ping_interval_ms = 60000,
+                                              .pong_timeout_ms = 60000,
+                                              .write_stall_ms = 60000,
+                                              .close_timeout_ms = 500,
+                                              .ctx = fixture};
+    assert_int_equal(kj__delivery_new(2, &fixture->counters, &fixture->delivery), KJ_OK);
+    kj__delivery_add_endpoint(fixture->delivery, &fixture->endpoint);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    kj__delivery_free(fixture->delivery);
+    free(fixture);
+    return 0;
+}
+
+static void start(struct fixture *fixture)
+{
+    assert_int_equal(kj__delivery_start(fixture->delivery), KJ_OK);
+}
+
+/* A connection on a shard; the peer's end is returned. */
+static int connect_pair(struct fixture *fixture)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    struct kj__connection *connection = malloc(sizeof *connection);
+    kj__connection_init(connection, fixture->delivery, &fixture->endpoint, true);
+    assert_true(kj__connection_announce(connection));
+    assert_true(kj__connection_attach(connection, pair[0]));
+    kj__connection_unref(connection);
+    return pair[1];
+}
+
+static void send_frame(int fd, uint8_t first, const void *payload, size_t len)
+{
+    uint8_t frame[256] = {first, (uint8_t)(0x80 | len)};
+    assert_true(len <= 125);
+    memcpy(frame + 2, MASK, 4);
+    for (size_t i = 0; i < len; i++) {
+        frame[6 + i] = ((const uint8_t *)payload)[i] ^ MASK[i % 4];
+    }
+    assert_int_equal(send(fd, frame, 6 + len, MSG_NOSIGNAL), (ssize_t)(6 + len));
+}
+
+/* Reads exactly `len` bytes within the deadline. */
+static void read_exactly(int fd, uint8_t *bytes, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        struct pollfd waiting = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&waiting, 1, DEADLINE_MS), 1);
+        ssize_t got = recv(fd, bytes + done, len - done, 0);
+        assert_true(got > 0);
+        done += (size_t)got;
+    }
+}
+
+static void expect_bytes(int fd, const void *wanted, size_t len)
+{
+    uint8_t bytes[256];
+    assert_true(len <= sizeof bytes);
+    read_exactly(fd, bytes, len);
+    assert_memory_equal(bytes, wanted, len);
+}
+
+static void expect_end(int fd)
+{
+    uint8_t byte;
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&waiting, 1, DEADLINE_MS), 1);
+    ssize_t got = recv(fd, &byte, 1, 0);
+    assert_true(got == 0 || (got < 0 && errno == ECONNRESET));
+}
+
+static void wait_for(_Atomic int *value, int wanted)
+{
+    for (int waited = 0; atomic_load(value) != wanted; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+}
+
+static void messages_are_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    send_frame(fd, 0x81, "hi", 2);
+    expect_bytes(fd, "\x81\x02hi", 4);
+    send_frame(fd, 0x89, "ping", 4);
+    expect_bytes(fd, "\x8a\x04ping", 6);
+    close(fd);
+    wait_for(&fixture->released, 1);
+    assert_int_equal(fixture->counters.closed_by_peer, 1);
+}
+
+static void a_close_is_echoed_with_its_code(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    send_frame(fd, 0x88, "\x0b\xb9 bye", 6); /* 3001 */
+    expect_bytes(fd, "\x88\x02\x0b\xb9", 4);
+    expect_end(fd);
+    close(fd);
+    wait_for(&fixture->closed, 1);
+}
+
+static void a_protocol_error_is_told_and_ends_the_socket(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    uint8_t unmasked[] = {0x81, 0x01, 'x'};
+    assert_int_equal(send(fd, unmasked, sizeof unmasked, 0), sizeof unmasked);
+    expect_bytes(fd,
+                 "\x88\x0a\x03\xea"
+                 "bad MASK",
+                 12);
+    expect_end(fd); /* although the peer keeps its own end open */
+    wait_for(&fixture->closed, 1);
+    assert_int_equal(fixture->counters.closed_protocol_error, 1);
+    close(fd);
+}
+
+static void a_silent_peer_is_pinged_and_then_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->endpoint.ping_interval_ms = 100;
+    fixture->endpoint.pong_timeout_ms = 350;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    expect_bytes(fd, "\x89\x00\x89\x00", 4);
+    wait_for(&fixture->released, 1);
+    assert_int_equal(fixture->counters.closed_pong_timeout, 1);
+    close(fd);
+}
+
+static void a_peer_that_does_not_read_is_dropped_for_stalling(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->endpoint.write_stall_ms = 200;
+    fixture->endpoint.queue_messages = 100000;
+    fixture->endpoint.queue_bytes = 100000000;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    send_frame(fd, 0x81, "flood 50000", 11);
+    wait_for(&fixture->released, 1);
+    assert_int_equal(fixture->counters.closed_write_stall, 1);
+    close(fd);
+}
+
+/* Reads frames of 100 bytes until the socket has none left for a moment; returns the last
+ * number and counts them. */
+static int read_numbers(int fd, int *count)
+{
+    int last = -1;
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    for (*count = 0; poll(&waiting, 1, 300) == 1; ++*count) {
+        uint8_t frame[102];
+        read_exactly(fd, frame, sizeof frame);
+        int number = atoi((const char *)frame + 2);
+        assert_true(number > last);
+        last = number;
+    }
+    return last;
+}
+
+static void a_full_queue_drops_the_newest(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    int count;
+    send_frame(fd, 0x81, "flood 50000", 11);
+    wait_for(&fixture->answered, 1);
+    assert_true(read_numbers(fd, &count) < 49999);
+    assert_int_equal(fixture->counters.dropped_queue_full + (uint64_t)count, 50000);
+    close(fd);
+}
+
+static void a_full_queue_drops_the_oldest(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->endpoint.queue_policy = KJ_QUEUE_DROP_OLDEST;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    int count;
+    send_frame(fd, 0x81, "flood 50000", 11);
+    wait_for(&fixture->answered, 1);
+    assert_int_equal(read_numbers(fd, &count), 49999);
+    assert_true(count < 50000);
+    assert_int_equal(fixture->counters.dropped_queue_full + (uint64_t)count, 50000);
+    close(fd);
+}
+
+static void a_full_queue_disconnects(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->endpoint.queue_policy = KJ_QUEUE_DISCONNECT;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    send_frame(fd, 0x81, "flood 50000", 11);
+    wait_for(&fixture->closed, 1); /* its close frame cannot leave: the deadline ends it */
+    assert_int_equal(fixture->counters.closed_queue_full, 1);
+    close(fd);
+}
+
+static void stopping_flushes_and_says_1001(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fds[20];
+    for (int i = 0; i < 20; i++) {
+        fds[i] = connect_pair(fixture);
+        send_frame(fds[i], 0x81, "last", 4);
+    }
+    for (int i = 0; i < 20; i++) {
+        expect_bytes(fds[i], "\x81\x04last", 6);
+    }
+    kj__delivery_stop(fixture->delivery, 1000);
+    for (int i = 0; i < 20; i++) {
+        expect_bytes(fds[i], "\x88\x02\x03\xe9", 4);
+        expect_end(fds[i]);
+        close(fds[i]);
+    }
+    assert_int_equal(fixture->released, 20);
+    assert_int_equal(fixture->counters.closed_by_server, 20);
+}
+
+static void an_abandoned_handshake_leaves_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    struct kj__connection *connection = malloc(sizeof *connection);
+    kj__connection_init(connection, fixture->delivery, &fixture->endpoint, true);
+    assert_true(kj__connection_announce(connection));
+    kj__connection_abandon(connection);
+    kj__connection_unref(connection);
+    wait_for(&fixture->released, 1);
+    assert_int_equal(fixture->opened, 0);
+}
+
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_FIXTURE(messages_are_answered),
+        WITH_FIXTURE(a_close_is_echoed_with_its_code),
+        WITH_FIXTURE(a_protocol_error_is_told_and_ends_the_socket),
+        WITH_FIXTURE(a_silent_peer_is_pinged_and_then_dropped),
+        WITH_FIXTURE(a_peer_that_does_not_read_is_dropped_for_stalling),
+        WITH_FIXTURE(a_full_queue_drops_the_newest),
+        WITH_FIXTURE(a_full_queue_drops_the_oldest),
+        WITH_FIXTURE(a_full_queue_disconnects),
+        WITH_FIXTURE(stopping_flushes_and_says_1001),
+        WITH_FIXTURE(an_abandoned_handshake_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
