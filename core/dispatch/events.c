@@ -1,0 +1,178 @@
+/* events.c - publications in, events out; see events.h. */
+#include "dispatch/events.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "codec/error_array.h"
+#include "codec/event.h"
+#include "dispatch/message.h"
+#include "dispatch/protocol.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { QUIET_INTERVAL_MS = 10 };
+
+/* ---- publishing ---- */
+
+enum kj_status kj__events_publish(struct kj__events *events, const struct kj_event *event)
+{
+    const struct kj__events_options *options = &events->options;
+    const struct kj_publish_handler *handler = options->publish;
+    if (handler->should_publish && !handler->should_publish(event, handler->ctx)) {
+        KJ__COUNT(options->counters, events_publish_refused);
+        return KJ_EREFUSED;
+    }
+    uint8_t *bytes = NULL;
+    struct kj_publication_options publication_options = {.topic = options->topic,
+                                                         .encoding = KJ_ENCODING_MSGPACK};
+    struct kj_publication *publication = NULL;
+    enum kj_status status = kj_event_encode(event, KJ_ENCODING_MSGPACK, &bytes,
+                                            &publication_options.len);
+    if (!status) {
+        publication_options.data = bytes;
+        status = kj_publication_new(&publication_options, &publication);
+    }
+    if (!status) {
+        status = kj_pubsub_publish(options->pubsub, publication);
+    }
+    kj_publication_unref(publication);
+    free(bytes);
+    if (status) {
+        static struct kj__log_limit limit;
+        KJ__COUNT(options->counters, events_publish_failed);
+        kj__log_limited(&limit, KJ__LOG_ERROR, "dispatch", "an event was not published: %s",
+                        kj_status_text(status));
+    } else {
+        KJ__COUNT(options->counters, events_published);
+    }
+    return status;
+}
+
+/* ---- dispatching, on the backend's thread ---- */
+
+static void run_post(struct kj__job *job, struct kj__shard *shard)
+{
+    struct kj__message *message = ((struct kj__message_post *)job)->message;
+    const struct kj__members *members = kj__shard_members(shard, message->endpoint);
+    /* Backwards, since a session that is closed swaps places with the last. */
+    for (size_t i = members->count; i > 0; i--) {
+        kj__events_deliver(kj__session_of(members->items[i - 1]), message);
+    }
+    kj__message_unref(message);
+}
+
+static void post_to_shards(struct kj__delivery *delivery, struct kj__message *message)
+{
+    for (size_t i = 0; i < delivery->shard_count; i++) {
+        struct kj__message_post *post = &message->posts[i];
+        *post = (struct kj__message_post){.job.run = run_post, .message = message};
+        kj__message_ref(message);
+        if (!kj__shard_post(&delivery->shards[i], &post->job)) {
+            kj__message_unref(message);
+        }
+    }
+}
+
+static void on_publication(struct kj_publication *publication, void *ctx)
+{
+    struct kj__events *events = ctx;
+    const struct kj__events_options *options = &events->options;
+    const struct kj_dispatch_handler *handler = options->dispatch;
+    size_t len;
+    const uint8_t *data = kj_publication_data(publication, &len);
+    struct kj_event *event;
+    KJ__COUNT(options->counters, events_received);
+    enum kj_status status = kj_event_decode(data, len, kj_publication_encoding(publication),
+                                            &event);
+    if (status) {
+        static struct kj__log_limit limit;
+        KJ__COUNT(options->counters, events_undecodable);
+        kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
+                        "a publication on %s holds no event: %s", kj_publication_topic(publication),
+                        kj_status_text(status));
+        return;
+    }
+    struct kj__message *message = kj__message_new_take(event, handler, options->delivery,
+                                                       &events->endpoint);
+    if (!message) {
+        KJ__COUNT(options->counters, dropped_no_memory);
+        return;
+    }
+    if (handler->related_identities) {
+        message->related = handler->related_identities(kj_event_identity(event), handler->ctx);
+    }
+    if (handler->summarize_event &&
+        handler->summarize_event(event, &message->summary, handler->ctx) != KJ_OK) {
+        KJ__COUNT(options->counters, events_summary_failed);
+    } else {
+        post_to_shards(options->delivery, message);
+    }
+    kj__message_unref(message);
+}
+
+/* ---- life ---- */
+
+void kj__events_init(struct kj__events *events, const struct kj__events_options *options)
+{
+    *events = (struct kj__events){.options = *options};
+    pthread_mutex_init(&events->addresses_lock, NULL);
+    kj__map_init(&events->addresses);
+    const struct kj_limits *limits = options->limits;
+    events->endpoint = (struct kj__endpoint){
+        .protocol = &kj__events_protocol,
+        .message_bytes = limits->message_bytes,
+        .message_fragments = limits->message_fragments,
+        .queue_bytes = limits->session_queue_bytes,
+        .queue_messages = limits->session_queue_messages,
+        .queue_policy = options->queue_policy,
+        .ping_interval_ms = limits->ping_interval_ms,
+        .pong_timeout_ms = limits->pong_timeout_ms,
+        .write_stall_ms = limits->write_stall_ms,
+        .close_timeout_ms = limits->close_timeout_ms,
+        .ctx = events,
+    };
+    kj__delivery_add_endpoint(options->delivery, &events->endpoint);
+}
+
+enum kj_status kj__events_start(struct kj__events *events)
+{
+    return kj_pubsub_subscribe(events->options.pubsub, events->options.topic, NULL, on_publication,
+                               events, &events->subscription);
+}
+
+void kj__events_close(struct kj__events *events)
+{
+    atomic_store(&events->is_closed, true);
+}
+
+/* No backend says when it has delivered everything; a stretch without a publication does. */
+static void wait_until_quiet(struct kj__events *events, uint32_t timeout_ms)
+{
+    uint64_t deadline = kj__clock_monotonic_ms() + timeout_ms;
+    uint64_t seen = UINT64_MAX;
+    while (kj__clock_monotonic_ms() < deadline) {
+        uint64_t received = atomic_load(&events->options.counters->events_received);
+        if (received == seen) {
+            return;
+        }
+        seen = received;
+        struct timespec pause = {.tv_nsec = QUIET_INTERVAL_MS * 1000000L};
+        nanosleep(&pause, NULL);
+    }
+}
+
+void kj__events_stop(struct kj__events *events, uint32_t timeout_ms)
+{
+    if (events->subscription) {
+        wait_until_quiet(events, timeout_ms);
+        kj_pubsub_unsubscribe(events->options.pubsub, events->subscription);
+        events->subscription = NULL;
+    }
+}
+
+void kj__events_fini(struct kj__events *events)
+{
+    kj__map_fini(&events->addresses, NULL);
+    pthread_mutex_destroy(&events->addresses_lock);
+}

@@ -1,0 +1,86 @@
+/* events.h - the /events protocol and the dispatcher that feeds it.
+ *
+ * A publication comes in on the backend's thread, is decoded and summarised once, and goes as
+ * one message to each shard, which decides for each of its sessions: start time, filter with
+ * related identities, should_dispatch. So the events of one publisher reach every session in
+ * the order published.
+ */
+#ifndef KJ_DISPATCH_EVENTS_H
+#define KJ_DISPATCH_EVENTS_H
+
+#include "base/fields.h"
+#include "base/map.h"
+#include "delivery/delivery.h"
+#include "delivery/session.h"
+
+#include <kujata/error.h>
+#include <kujata/handlers.h>
+#include <kujata/pubsub.h>
+#include <kujata/server.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* All borrowed, for as long as the events live. */
+struct kj__events_options {
+    struct kj__delivery *delivery;
+    struct kj_pubsub *pubsub;
+    struct kj__counters *counters;
+    const char *topic;
+    const struct kj_dispatch_handler *dispatch;
+    const struct kj_publish_handler *publish;
+    const struct kj_session_authenticator *authenticators;
+    size_t authenticator_count;
+    const char *const *allowed_origins;
+    const struct kj_limits *limits; /* every default filled in */
+    enum kj_queue_policy queue_policy;
+};
+
+struct kj__events {
+    struct kj__events_options options;
+    struct kj__endpoint endpoint;
+    struct kj_subscription *subscription;
+    _Atomic uint64_t sessions; /* prepared and open, against limits->sessions */
+    pthread_mutex_t addresses_lock;
+    struct kj__map addresses; /* guarded by it: remote address to a count, as a pointer */
+    _Atomic bool is_closed;   /* no new sessions */
+};
+
+/* Adds the endpoint to the delivery; subscribes with kj__events_start. */
+void kj__events_init(struct kj__events *events, const struct kj__events_options *options);
+enum kj_status kj__events_start(struct kj__events *events);
+
+/* Refuses handshakes from now on. */
+void kj__events_close(struct kj__events *events);
+
+/* Waits for publications under way to reach the shards, at most `timeout_ms`, then ends the
+ * subscription. */
+void kj__events_stop(struct kj__events *events, uint32_t timeout_ms);
+void kj__events_fini(struct kj__events *events);
+
+/* Asks the publish handler, encodes and publishes. Never blocks; counts what fails.
+ *                                                                      [any thread] */
+enum kj_status kj__events_publish(struct kj__events *events, const struct kj_event *event);
+
+/* ---- the handshake, on an HTTP worker ---- */
+
+struct kj__handshake {
+    const struct kj__fields *headers;
+    const char *query;
+    const char *remote_address;
+};
+
+/* Why a handshake is refused, in the shape of the answer. */
+struct kj__refusal {
+    struct kj_api_error error;
+    enum kj_encoding encoding; /* the client's, where its Accept was understood */
+    struct kj_error text;      /* holds the description */
+};
+
+/* Checks, authenticates and announces a session; the caller has one reference and owes
+ * kj__connection_attach or kj__connection_abandon. NULL with `refusal` filled. */
+struct kj_session *kj__events_prepare(struct kj__events *events,
+                                      const struct kj__handshake *handshake,
+                                      struct kj__refusal *refusal);
+
+#endif

@@ -1,0 +1,204 @@
+/* handshake.c - who may start a session; see events.h. Runs on HTTP workers. */
+#include "base/log.h"
+#include "codec/encoding.h"
+#include "dispatch/events.h"
+#include "dispatch/protocol.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- places ---- */
+
+static enum kj_status take_address(struct kj__events *events, const char *remote_address)
+{
+    enum kj_status status = KJ_OK;
+    pthread_mutex_lock(&events->addresses_lock);
+    uintptr_t count = (uintptr_t)kj__map_get(&events->addresses, remote_address);
+    if (count >= events->options.limits->sessions_per_address) {
+        status = KJ_ELIMIT;
+    } else if (!kj__map_put(&events->addresses, remote_address, (void *)(count + 1), NULL)) {
+        status = KJ_ENOMEM;
+    }
+    pthread_mutex_unlock(&events->addresses_lock);
+    return status;
+}
+
+static void give_address(struct kj__events *events, const char *remote_address)
+{
+    pthread_mutex_lock(&events->addresses_lock);
+    uintptr_t count = (uintptr_t)kj__map_get(&events->addresses, remote_address);
+    if (count <= 1) {
+        kj__map_remove(&events->addresses, remote_address);
+    } else {
+        kj__map_put(&events->addresses, remote_address, (void *)(count - 1), NULL);
+    }
+    pthread_mutex_unlock(&events->addresses_lock);
+}
+
+enum kj_status kj__events_take_place(struct kj__events *events, const char *remote_address)
+{
+    const struct kj_limits *limits = events->options.limits;
+    if (atomic_fetch_add(&events->sessions, 1) >= limits->sessions) {
+        atomic_fetch_sub(&events->sessions, 1);
+        return KJ_ELIMIT;
+    }
+    enum kj_status status = limits->sessions_per_address ? take_address(events, remote_address)
+                                                         : KJ_OK;
+    if (status) {
+        atomic_fetch_sub(&events->sessions, 1);
+    }
+    return status;
+}
+
+void kj__events_give_place(struct kj__events *events, const char *remote_address)
+{
+    atomic_fetch_sub(&events->sessions, 1);
+    if (events->options.limits->sessions_per_address) {
+        give_address(events, remote_address);
+    }
+}
+
+/* ---- checks ---- */
+
+static bool refuse(struct kj__refusal *refusal, int code, const char *title, const char *subject,
+                   const char *description)
+{
+    if (description != refusal->text.text) {
+        kj_error_set(&refusal->text, 0, "%s", description);
+    }
+    refusal->error = (struct kj_api_error){
+        .code = code, .title = title, .subject = subject, .description = refusal->text.text};
+    return false;
+}
+
+static bool negotiate(const struct kj__handshake *handshake, struct kj__session_origin *origin,
+                      struct kj__refusal *refusal)
+{
+    int http_status = 0;
+    if (kj__negotiate_accept(kj__fields_get(handshake->headers, "Accept"), &origin->write_encoding,
+                             &http_status, &refusal->text)) {
+        return refuse(refusal, http_status,
+                      http_status == 415 ? "Unsupported Media Type" : "Bad Request", "elemental",
+                      refusal->text.text);
+    }
+    refusal->encoding = origin->write_encoding;
+    if (kj__negotiate_content_type(kj__fields_get(handshake->headers, "Content-Type"),
+                                   &origin->read_encoding, &http_status, &refusal->text)) {
+        return refuse(refusal, http_status,
+                      http_status == 415 ? "Unsupported Media Type" : "Bad Request", "elemental",
+                      refusal->text.text);
+    }
+    return true;
+}
+
+/* A page of the server's own: its origin is the host the browser asked. */
+static bool is_own_origin(const char *origin, const char *host)
+{
+    const char *authority = strstr(origin, "://");
+    return authority && host && strcasecmp(authority + 3, host) == 0;
+}
+
+static bool check_origin(struct kj__events *events, const struct kj__handshake *handshake,
+                         struct kj__refusal *refusal)
+{
+    const char *origin = kj__fields_get(handshake->headers, "Origin");
+    if (!origin || is_own_origin(origin, kj__fields_get(handshake->headers, "Host"))) {
+        return true;
+    }
+    const char *const *allowed = events->options.allowed_origins;
+    for (; allowed && *allowed; allowed++) {
+        if (strcmp(*allowed, "*") == 0 || strcasecmp(*allowed, origin) == 0) {
+            return true;
+        }
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(events->options.counters, handshakes_bad_origin);
+    kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
+                    "a browser from %.200s was refused; set allowed_origins (--allow-origin) to "
+                    "let it in",
+                    origin);
+    return refuse(refusal, 403, "Forbidden", "kujata",
+                  "This origin is not allowed to start a session");
+}
+
+static bool authenticate(struct kj__events *events, struct kj_session *session,
+                         struct kj__refusal *refusal)
+{
+    const struct kj__events_options *options = &events->options;
+    for (size_t i = 0; i < options->authenticator_count; i++) {
+        const struct kj_session_authenticator *authenticator = &options->authenticators[i];
+        switch (authenticator->authenticate(session, &refusal->text, authenticator->ctx)) {
+        case KJ_AUTH_ACCEPT:
+            return true;
+        case KJ_AUTH_CONTINUE:
+            break;
+        default:
+            return refuse(refusal, 401, "Unauthorized", "bahamut",
+                          refusal->text.text[0] ? refusal->text.text
+                                                : "You are not authorized to start a session");
+        }
+    }
+    return true;
+}
+
+static bool init(struct kj__events *events, struct kj_session *session, struct kj__refusal *refusal)
+{
+    const struct kj_dispatch_handler *handler = events->options.dispatch;
+    refusal->text.text[0] = '\0';
+    if (!handler->on_session_init ||
+        handler->on_session_init(session, &refusal->text, handler->ctx)) {
+        return true;
+    }
+    return refuse(refusal, 403, "Forbidden", "bahamut",
+                  refusal->text.text[0] ? refusal->text.text
+                                        : "You are not authorized to initiate a push session");
+}
+
+static bool take_place(struct kj__events *events, const char *remote_address,
+                       struct kj__refusal *refusal)
+{
+    if (atomic_load(&events->is_closed)) {
+        return refuse(refusal, 503, "Service Unavailable", "kujata", "The server is stopping");
+    }
+    if (kj__events_take_place(events, remote_address) == KJ_OK) {
+        return true;
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(events->options.counters, handshakes_over_limit);
+    kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
+                    "a session of %s was refused: see the limits sessions (--limit-sessions) and "
+                    "sessions_per_address (--limit-sessions-per-address)",
+                    remote_address);
+    return refuse(refusal, 503, "Service Unavailable", "kujata", "Too many sessions");
+}
+
+struct kj_session *kj__events_prepare(struct kj__events *events,
+                                      const struct kj__handshake *handshake,
+                                      struct kj__refusal *refusal)
+{
+    *refusal = (struct kj__refusal){.encoding = KJ_ENCODING_JSON};
+    struct kj__session_origin origin = {.headers = handshake->headers,
+                                        .query = handshake->query,
+                                        .remote_address = handshake->remote_address};
+    struct kj_session *session = NULL;
+    if (negotiate(handshake, &origin, refusal) && check_origin(events, handshake, refusal) &&
+        take_place(events, handshake->remote_address, refusal)) {
+        session = kj__session_new(events->options.delivery, &events->endpoint, &origin);
+        if (!session) {
+            kj__events_give_place(events, handshake->remote_address);
+            refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
+        }
+    }
+    if (session && authenticate(events, session, refusal) && init(events, session, refusal)) {
+        if (kj__connection_announce(&session->connection)) {
+            return session;
+        }
+        refuse(refusal, 503, "Service Unavailable", "kujata", "The server is stopping");
+    }
+    KJ__COUNT(events->options.counters, handshakes_refused);
+    if (session) {
+        kj__connection_unref(&session->connection);
+    }
+    return NULL;
+}

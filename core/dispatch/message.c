@@ -1,0 +1,78 @@
+/* message.c - see message.h. */
+#include "dispatch/message.h"
+
+#include "codec/event.h"
+
+#include <stdlib.h>
+
+struct kj__message *kj__message_new_take(struct kj_event *event,
+                                         const struct kj_dispatch_handler *handler,
+                                         const struct kj__delivery *delivery,
+                                         const struct kj__endpoint *endpoint)
+{
+    struct kj__message *message = calloc(1, sizeof *message +
+                                                delivery->shard_count * sizeof message->posts[0]);
+    if (!message) {
+        kj_event_unref(event);
+        return NULL;
+    }
+    atomic_init(&message->refs, 1);
+    message->event = event;
+    message->handler = handler;
+    message->endpoint = endpoint;
+    message->counters = delivery->counters;
+    pthread_mutex_init(&message->encode_lock, NULL);
+    return message;
+}
+
+struct kj__message *kj__message_ref(struct kj__message *message)
+{
+    atomic_fetch_add_explicit(&message->refs, 1, memory_order_relaxed);
+    return message;
+}
+
+void kj__message_unref(struct kj__message *message)
+{
+    if (atomic_fetch_sub_explicit(&message->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    if (message->summary && message->handler->free_summary) {
+        message->handler->free_summary(message->summary, message->handler->ctx);
+    }
+    for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
+        kj__out_frame_unref(atomic_load(&message->frames[i]));
+    }
+    pthread_mutex_destroy(&message->encode_lock);
+    kj_event_unref(message->event);
+    free(message);
+}
+
+struct kj__out_frame *kj__event_frame(const struct kj_event *event, enum kj_encoding encoding)
+{
+    struct kj__buffer bytes;
+    kj__buffer_init(&bytes);
+    struct kj__out_frame *frame = NULL;
+    if (!kj__event_encode_into(event, encoding, &bytes) && !bytes.failed) {
+        frame = kj__out_frame_new(encoding == KJ_ENCODING_JSON ? KJ__FRAME_TEXT : KJ__FRAME_BINARY,
+                                  bytes.data, bytes.len);
+    }
+    kj__buffer_fini(&bytes);
+    return frame;
+}
+
+struct kj__out_frame *kj__message_frame(struct kj__message *message, enum kj_encoding encoding)
+{
+    struct kj__out_frame *frame = atomic_load_explicit(&message->frames[encoding],
+                                                       memory_order_acquire);
+    if (frame) {
+        return frame;
+    }
+    pthread_mutex_lock(&message->encode_lock);
+    frame = atomic_load_explicit(&message->frames[encoding], memory_order_acquire);
+    if (!frame) {
+        frame = kj__event_frame(message->event, encoding);
+        atomic_store_explicit(&message->frames[encoding], frame, memory_order_release);
+    }
+    pthread_mutex_unlock(&message->encode_lock);
+    return frame;
+}

@@ -1,0 +1,52 @@
+/* message.h - one event on its way to the sessions of this node.
+ *
+ * Made by the dispatcher, posted to every shard, shared by reference. The event's wire forms
+ * are made when the first session needs one, and at most once each.
+ */
+#ifndef KJ_DISPATCH_MESSAGE_H
+#define KJ_DISPATCH_MESSAGE_H
+
+#include "delivery/delivery.h"
+
+#include <kujata/event.h>
+#include <kujata/handlers.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct kj__message;
+
+/* The message's place in one shard's inbox. */
+struct kj__message_post {
+    struct kj__job job;
+    struct kj__message *message; /* a reference */
+};
+
+struct kj__message {
+    _Atomic uint32_t refs;
+    struct kj_event *event; /* a reference */
+    const struct kj_dispatch_handler *handler;
+    void *summary;              /* the handler's */
+    const char *const *related; /* identities whose filters let this one pass too */
+    const struct kj__endpoint *endpoint;
+    struct kj__counters *counters;
+    pthread_mutex_t encode_lock; /* only for the first use of an encoding */
+    struct kj__out_frame *_Atomic frames[KJ_ENCODING_COUNT];
+    struct kj__message_post posts[]; /* one for each shard */
+};
+
+/* Takes over the event's reference, also on failure. One reference for the caller. */
+struct kj__message *kj__message_new_take(struct kj_event *event,
+                                         const struct kj_dispatch_handler *handler,
+                                         const struct kj__delivery *delivery,
+                                         const struct kj__endpoint *endpoint);
+
+struct kj__message *kj__message_ref(struct kj__message *message); /* [any thread] */
+void kj__message_unref(struct kj__message *message);              /* [any thread] */
+
+/* The frame of an encoding, owned by the message; NULL when it cannot be made. [any thread] */
+struct kj__out_frame *kj__message_frame(struct kj__message *message, enum kj_encoding encoding);
+
+/* An event as a frame: text for JSON, binary for msgpack (browsers refuse msgpack in text). */
+struct kj__out_frame *kj__event_frame(const struct kj_event *event, enum kj_encoding encoding);
+
+#endif

@@ -1,0 +1,18 @@
+/* protocol.h - how /events speaks: push configs in, events out. Runs on the shards. */
+#ifndef KJ_DISPATCH_PROTOCOL_H
+#define KJ_DISPATCH_PROTOCOL_H
+
+#include "delivery/session.h"
+#include "dispatch/events.h"
+#include "dispatch/message.h"
+
+extern const struct kj__protocol kj__events_protocol;
+
+/* Decides for one session and queues the event; holds it while the session is prepared. */
+void kj__events_deliver(struct kj_session *session, struct kj__message *message);
+
+/* The place of a session in the limits; taken at the handshake, given back at its release. */
+enum kj_status kj__events_take_place(struct kj__events *events, const char *remote_address);
+void kj__events_give_place(struct kj__events *events, const char *remote_address);
+
+#endif

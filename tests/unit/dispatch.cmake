@@ -1,0 +1,2 @@
+kujata_test(dispatch_test SOURCES dispatch/dispatch_test.c
+    MODULES dispatch delivery model codec pubsub base)

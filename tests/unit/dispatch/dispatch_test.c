@@ -1,0 +1,568 @@
+/* dispatch_test.c - from publication to frame, with sessions on socket pairs. */
+#include "dispatch/events.h"
+
+#include <kujata/pubsub_local.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { DEADLINE_MS = 10000, FRAME_MAX = 4096 };
+
+struct fixture {
+    struct kj__counters counters;
+    struct kj__delivery *delivery;
+    struct kj_pubsub *pubsub;
+    struct kj_limits limits;
+    struct kj_dispatch_handler dispatch;
+    struct kj_publish_handler publish;
+    struct kj_session_authenticator authenticators[2];
+    size_t authenticator_count;
+    const char *origins[2];
+    struct kj__events events;
+    _Atomic int starts, stops, summaries, freed_summaries;
+    char order[256];
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    fixture->limits = (struct kj_limits){.message_bytes = 65536,
+                                         .message_fragments = 16,
+                                         .session_queue_bytes = 1 << 20,
+                                         .session_queue_messages = 4096,
+                                         .sessions = 100,
+                                         .ping_interval_ms = 60000,
+                                         .pong_timeout_ms = 60000,
+                                         .write_stall_ms = 60000,
+                                         .close_timeout_ms = 500};
+    fixture->dispatch.ctx = fixture;
+    *state = fixture;
+    return 0;
+}
+
+static void start(struct fixture *fixture)
+{
+    assert_int_equal(kj_pubsub_local_new(NULL, &fixture->pubsub), KJ_OK);
+    assert_int_equal(kj__delivery_new(2, &fixture->counters, &fixture->delivery), KJ_OK);
+    kj__events_init(&fixture->events,
+                    &(struct kj__events_options){
+                        .delivery = fixture->delivery,
+                        .pubsub = fixture->pubsub,
+                        .counters = &fixture->counters,
+                        .topic = "events",
+                        .dispatch = &fixture->dispatch,
+                        .publish = &fixture->publish,
+                        .authenticators = fixture->authenticators,
+                        .authenticator_count = fixture->authenticator_count,
+                        .allowed_origins = fixture->origins[0] ? fixture->origins : NULL,
+                        .limits = &fixture->limits,
+                    });
+    assert_int_equal(kj__delivery_start(fixture->delivery), KJ_OK);
+    assert_int_equal(kj__events_start(&fixture->events), KJ_OK);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    kj__events_stop(&fixture->events, 100);
+    kj__delivery_free(fixture->delivery);
+    kj__events_fini(&fixture->events);
+    kj_pubsub_free(fixture->pubsub);
+    free(fixture);
+    return 0;
+}
+
+/* ---- clients ---- */
+
+static struct kj_session *prepare(struct fixture *fixture, const char *query,
+                                  const char *const *headers, struct kj__refusal *refusal)
+{
+    struct kj__fields fields;
+    kj__fields_init(&fields, true);
+    for (; headers && headers[0]; headers += 2) {
+        kj__fields_add(&fields, headers[0], headers[1]);
+    }
+    struct kj_session *session = kj__events_prepare(
+        &fixture->events,
+        &(struct kj__handshake){.headers = &fields, .query = query, .remote_address = "127.0.0.1"},
+        refusal);
+    kj__fields_fini(&fields);
+    return session;
+}
+
+static int attach(struct kj_session *session)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_true(kj__connection_attach(&session->connection, pair[0]));
+    kj__connection_unref(&session->connection);
+    return pair[1];
+}
+
+static int connect_session(struct fixture *fixture, const char *query, const char *const *headers)
+{
+    struct kj__refusal refusal;
+    struct kj_session *session = prepare(fixture, query, headers, &refusal);
+    assert_non_null(session);
+    return attach(session);
+}
+
+static const char *const msgpack_headers[] = {"Accept", "application/msgpack", "Content-Type",
+                                              "application/msgpack", NULL};
+
+static void read_exactly(int fd, uint8_t *bytes, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        struct pollfd waiting = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&waiting, 1, DEADLINE_MS), 1);
+        ssize_t got = recv(fd, bytes + done, len - done, 0);
+        assert_true(got > 0);
+        done += (size_t)got;
+    }
+}
+
+/* One frame: its first byte, its payload with a terminator, its length. */
+static uint8_t read_frame(int fd, uint8_t payload[FRAME_MAX], size_t *len)
+{
+    uint8_t header[4];
+    read_exactly(fd, header, 2);
+    *len = header[1];
+    if (*len == 126) {
+        read_exactly(fd, header + 2, 2);
+        *len = (size_t)header[2] << 8 | header[3];
+    }
+    assert_true(*len < FRAME_MAX);
+    read_exactly(fd, payload, *len);
+    payload[*len] = 0;
+    return header[0];
+}
+
+static struct kj_event *read_event(int fd)
+{
+    uint8_t payload[FRAME_MAX];
+    size_t len;
+    struct kj_event *event;
+    uint8_t first = read_frame(fd, payload, &len);
+    assert_true(first == 0x81 || first == 0x82);
+    assert_int_equal(kj_event_decode(payload, len,
+                                     first == 0x81 ? KJ_ENCODING_JSON : KJ_ENCODING_MSGPACK,
+                                     &event),
+                     KJ_OK);
+    return event;
+}
+
+static long read_number(int fd)
+{
+    struct kj_event *event = read_event(fd);
+    long number = (long)json_integer_value(json_object_get(kj_event_entity(event), "n"));
+    kj_event_unref(event);
+    return number;
+}
+
+static void send_config(struct fixture *fixture, int fd, const char *text)
+{
+    uint64_t before = fixture->counters.push_configs + fixture->counters.push_configs_bad;
+    struct kj__buffer frame = {0};
+    kj__frame_append(&frame, KJ__FRAME_CLIENT, KJ__FRAME_TEXT, (const uint8_t *)text, strlen(text));
+    assert_int_equal(send(fd, frame.data, frame.len, 0), (ssize_t)frame.len);
+    kj__buffer_fini(&frame);
+    for (int waited = 0;
+         fixture->counters.push_configs + fixture->counters.push_configs_bad == before; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+}
+
+static enum kj_status publish(struct fixture *fixture, const char *identity, const char *type,
+                              int number)
+{
+    json_t *entity = json_pack("{s:i}", "n", number);
+    struct kj_event *event;
+    assert_int_equal(kj_event_new_untyped(identity, type, entity, &event), KJ_OK);
+    enum kj_status status = kj__events_publish(&fixture->events, event);
+    kj_event_unref(event);
+    json_decref(entity);
+    return status;
+}
+
+/* ---- tests ---- */
+
+static void events_arrive_in_order_in_both_encodings(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int json = connect_session(fixture, "", NULL);
+    int msgpack = connect_session(fixture, "", msgpack_headers);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(publish(fixture, "task", KJ_EVENT_CREATE, i), KJ_OK);
+    }
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(read_number(json), i);
+        assert_int_equal(read_number(msgpack), i);
+    }
+    close(json);
+    close(msgpack);
+}
+
+static void what_is_published_before_the_socket_is_there_is_held(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    start(fixture);
+    struct kj_session *session = prepare(fixture, "", NULL, &refusal);
+    for (int i = 0; i < 100; i++) {
+        publish(fixture, "task", KJ_EVENT_CREATE, i);
+    }
+    int fd = attach(session);
+    publish(fixture, "task", KJ_EVENT_CREATE, 100);
+    for (int i = 0; i <= 100; i++) {
+        assert_int_equal(read_number(fd), i);
+    }
+    close(fd);
+}
+
+static void filters_choose_identities_and_types(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_session(fixture, "", NULL);
+    send_config(fixture, fd, "{\"identities\":{\"task\":[\"create\",\"delete\"],\"list\":null}}");
+    publish(fixture, "task", KJ_EVENT_UPDATE, 1);
+    publish(fixture, "user", KJ_EVENT_CREATE, 2);
+    publish(fixture, "task", KJ_EVENT_DELETE, 3);
+    publish(fixture, "list", KJ_EVENT_UPDATE, 4);
+    assert_int_equal(read_number(fd), 3);
+    assert_int_equal(read_number(fd), 4);
+    send_config(fixture, fd, "{}");
+    publish(fixture, "user", KJ_EVENT_CREATE, 5);
+    assert_int_equal(read_number(fd), 5);
+    close(fd);
+}
+
+static const char *const *related(const char *identity, void *ctx)
+{
+    (void)ctx;
+    static const char *const names[] = {"list", NULL};
+    return strcmp(identity, "task") == 0 ? names : NULL;
+}
+
+static void related_identities_let_an_event_pass(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->dispatch.related_identities = related;
+    start(fixture);
+    int fd = connect_session(fixture, "", NULL);
+    send_config(fixture, fd, "{\"identities\":{\"list\":[\"create\"]}}");
+    publish(fixture, "task", KJ_EVENT_CREATE, 1);
+    publish(fixture, "task", KJ_EVENT_UPDATE, 2);
+    publish(fixture, "user", KJ_EVENT_CREATE, 3);
+    publish(fixture, "list", KJ_EVENT_CREATE, 4);
+    assert_int_equal(read_number(fd), 1);
+    assert_int_equal(read_number(fd), 4);
+    close(fd);
+}
+
+static enum kj_status summarize(const struct kj_event *event, void **summary, void *ctx)
+{
+    struct fixture *fixture = ctx;
+    long number = (long)json_integer_value(json_object_get(kj_event_entity(event), "n"));
+    atomic_fetch_add(&fixture->summaries, 1);
+    if (number < 0) {
+        return KJ_EINVAL;
+    }
+    long *made = malloc(sizeof *made);
+    *made = number;
+    *summary = made;
+    return KJ_OK;
+}
+
+static void free_summary(void *summary, void *ctx)
+{
+    atomic_fetch_add(&((struct fixture *)ctx)->freed_summaries, 1);
+    free(summary);
+}
+
+static bool dispatch_even(struct kj_session *session, const struct kj_event *event,
+                          const void *summary, void *ctx)
+{
+    (void)session;
+    (void)event;
+    (void)ctx;
+    return *(const long *)summary % 2 == 0;
+}
+
+static void each_event_is_summarised_once_and_decided_per_session(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->dispatch.summarize_event = summarize;
+    fixture->dispatch.free_summary = free_summary;
+    fixture->dispatch.should_dispatch = dispatch_even;
+    start(fixture);
+    int fds[10];
+    for (int i = 0; i < 10; i++) {
+        fds[i] = connect_session(fixture, "", NULL);
+    }
+    for (int i = -1; i < 10; i++) {
+        publish(fixture, "task", KJ_EVENT_CREATE, i);
+    }
+    for (int i = 0; i < 10; i++) {
+        for (int n = 0; n < 10; n += 2) {
+            assert_int_equal(read_number(fds[i]), n);
+        }
+        close(fds[i]);
+    }
+    assert_int_equal(fixture->summaries, 11);
+    assert_int_equal(fixture->counters.events_summary_failed, 1);
+    for (int waited = 0; fixture->freed_summaries < 10; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+}
+
+static bool refuse_users(const struct kj_event *event, void *ctx)
+{
+    (void)ctx;
+    return strcmp(kj_event_identity(event), "user") != 0;
+}
+
+static void the_publish_handler_can_refuse(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->publish.should_publish = refuse_users;
+    start(fixture);
+    int fd = connect_session(fixture, "", NULL);
+    assert_int_equal(publish(fixture, "user", KJ_EVENT_CREATE, 1), KJ_EREFUSED);
+    assert_int_equal(publish(fixture, "task", KJ_EVENT_CREATE, 2), KJ_OK);
+    assert_int_equal(read_number(fd), 2);
+    assert_int_equal(fixture->counters.events_publish_refused, 1);
+    close(fd);
+}
+
+static void a_bad_config_closes_with_1003(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t payload[FRAME_MAX];
+    size_t len;
+    start(fixture);
+    int fd = connect_session(fixture, "", NULL);
+    send_config(fixture, fd, "hello");
+    assert_int_equal(read_frame(fd, payload, &len), 0x88);
+    assert_int_equal(len, 2);
+    assert_memory_equal(payload, "\x03\xeb", 2);
+    close(fd);
+}
+
+static void a_bad_config_is_told_and_mutes_where_errors_were_asked_for(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_session(fixture, "enableErrors", NULL);
+    int elsewhere = connect_session(fixture, "", NULL);
+    int witness = connect_session(fixture, "", NULL); /* of two shards, the first one's again */
+    send_config(fixture, fd, "{\"identities\":[\"list\"]}");
+    struct kj_event *event = read_event(fd);
+    assert_string_equal(kj_event_type(event), KJ_EVENT_ERROR);
+    assert_string_equal(kj_event_identity(event), "");
+    assert_string_equal(json_string_value(json_object_get(kj_event_entity(event), "title")),
+                        "Bad request");
+    kj_event_unref(event);
+    publish(fixture, "task", KJ_EVENT_CREATE, 1);
+    assert_int_equal(read_number(witness), 1); /* so the event was decided on this shard */
+    send_config(fixture, fd, "{\"parameters\":{\"k\":[\"v\"]}}");
+    publish(fixture, "task", KJ_EVENT_CREATE, 2);
+    assert_int_equal(read_number(fd), 2);
+    close(fd);
+    close(elsewhere);
+    close(witness);
+}
+
+static enum kj_auth note_first(struct kj_session *session, struct kj_error *error, void *ctx)
+{
+    (void)error;
+    strcat(((struct fixture *)ctx)->order, "first ");
+    const char *claims[] = {"user=alice"};
+    assert_int_equal(kj_session_set_claims(session, claims, 1), KJ_OK);
+    return KJ_AUTH_CONTINUE;
+}
+
+static enum kj_auth check_token(struct kj_session *session, struct kj_error *error, void *ctx)
+{
+    strcat(((struct fixture *)ctx)->order, "second ");
+    const char *token = kj_session_token(session);
+    if (token && strcmp(token, "good") == 0) {
+        return KJ_AUTH_ACCEPT;
+    }
+    if (token) {
+        kj_error_set(error, 0, "no such token");
+    }
+    return KJ_AUTH_REFUSE;
+}
+
+static bool note_init(struct kj_session *session, struct kj_error *error, void *ctx)
+{
+    (void)error;
+    strcat(((struct fixture *)ctx)->order, "init ");
+    assert_string_equal(kj_session_claim(session, "user"), "alice");
+    return kj_session_parameter(session, "forbidden") == NULL;
+}
+
+static void note_start(struct kj_session *session, void *ctx)
+{
+    (void)session;
+    struct fixture *fixture = ctx;
+    strcat(fixture->order, "start ");
+    atomic_fetch_add(&fixture->starts, 1);
+}
+
+static void note_stop(struct kj_session *session, void *ctx)
+{
+    (void)session;
+    struct fixture *fixture = ctx;
+    strcat(fixture->order, "stop");
+    atomic_fetch_add(&fixture->stops, 1);
+}
+
+static void with_callbacks(struct fixture *fixture)
+{
+    fixture->authenticators[0] = (struct kj_session_authenticator){note_first, fixture};
+    fixture->authenticators[1] = (struct kj_session_authenticator){check_token, fixture};
+    fixture->authenticator_count = 2;
+    fixture->dispatch.on_session_init = note_init;
+    fixture->dispatch.on_session_start = note_start;
+    fixture->dispatch.on_session_stop = note_stop;
+    start(fixture);
+}
+
+static void callbacks_come_in_bahamuts_order(void **state)
+{
+    struct fixture *fixture = *state;
+    with_callbacks(fixture);
+    int fd = connect_session(fixture, "token=good", NULL);
+    for (int waited = 0; fixture->starts < 1; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+    close(fd);
+    for (int waited = 0; fixture->stops < 1; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+    assert_string_equal(fixture->order, "first second init start stop");
+}
+
+static void expect_refusal(struct fixture *fixture, const char *query, const char *const *headers,
+                           int code, const char *description)
+{
+    struct kj__refusal refusal;
+    assert_null(prepare(fixture, query, headers, &refusal));
+    assert_int_equal(refusal.error.code, code);
+    assert_string_equal(refusal.error.description, description);
+}
+
+static void handshakes_are_refused_with_their_reason(void **state)
+{
+    struct fixture *fixture = *state;
+    with_callbacks(fixture);
+    expect_refusal(fixture, "", NULL, 401, "You are not authorized to start a session");
+    expect_refusal(fixture, "token=bad", NULL, 401, "no such token");
+    expect_refusal(fixture, "token=good&forbidden", NULL, 403,
+                   "You are not authorized to initiate a push session");
+    static const char *const html[] = {"Accept", "text/html", NULL};
+    expect_refusal(fixture, "token=good", html, 415,
+                   "Cannot find any acceptable Accept media type in provided header: text/html");
+    assert_int_equal(fixture->counters.handshakes_refused, 4);
+    assert_int_equal(fixture->events.sessions, 0);
+    assert_int_equal(fixture->starts, 0);
+}
+
+static void tokens_come_from_the_header_the_query_or_a_config(void **state)
+{
+    struct fixture *fixture = *state;
+    with_callbacks(fixture);
+    static const char *const bearer[] = {"Authorization", "Bearer good", NULL};
+    int fd = connect_session(fixture, "token=ignored", bearer);
+    close(fd);
+}
+
+static void origins_are_checked(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->origins[0] = "https://friend.example";
+    start(fixture);
+    static const char *const own[] = {"Origin", "http://here:8080", "Host", "here:8080", NULL};
+    static const char *const friend[] = {"Origin", "https://friend.example", "Host", "here", NULL};
+    static const char *const other[] = {"Origin", "http://evil.example", "Host", "here", NULL};
+    close(connect_session(fixture, "", own));
+    close(connect_session(fixture, "", friend));
+    expect_refusal(fixture, "", other, 403, "This origin is not allowed to start a session");
+    assert_int_equal(fixture->counters.handshakes_bad_origin, 1);
+}
+
+static void places_are_limited_and_given_back(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->limits.sessions = 2;
+    fixture->limits.sessions_per_address = 2;
+    start(fixture);
+    int first = connect_session(fixture, "", NULL);
+    int second = connect_session(fixture, "", NULL);
+    expect_refusal(fixture, "", NULL, 503, "Too many sessions");
+    close(first);
+    for (int waited = 0; fixture->events.sessions > 1; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+    int third = connect_session(fixture, "", NULL);
+    close(second);
+    close(third);
+}
+
+static void what_is_no_event_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    struct kj_publication *publication;
+    assert_int_equal(
+        kj_publication_new(&(struct kj_publication_options){.topic = "events",
+                                                            .data = (const uint8_t *)"junk",
+                                                            .len = 4,
+                                                            .encoding = KJ_ENCODING_MSGPACK},
+                           &publication),
+        KJ_OK);
+    kj_pubsub_publish(fixture->pubsub, publication);
+    kj_publication_unref(publication);
+    for (int waited = 0; fixture->counters.events_undecodable < 1; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+}
+
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_FIXTURE(events_arrive_in_order_in_both_encodings),
+        WITH_FIXTURE(what_is_published_before_the_socket_is_there_is_held),
+        WITH_FIXTURE(filters_choose_identities_and_types),
+        WITH_FIXTURE(related_identities_let_an_event_pass),
+        WITH_FIXTURE(each_event_is_summarised_once_and_decided_per_session),
+        WITH_FIXTURE(the_publish_handler_can_refuse),
+        WITH_FIXTURE(a_bad_config_closes_with_1003),
+        WITH_FIXTURE(a_bad_config_is_told_and_mutes_where_errors_were_asked_for),
+        WITH_FIXTURE(callbacks_come_in_bahamuts_order),
+        WITH_FIXTURE(handshakes_are_refused_with_their_reason),
+        WITH_FIXTURE(tokens_come_from_the_header_the_query_or_a_config),
+        WITH_FIXTURE(origins_are_checked),
+        WITH_FIXTURE(places_are_limited_and_given_back),
+        WITH_FIXTURE(what_is_no_event_is_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
