@@ -1,0 +1,144 @@
+/* handover.c - see handover.h. */
+#include "http/handover.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { FLOOR_WANTED = 4096 };
+
+/* A quarter of a small limit is left to the low numbers, else the wanted floor. */
+static int choose_floor(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= (rlim_t)FLOOR_WANTED * 2) {
+        return FLOOR_WANTED;
+    }
+    return (int)(limit.rlim_cur / 4);
+}
+
+bool kj__handover_init(struct kj__handover *handover)
+{
+    int pair[2];
+    handover->dead_fd = -1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        return false;
+    }
+    close(pair[1]);
+    shutdown(pair[0], SHUT_RDWR);
+    handover->dead_fd = pair[0];
+    handover->floor = choose_floor();
+    atomic_init(&handover->reach, 0);
+    return true;
+}
+
+void kj__handover_fini(struct kj__handover *handover)
+{
+    if (handover->dead_fd >= 0) {
+        close(handover->dead_fd);
+        handover->dead_fd = -1;
+    }
+}
+
+/* An IPv4 address and port, in whichever family the socket reports them. */
+struct endpoint {
+    struct in6_addr address;
+    uint16_t port;
+};
+
+static bool read_endpoint(int fd, int (*query)(int, struct sockaddr *, socklen_t *),
+                          struct endpoint *endpoint)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof storage;
+    if (query(fd, (struct sockaddr *)&storage, &len) != 0) {
+        return false;
+    }
+    *endpoint = (struct endpoint){0};
+    if (storage.ss_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)&storage;
+        endpoint->address.s6_addr[10] = endpoint->address.s6_addr[11] = 0xff;
+        memcpy(&endpoint->address.s6_addr[12], &ipv4->sin_addr, sizeof ipv4->sin_addr);
+        endpoint->port = ntohs(ipv4->sin_port);
+        return true;
+    }
+    if (storage.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&storage;
+        endpoint->address = ipv6->sin6_addr;
+        endpoint->port = ntohs(ipv6->sin6_port);
+        return true;
+    }
+    return false;
+}
+
+static bool parse_address(const char *text, struct in6_addr *address)
+{
+    struct in_addr ipv4;
+    if (inet_pton(AF_INET, text, &ipv4) == 1) {
+        *address = (struct in6_addr){0};
+        address->s6_addr[10] = address->s6_addr[11] = 0xff;
+        memcpy(&address->s6_addr[12], &ipv4, sizeof ipv4);
+        return true;
+    }
+    return inet_pton(AF_INET6, text, address) == 1;
+}
+
+enum { NOT_FOUND = -1, AMBIGUOUS = -2 };
+
+/* The one descriptor in [from, to) with this peer and local port. */
+static int find_socket(int from, int to, const struct endpoint *peer, uint16_t local_port)
+{
+    int found = NOT_FOUND;
+    for (int fd = from; fd < to; fd++) {
+        struct endpoint endpoint;
+        if (!read_endpoint(fd, getpeername, &endpoint) || endpoint.port != peer->port ||
+            memcmp(&endpoint.address, &peer->address, sizeof peer->address) != 0 ||
+            !read_endpoint(fd, getsockname, &endpoint) || endpoint.port != local_port) {
+            continue;
+        }
+        if (found != NOT_FOUND) {
+            return AMBIGUOUS;
+        }
+        found = fd;
+    }
+    return found;
+}
+
+/* Looks where sockets were found before, and only then at the rest of the low numbers. */
+static int search(struct kj__handover *handover, const struct endpoint *peer, uint16_t local_port)
+{
+    int reach = atomic_load_explicit(&handover->reach, memory_order_relaxed);
+    int fd = find_socket(0, reach, peer, local_port);
+    if (fd == NOT_FOUND) {
+        fd = find_socket(reach, handover->floor, peer, local_port);
+        while (fd >= reach && !atomic_compare_exchange_weak(&handover->reach, &reach, fd + 1)) {
+        }
+    }
+    return fd;
+}
+
+int kj__handover_take(struct kj__handover *handover, const char *peer_address, uint16_t peer_port,
+                      uint16_t local_port)
+{
+    struct endpoint peer = {.port = peer_port};
+    if (!parse_address(peer_address, &peer.address)) {
+        return -1;
+    }
+    int fd = search(handover, &peer, local_port);
+    if (fd < 0) {
+        return -1;
+    }
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, handover->floor);
+    if (copy < 0) {
+        return -1;
+    }
+    if (dup2(handover->dead_fd, fd) < 0) {
+        close(copy);
+        return -1;
+    }
+    return copy;
+}

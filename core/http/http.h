@@ -1,0 +1,61 @@
+/* http.h - the listener: civetweb behind our own words.
+ *
+ * civetweb accepts, parses heads, times out and answers the websocket handshake; requests go
+ * to a handler, and upgraded sockets leave civetweb by the hand-over (handover.h).
+ *
+ * Threads: handlers run on civetweb's workers, several at once.
+ */
+#ifndef KJ_HTTP_HTTP_H
+#define KJ_HTTP_HTTP_H
+
+#include "base/counters.h"
+#include "rest/message.h"
+
+#include <kujata/error.h>
+#include <kujata/status.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kj__http;
+
+/* What happens at a websocket endpoint. `session` is whatever prepare returned. */
+struct kj__http_upgrade {
+    const char *path;
+    /* Before the 101. NULL refuses, with the answer in `response`. */
+    void *(*prepare)(void *ctx, const struct kj__http_request *request,
+                     struct kj__http_response *response);
+    /* After the 101: the socket is the session's to close, also on failure. */
+    void (*attach)(void *ctx, void *session, int fd);
+    /* Instead of attach: the 101 or the hand-over failed. */
+    void (*abandon)(void *ctx, void *session);
+    /* The client sent frames before it had the 101; they are lost. */
+    void (*on_early_frame)(void *ctx, void *session);
+    /* civetweb is done with the session; last call for it. */
+    void (*release)(void *ctx, void *session);
+    void *ctx;
+};
+
+/* All borrowed for as long as the listener lives, but for `listen`. */
+struct kj__http_options {
+    const char *listen; /* "ADDR:PORT" */
+    uint32_t threads;
+    uint32_t body_bytes;
+    uint32_t head_timeout_ms;
+    uint32_t keep_alive_ms;
+    void (*handle)(void *ctx, const struct kj__http_request *request,
+                   struct kj__http_response *response);
+    void *ctx;
+    const struct kj__http_upgrade *upgrade; /* NULL: no websocket endpoint */
+    struct kj__counters *counters;
+};
+
+/* Listens. KJ_EIO with `error` naming address and reason, KJ_EINVAL for a bad address. */
+enum kj_status kj__http_start(const struct kj__http_options *options, struct kj__http **http,
+                              struct kj_error *error);
+
+uint16_t kj__http_port(const struct kj__http *http);
+
+/* Stops listening and waits for the requests under way, then frees. NULL is fine. */
+void kj__http_stop(struct kj__http *http);
+
+#endif
