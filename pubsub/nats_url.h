@@ -1,0 +1,22 @@
+/* nats_url.h - the list of broker addresses an application writes.          [any thread] */
+#ifndef KJ_PUBSUB_NATS_URL_H
+#define KJ_PUBSUB_NATS_URL_H
+
+#include <kujata/error.h>
+#include <kujata/status.h>
+
+struct kj__nats_urls {
+    char **list; /* each malloc'd */
+    int count;
+    char *shown; /* the whole list without names and passwords, for people */
+};
+
+/* Splits "nats://HOST:PORT,nats://..." and checks each part. KJ_EINVAL with `error` (may be
+ * NULL) filled, its position the offset of the bad part. */
+enum kj_status kj__nats_urls_parse(const char *text, struct kj__nats_urls *urls,
+                                   struct kj_error *error);
+
+/* A zeroed or half-filled one is fine. */
+void kj__nats_urls_fini(struct kj__nats_urls *urls);
+
+#endif

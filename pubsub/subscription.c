@@ -1,0 +1,184 @@
+/* subscription.c - see subscription.h. */
+#include "pubsub/subscription.h"
+
+#include "pubsub/thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_QUEUE_LIMIT = 65536 };
+
+bool kj__hub_init(struct kj__hub *hub, const char *module, const struct kj_pubsub_errors *errors)
+{
+    memset(&hub->counters, 0, sizeof hub->counters);
+    hub->alive = 0;
+    if (!kj__reporter_init(&hub->reporter, module, errors)) {
+        return false;
+    }
+    pthread_mutex_init(&hub->lock, NULL);
+    pthread_cond_init(&hub->gone, NULL);
+    return true;
+}
+
+void kj__hub_wait(struct kj__hub *hub)
+{
+    pthread_mutex_lock(&hub->lock);
+    while (hub->alive > 0) {
+        pthread_cond_wait(&hub->gone, &hub->lock);
+    }
+    pthread_mutex_unlock(&hub->lock);
+}
+
+void kj__hub_fini(struct kj__hub *hub)
+{
+    kj__reporter_fini(&hub->reporter);
+    pthread_cond_destroy(&hub->gone);
+    pthread_mutex_destroy(&hub->lock);
+}
+
+void kj__hub_stats(const struct kj__hub *hub, struct kj_pubsub_stats *stats)
+{
+    const struct kj__hub_counters *counters = &hub->counters;
+    *stats = (struct kj_pubsub_stats){
+        .published = atomic_load(&counters->published),
+        .refused = atomic_load(&counters->refused),
+        .failed = atomic_load(&counters->failed),
+        .delivered = atomic_load(&counters->delivered),
+        .dropped = atomic_load(&counters->dropped),
+        .undecodable = atomic_load(&counters->undecodable),
+        .discarded = atomic_load(&counters->discarded),
+        .disconnects = atomic_load(&counters->disconnects),
+    };
+}
+
+static void hand_over(struct kj_subscription *subscription, struct kj_publication *publication)
+{
+    if (atomic_load(&subscription->silent)) {
+        KJ__HUB_COUNT(subscription->hub, discarded);
+    } else {
+        KJ__HUB_COUNT(subscription->hub, delivered);
+        subscription->handler(publication, subscription->ctx);
+    }
+    kj_publication_unref(publication);
+}
+
+/* Takes one at a time: what is in the queue is all that waits, so the limit is exact and
+ * close can discard it. */
+static void *consume(void *arg)
+{
+    struct kj_subscription *subscription = arg;
+    void *publication;
+    while (kj__queue_take_wait(&subscription->queue, &publication, 1) > 0) {
+        hand_over(subscription, publication);
+    }
+    kj__subscription_unref(subscription);
+    return NULL;
+}
+
+static void discard_queued(struct kj_subscription *subscription)
+{
+    void *publication;
+    while (kj__queue_take(&subscription->queue, &publication, 1) > 0) {
+        kj_publication_unref(publication);
+        KJ__HUB_COUNT(subscription->hub, discarded);
+    }
+}
+
+static void fini(struct kj_subscription *subscription)
+{
+    discard_queued(subscription);
+    kj__queue_fini(&subscription->queue);
+    kj__alarm_release(subscription->overrun, &subscription->hub->reporter);
+    free(subscription->topic);
+    free(subscription->group);
+}
+
+enum kj_status kj__subscription_init(struct kj_subscription *subscription, struct kj__hub *hub,
+                                     const struct kj__subscription_setup *setup)
+{
+    const struct kj_subscribe_options *options = setup->options;
+    uint32_t limit = options->queue_limit ? options->queue_limit : DEFAULT_QUEUE_LIMIT;
+    subscription->hub = hub;
+    subscription->handler = setup->handler;
+    subscription->ctx = setup->ctx;
+    atomic_init(&subscription->refs, 2);
+    kj__queue_init(&subscription->queue, limit);
+    subscription->topic = strdup(setup->topic);
+    subscription->group = options->group ? strdup(options->group) : NULL;
+    subscription->overrun = kj__alarm_new(
+        KJ_EFULL,
+        "subscription to %.160s: publications are dropped because %u wait already; "
+        "make its handler faster or raise queue_limit",
+        setup->topic, limit);
+    if (!subscription->topic || (options->group && !subscription->group) ||
+        !subscription->overrun) {
+        fini(subscription);
+        return KJ_ENOMEM;
+    }
+    pthread_mutex_lock(&hub->lock);
+    hub->alive++;
+    pthread_mutex_unlock(&hub->lock);
+    if (!kj__thread_start(&subscription->consumer, "kj-subscription", consume, subscription)) {
+        pthread_mutex_lock(&hub->lock);
+        hub->alive--;
+        pthread_mutex_unlock(&hub->lock);
+        fini(subscription);
+        return KJ_ENOMEM;
+    }
+    return KJ_OK;
+}
+
+struct kj_subscription *kj__subscription_ref(struct kj_subscription *subscription)
+{
+    atomic_fetch_add_explicit(&subscription->refs, 1, memory_order_relaxed);
+    return subscription;
+}
+
+void kj__subscription_unref(struct kj_subscription *subscription)
+{
+    if (atomic_fetch_sub_explicit(&subscription->refs, 1, memory_order_acq_rel) > 1) {
+        return;
+    }
+    struct kj__hub *hub = subscription->hub;
+    fini(subscription);
+    free(subscription);
+    pthread_mutex_lock(&hub->lock);
+    if (--hub->alive == 0) {
+        pthread_cond_broadcast(&hub->gone);
+    }
+    pthread_mutex_unlock(&hub->lock); /* the hub may be gone from here on */
+}
+
+void kj__subscription_push(struct kj_subscription *subscription, struct kj_publication *publication)
+{
+    kj_publication_ref(publication);
+    enum kj__queue_result result = kj__queue_push(&subscription->queue, publication, NULL);
+    if (result == KJ__QUEUE_PUSHED) {
+        return;
+    }
+    kj_publication_unref(publication);
+    if (result == KJ__QUEUE_CLOSED) {
+        KJ__HUB_COUNT(subscription->hub, discarded);
+    } else {
+        KJ__HUB_COUNT(subscription->hub, dropped);
+        kj__alarm_raise(subscription->overrun, &subscription->hub->reporter);
+    }
+}
+
+void kj__subscription_silence(struct kj_subscription *subscription)
+{
+    atomic_store(&subscription->silent, true);
+    kj__queue_close(&subscription->queue);
+    discard_queued(subscription);
+}
+
+void kj__subscription_stop(struct kj_subscription *subscription)
+{
+    kj__subscription_silence(subscription);
+    if (pthread_equal(pthread_self(), subscription->consumer)) {
+        pthread_detach(subscription->consumer);
+    } else {
+        pthread_join(subscription->consumer, NULL);
+    }
+    kj__subscription_unref(subscription);
+}
