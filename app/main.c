@@ -1,0 +1,50 @@
+/* main.c - the `kujata` program: finds the command and runs it. */
+#include "commands.h"
+#include "options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char *const *argv);
+    const char *help;
+} commands[] = {
+    {"serve", command_serve, "offer a model's resources over REST and push their changes"},
+    {"sub", command_sub, "watch a server's events, one line each"},
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static void print_usage(FILE *to)
+{
+    fprintf(to, "usage: kujata COMMAND [flags]\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+    }
+    fprintf(to, "kujata COMMAND --help lists the flags of one; --version prints the version.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("kujata %s\n", KUJATA_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (strcmp(argv[1], "--help") == 0) {
+        print_usage(stdout);
+        return EXIT_SUCCESS;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            return commands[i].run(argc - 2, argv + 2);
+        }
+    }
+    fprintf(stderr, "kujata: %s is not a command (see kujata --help)\n", argv[1]);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,229 @@
+/* options.c - see options.h. */
+#include "options.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One parsing under way. */
+struct parsing {
+    const char *command;
+    const struct option *options;
+    size_t count;
+    uint64_t seen; /* bit i: options[i] was given */
+};
+
+int options_fail(int exit_status, const char *command, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "kujata %s: %s\n", command, text);
+    return exit_status;
+}
+
+/* ---- values ---- */
+
+static bool parse_number(const char *text, uint32_t minimum, uint32_t maximum, uint32_t *number)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || value < minimum || value > maximum) {
+        return false;
+    }
+    *number = (uint32_t)value;
+    return true;
+}
+
+static bool is_address(const char *text)
+{
+    char host[INET_ADDRSTRLEN];
+    struct in_addr address;
+    uint32_t port;
+    const char *colon = strrchr(text, ':');
+    if (!colon || (size_t)(colon - text) >= sizeof host) {
+        return false;
+    }
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = '\0';
+    return inet_pton(AF_INET, host, &address) == 1 && parse_number(colon + 1, 0, 65535, &port);
+}
+
+static bool parse_choice(const struct option *option, const char *text)
+{
+    for (int i = 0; option->choices[i]; i++) {
+        if (strcmp(option->choices[i], text) == 0) {
+            *(int *)option->target = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_to_list(const struct option *option, const char *text)
+{
+    struct text_list *list = option->target;
+    if (*text == '\0' || list->count == TEXT_LIST_MAX) {
+        return false;
+    }
+    list->items[list->count++] = text;
+    return true;
+}
+
+static bool store_value(const struct option *option, const char *text)
+{
+    switch (option->kind) {
+    case OPTION_TEXT:
+        *(const char **)option->target = text;
+        return *text != '\0';
+    case OPTION_ADDRESS:
+        *(const char **)option->target = text;
+        return is_address(text);
+    case OPTION_NUMBER:
+        return parse_number(text, option->minimum, option->maximum, option->target);
+    case OPTION_CHOICE:
+        return parse_choice(option, text);
+    case OPTION_LIST:
+        return add_to_list(option, text);
+    case OPTION_SWITCH:
+        break;
+    }
+    *(bool *)option->target = true;
+    return true;
+}
+
+/* What a value of the option looks like, for people. */
+static void describe_value(const struct option *option, char *text, size_t size)
+{
+    switch (option->kind) {
+    case OPTION_ADDRESS:
+        snprintf(text, size, "ADDR:PORT, such as 127.0.0.1:8080");
+        break;
+    case OPTION_NUMBER:
+        snprintf(text, size, "a number from %u to %u", option->minimum, option->maximum);
+        break;
+    case OPTION_CHOICE:
+        snprintf(text, size, "one of %s", option->value);
+        break;
+    case OPTION_LIST:
+        snprintf(text, size, "%s, given at most %d times", option->value, TEXT_LIST_MAX);
+        break;
+    case OPTION_SWITCH:
+    case OPTION_TEXT:
+        snprintf(text, size, "%s", option->value);
+        break;
+    }
+}
+
+/* ---- arguments ---- */
+
+static const char *shown_name(const struct option *option)
+{
+    return option->name ? option->name : option->value;
+}
+
+static const struct option *find_option(const struct parsing *parsing, const char *argument)
+{
+    size_t len = strcspn(argument, "=");
+    bool is_flag = argument[0] == '-' && argument[1] != '\0';
+    for (size_t i = 0; i < parsing->count; i++) {
+        const struct option *option = &parsing->options[i];
+        bool matches = is_flag ? option->name && strlen(option->name) == len &&
+                                     strncmp(option->name, argument, len) == 0
+                               : !option->name && !(parsing->seen >> i & 1);
+        if (matches) {
+            return option;
+        }
+    }
+    return NULL;
+}
+
+static enum options_result wrong(const struct parsing *parsing, const char *name, const char *fault)
+{
+    options_fail(EXIT_USAGE, parsing->command, "%s %s (see kujata %s --help)", name, fault,
+                 parsing->command);
+    return OPTIONS_WRONG;
+}
+
+/* Reads the option at argv[*at] and moves *at behind it. */
+static enum options_result parse_one(struct parsing *parsing, char *const *argv, int argc, int *at)
+{
+    const char *argument = argv[(*at)++];
+    const struct option *option = find_option(parsing, argument);
+    if (!option) {
+        return wrong(parsing, argument,
+                     *argument == '-' ? "is not a flag of this command" : "is not expected here");
+    }
+    const char *equals = option->name ? strchr(argument, '=') : NULL;
+    const char *value = option->name ? NULL : argument;
+    if (option->kind == OPTION_SWITCH) {
+        if (equals) {
+            return wrong(parsing, option->name, "takes no value");
+        }
+    } else if (equals) {
+        value = equals + 1;
+    } else if (option->name && *at < argc) {
+        value = argv[(*at)++];
+    }
+    if (!value && option->kind != OPTION_SWITCH) {
+        return wrong(parsing, option->name, "needs a value");
+    }
+    if (!store_value(option, value)) {
+        char expected[256];
+        describe_value(option, expected, sizeof expected);
+        options_fail(EXIT_USAGE, parsing->command, "%s: \"%s\" is not %s", shown_name(option),
+                     value, expected);
+        return OPTIONS_WRONG;
+    }
+    parsing->seen |= 1ULL << (option - parsing->options);
+    return OPTIONS_OK;
+}
+
+static void print_help(const struct parsing *parsing)
+{
+    printf("usage: kujata %s", parsing->command);
+    for (size_t i = 0; i < parsing->count; i++) {
+        const struct option *option = &parsing->options[i];
+        if (option->required) {
+            printf(" %s%s%s", option->name ? option->name : "", option->name ? " " : "",
+                   option->value);
+        }
+    }
+    printf(" [flags]\n");
+    for (size_t i = 0; i < parsing->count; i++) {
+        const struct option *option = &parsing->options[i];
+        char left[96];
+        snprintf(left, sizeof left, "%s%s%s", option->name ? option->name : "",
+                 option->name && option->value ? " " : "", option->value ? option->value : "");
+        printf("  %-48s %s\n", left, option->help);
+    }
+}
+
+enum options_result options_parse(const char *command, const struct option *options, size_t count,
+                                  int argc, char *const *argv)
+{
+    assert(count <= 64); /* the bits of parsing.seen */
+    struct parsing parsing = {.command = command, .options = options, .count = count};
+    for (int at = 0; at < argc;) {
+        if (strcmp(argv[at], "--help") == 0) {
+            print_help(&parsing);
+            return OPTIONS_HELP;
+        }
+        if (parse_one(&parsing, argv, argc, &at)) {
+            return OPTIONS_WRONG;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (options[i].required && !(parsing.seen >> i & 1)) {
+            return wrong(&parsing, shown_name(&options[i]), "is required");
+        }
+    }
+    return OPTIONS_OK;
+}

@@ -1,0 +1,56 @@
+/* options.h - a table of flags, and the one parser that reads it.
+ *
+ * Flags are written `--flag value` or `--flag=value`. The first fault ends the parsing with
+ * one line on stderr that names the flag.
+ */
+#ifndef KUJATA_APP_OPTIONS_H
+#define KUJATA_APP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { EXIT_USAGE = 2, TEXT_LIST_MAX = 64 };
+
+/* Values of a flag that may be given more than once. */
+struct text_list {
+    const char *items[TEXT_LIST_MAX + 1]; /* NULL at the end */
+    size_t count;
+};
+
+enum option_kind {
+    OPTION_SWITCH = 0, /* bool; takes no value */
+    OPTION_TEXT,       /* const char *; not empty */
+    OPTION_ADDRESS,    /* const char *; an IPv4 address, a colon and a port */
+    OPTION_NUMBER,     /* uint32_t within minimum and maximum */
+    OPTION_CHOICE,     /* int: the index of the value in choices */
+    OPTION_LIST,       /* struct text_list */
+};
+
+struct option {
+    const char *name; /* with its dashes; NULL: a positional argument */
+    enum option_kind kind;
+    void *target; /* of the type the kind names */
+    const char *value;
+    const char *help;
+    bool required;
+    uint32_t minimum, maximum;
+    const char *const *choices; /* NULL at the end */
+};
+
+/* What every row says; the rest follows by name where the kind needs it. */
+#define OPTION(name_, kind_, target_, value_, help_)                                               \
+    .name = (name_), .kind = (kind_), .target = (target_), .value = (value_), .help = (help_)
+
+enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG };
+
+/* Fills the targets. After OPTIONS_HELP the table has been printed on stdout, after
+ * OPTIONS_WRONG the fault on stderr. Values are borrowed from argv. */
+enum options_result options_parse(const char *command, const struct option *options, size_t count,
+                                  int argc, char *const *argv);
+
+/* One line on stderr, "kujata COMMAND: ...", and the exit status to return. */
+__attribute__((format(printf, 3, 4))) int options_fail(int exit_status, const char *command,
+                                                       const char *format, ...);
+
+#endif

@@ -1,0 +1,211 @@
+/* serve.c - `kujata serve`: a node made of a model file, a store and a backend. */
+#include "commands.h"
+#include "options.h"
+
+#include <inttypes.h>
+#include <kujata/kujata.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char command[] = "serve";
+
+/* What the command line says. */
+struct settings {
+    const char *model;
+    int store; /* of store_names */
+    const char *pubsub;
+    const char *nats_user, *nats_password, *nats_credentials;
+    int queue_policy;
+    struct text_list origins;
+    bool print_counters;
+    struct kj_server_options server;
+};
+
+/* What a node is made of, in the order made. */
+struct node {
+    struct kj_model *model;
+    struct kj_pubsub *pubsub;
+    struct kj_store *store;
+    struct kj_server *server;
+};
+
+static const char *const store_names[] = {"memory", NULL};
+
+static const char *const policy_names[] = {
+    [KJ_QUEUE_DROP_NEWEST] = "drop-newest",
+    [KJ_QUEUE_DROP_OLDEST] = "drop-oldest",
+    [KJ_QUEUE_DISCONNECT] = "disconnect",
+    NULL,
+};
+
+enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024 };
+
+static enum options_result parse(struct settings *settings, int argc, char *const *argv)
+{
+    struct kj_server_options *server = &settings->server;
+    struct kj_limits *limits = &server->limits;
+#define LIMIT(flag, member, unit, text)                                                            \
+    OPTION("--limit-" flag, OPTION_NUMBER, &limits->member, unit, text), .minimum = 1,             \
+                                                                         .maximum = UINT32_MAX
+    const struct option options[] = {
+        {OPTION("--model", OPTION_TEXT, &settings->model, "FILE", "the resources to offer"),
+         .required = true},
+        {OPTION("--listen", OPTION_ADDRESS, &server->listen, "ADDR:PORT",
+                "default 127.0.0.1:8080; port 0 picks a free one")},
+        {OPTION("--store", OPTION_CHOICE, &settings->store, "memory", "where objects are kept"),
+         .choices = store_names},
+        {OPTION("--pubsub", OPTION_TEXT, &settings->pubsub, "local|nats://HOST:PORT[,...]",
+                "what carries events between nodes; default local")},
+        {OPTION("--nats-user", OPTION_TEXT, &settings->nats_user, "NAME", "for the broker")},
+        {OPTION("--nats-password", OPTION_TEXT, &settings->nats_password, "TEXT",
+                "for the broker")},
+        {OPTION("--nats-credentials", OPTION_TEXT, &settings->nats_credentials, "FILE",
+                "a .creds file for the broker")},
+        {OPTION("--topic", OPTION_TEXT, &server->topic, "NAME", "of events; default events")},
+        {OPTION("--push-endpoint", OPTION_TEXT, &server->push_endpoint, "PATH", "default /events")},
+        {OPTION("--shards", OPTION_NUMBER, &server->shards, "N",
+                "delivery threads; default one per core"),
+         .minimum = 1, .maximum = SHARDS_MAX},
+        {OPTION("--http-threads", OPTION_NUMBER, &server->http_threads, "N",
+                "REST workers; default 32"),
+         .minimum = 1, .maximum = HTTP_THREADS_MAX},
+        {OPTION("--queue-policy", OPTION_CHOICE, &settings->queue_policy,
+                "drop-newest|drop-oldest|disconnect",
+                "when a session's queue is full; default drop-newest"),
+         .choices = policy_names},
+        {OPTION("--allow-origin", OPTION_LIST, &settings->origins, "URL",
+                "an origin browsers may connect from, or *; repeatable")},
+        {OPTION("--print-counters", OPTION_SWITCH, &settings->print_counters, NULL,
+                "print every counter at the end")},
+        {LIMIT("body-bytes", body_bytes, "BYTES", "of a request; default 1048576")},
+        {LIMIT("message-bytes", message_bytes, "BYTES", "of a websocket message; default 65536")},
+        {LIMIT("message-fragments", message_fragments, "N", "of one message; default 1024")},
+        {LIMIT("session-queue-bytes", session_queue_bytes, "BYTES",
+               "waiting for one session; default 1048576")},
+        {LIMIT("session-queue-messages", session_queue_messages, "N", "the same; default 4096")},
+        {LIMIT("sessions", sessions, "N", "in all; default 100000")},
+        {LIMIT("sessions-per-address", sessions_per_address, "N", "default: no limit")},
+        {LIMIT("head-timeout-ms", head_timeout_ms, "MS", "for a request's head; default 5000")},
+        {LIMIT("keep-alive-ms", keep_alive_ms, "MS", "for the next request; default 2000")},
+        {LIMIT("ping-interval-ms", ping_interval_ms, "MS", "default 15000")},
+        {LIMIT("pong-timeout-ms", pong_timeout_ms, "MS", "since the last pong; default 30000")},
+        {LIMIT("write-stall-ms", write_stall_ms, "MS", "without a byte leaving; default 10000")},
+        {LIMIT("close-timeout-ms", close_timeout_ms, "MS", "for the peer's close; default 2000")},
+        {LIMIT("drain-timeout-ms", drain_timeout_ms, "MS", "for queued events; default 5000")},
+    };
+#undef LIMIT
+    return options_parse(command, options, sizeof options / sizeof *options, argc, argv);
+}
+
+/* ---- the parts of a node: each returns an exit status ---- */
+
+static int make_model(struct node *node, const struct settings *settings)
+{
+    struct kj_error error = {0};
+    return kj_model_load(settings->model, &node->model, &error)
+               ? options_fail(EXIT_USAGE, command, "--model: %s", error.text)
+               : 0;
+}
+
+static int make_pubsub(struct node *node, const struct settings *settings)
+{
+    struct kj_error error = {0};
+    const struct kj_pubsub_nats_options nats = {.urls = settings->pubsub,
+                                                .user = settings->nats_user,
+                                                .password = settings->nats_password,
+                                                .credentials_file = settings->nats_credentials};
+    if (!settings->pubsub || strcmp(settings->pubsub, "local") == 0) {
+        return kj_pubsub_local_new(NULL, &node->pubsub)
+                   ? options_fail(EXIT_FAILURE, command, "no memory for the local backend")
+                   : 0;
+    }
+    if (strncmp(settings->pubsub, "nats://", strlen("nats://")) != 0) {
+        return options_fail(EXIT_USAGE, command, "--pubsub: \"%s\" is neither local nor nats://...",
+                            settings->pubsub);
+    }
+    return kj_pubsub_nats_new(&nats, &node->pubsub, &error)
+               ? options_fail(EXIT_USAGE, command, "--pubsub: %s", error.text)
+               : 0;
+}
+
+static int make_server(struct node *node, struct settings *settings)
+{
+    struct kj_error error = {0};
+    if (kj_store_memory_new(&node->store)) {
+        return options_fail(EXIT_FAILURE, command, "no memory for the store");
+    }
+    struct kj_processor processor = kj_store_processor(node->store);
+    settings->server.model = node->model;
+    settings->server.pubsub = node->pubsub;
+    settings->server.queue_policy = (enum kj_queue_policy)settings->queue_policy;
+    settings->server.allowed_origins = settings->origins.items;
+    enum kj_status status = kj_server_new(&settings->server, &node->server, &error);
+    if (!status) {
+        status = kj_server_register(node->server, NULL, &processor);
+    }
+    if (status) {
+        return options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command, "%s",
+                            *error.text ? error.text : kj_status_text(status));
+    }
+    return 0;
+}
+
+/* ---- running it ---- */
+
+static void print_counter(const char *name, uint64_t value, void *ctx)
+{
+    (void)ctx;
+    printf("%s %" PRIu64 "\n", name, value);
+}
+
+/* Serves until one of the signals, which the caller has blocked, arrives. */
+static int run(struct node *node, const struct settings *settings, const sigset_t *signals)
+{
+    struct kj_error error = {0};
+    enum kj_status status = kj_server_start(node->server, &error);
+    if (status) {
+        return options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command, "%s",
+                            error.text);
+    }
+    const char *listen = settings->server.listen ? settings->server.listen : "127.0.0.1:8080";
+    printf("kujata: listening on http://%.*s:%u\n", (int)strcspn(listen, ":"), listen,
+           kj_server_port(node->server));
+    fflush(stdout);
+    int signal_number;
+    sigwait(signals, &signal_number);
+    kj_server_stop(node->server);
+    if (settings->print_counters) {
+        kj_server_counters(node->server, print_counter, NULL);
+        fflush(stdout);
+    }
+    return EXIT_SUCCESS;
+}
+
+int command_serve(int argc, char *const *argv)
+{
+    struct settings settings = {0};
+    struct node node = {0};
+    enum options_result parsed = parse(&settings, argc, argv);
+    if (parsed) {
+        return parsed == OPTIONS_HELP ? EXIT_SUCCESS : EXIT_USAGE;
+    }
+    /* Before any thread starts, so that none but this one takes them. */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+
+    int exit_status = make_model(&node, &settings);
+    exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);
+    exit_status = exit_status ? exit_status : make_server(&node, &settings);
+    exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
+    kj_server_free(node.server);
+    kj_store_free(node.store);
+    kj_pubsub_free(node.pubsub);
+    kj_model_free(node.model);
+    return exit_status;
+}
