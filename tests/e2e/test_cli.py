@@ -1,0 +1,244 @@
+"""The program: flags, exit codes, how it ends."""
+
+import json
+import signal
+import socket
+import struct
+
+import pytest
+
+from deadline import eventually
+from programs import KUJATA, MODEL, free_port
+from rawws import CLOSE, TEXT, RawWebSocket, frame
+
+SERVE = (KUJATA, "serve", "--model", MODEL, "--listen", "127.0.0.1:0")
+
+
+def fault(start, *command):
+    """The one line a wrong command line is answered with."""
+    program = start(*command)
+    assert program.wait() == 2, program.stderr()
+    lines = program.stderr().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (("--nonsense", "1"), "--nonsense"),
+        (("--shards",), "--shards"),
+        (("--shards", "many"), "--shards"),
+        (("--shards", "0"), "--shards"),
+        (("--shards=-1",), "--shards"),
+        (("--shards=4294967297",), "--shards"),
+        (("--listen", "localhost"), "--listen"),
+        (("--listen", "127.0.0.1:99999"), "--listen"),
+        (("--listen", "1.2.3:80"), "--listen"),
+        (("--store", "tape"), "--store"),
+        (("--pubsub", "carrier-pigeon"), "--pubsub"),
+        (("--pubsub", "nats://"), "--pubsub"),
+        (("--queue-policy", "panic"), "--queue-policy"),
+        (("--print-counters=yes",), "--print-counters"),
+        (("--limit-body-bytes", "1M"), "--limit-body-bytes"),
+        (("--topic", "a b"), "topic"),
+        (("--push-endpoint", "events"), "endpoint"),
+        (("--model", "/nonexistent"), "--model"),
+        (("surplus",), "surplus"),
+    ],
+)
+def test_a_bad_flag_is_named_in_one_line_with_exit_2(start, arguments, named):
+    assert named in fault(start, *SERVE, *arguments)
+
+
+def test_the_model_is_required(start):
+    assert "--model" in fault(start, KUJATA, "serve")
+
+
+@pytest.mark.parametrize("command", [("sub",), ("sub", "ftp://x"), ("sub", "ws://h:1/", "b"),
+                                     ("sub", "ws://127.0.0.1:1/", "--encoding", "xml"),
+                                     ("sub", "--token"), ("fly",)])  # fmt: skip
+def test_sub_and_the_program_itself_are_as_strict(start, command):
+    assert fault(start, KUJATA, *command).startswith("kujata")
+
+
+def test_a_broken_model_names_its_file(start, tmp_path):
+    model = tmp_path / "broken.json"
+    model.write_text('{"identities": [{"name": "a"')
+    assert "broken.json" in fault(start, KUJATA, "serve", "--model", str(model))
+
+
+def test_help_and_version_go_to_stdout(start):
+    for arguments in (("--help",), ("--version",), ("serve", "--help"), ("sub", "--help")):
+        program = start(KUJATA, *arguments)
+        assert program.wait() == 0
+        assert program.line().startswith(("usage: kujata", "kujata 0."))
+        assert program.stderr() == ""
+
+
+def test_a_port_in_use_is_exit_1_with_the_address(start):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        program = start(KUJATA, "serve", "--model", MODEL, "--listen", address)
+        assert program.wait() == 1
+        assert address in program.stderr()
+
+
+def test_flags_with_an_equals_sign_are_the_same(serve):
+    node = serve("--push-endpoint=/changes", "--topic=a.b", "--shards=1", "--http-threads=4")
+    RawWebSocket(node.port, path="/changes").close()
+    assert node.request("GET", "/events").status_code != 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_flushes_what_is_queued_and_closes_with_1001(serve, number):
+    # given a session that has not read any of 6 MB of events
+    node = serve("--limit-session-queue-bytes", "16777216")
+    session = RawWebSocket(node.port)
+    for index in range(600):
+        node.create("/lists", name=str(index), description="x" * 10000)
+
+    # when the server is told to end
+    node.signal(number)
+
+    # then every event arrives, and the close behind them
+    for index in range(600):
+        opcode, payload = session.message()
+        assert opcode == TEXT
+        assert json.loads(payload)["entity"]["name"] == str(index)
+    assert session.message() == (CLOSE, struct.pack(">H", 1001))
+    session.send(CLOSE, struct.pack(">H", 1001))
+    assert node.wait() == 0
+    with pytest.raises(ConnectionError):
+        RawWebSocket(node.port)
+
+
+def test_a_client_that_never_reads_holds_the_end_up_for_a_bounded_time(serve):
+    node = serve(
+        "--limit-drain-timeout-ms", "300", "--limit-session-queue-bytes", "67108864"
+    )
+    deaf = RawWebSocket(node.port, receive_buffer=4096)
+    for index in range(400):
+        node.create("/lists", name=str(index), description="x" * 50000)
+    node.signal()
+    assert node.wait(15) == 0
+    deaf.close()
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_sub_prints_one_event_a_line(serve, start, encoding):
+    node = serve()
+    url = f"ws://127.0.0.1:{node.port}/events"
+    sub = start(KUJATA, "sub", url, "--identity", "task:create,update", "--encoding", encoding)
+    wait_until_subscribed(node, sub)
+    task = node.create(title="a\nb", number=7)
+    node.create("/lists", name="not asked for")
+    node.request("PATCH", f"/tasks/{task['ID']}", json={"done": True})
+    node.request("DELETE", f"/tasks/{task['ID']}")
+    node.create(title="last")
+    events = []
+    while not events or events[-1]["entity"]["title"] != "last":
+        event = json.loads(sub.line())
+        if event["entity"]["title"] != "ready?":
+            events.append(event)
+    assert [event["type"] for event in events] == ["create", "update", "create"]
+    assert events[0]["entity"] == task
+    sub.signal()
+    assert sub.wait() == 0
+    assert sub.stderr() == ""
+
+
+def wait_until_subscribed(node, sub):
+    def heard():
+        node.create(title="ready?")
+        try:
+            return sub.line(0.1) if sub.process.poll() is None else pytest.fail(sub.stderr())
+        except AssertionError:
+            return None
+
+    eventually(heard, what="the first event")
+
+
+def test_sub_says_why_the_server_ended_it(serve, start):
+    node = serve()
+    sub = start(KUJATA, "sub", f"ws://127.0.0.1:{node.port}/events")
+    wait_until_subscribed(node, sub)
+    node.stop()
+    assert sub.wait() == 1
+    assert "1001" in sub.stderr()
+    assert len(sub.stderr().splitlines()) == 1
+
+
+def test_sub_says_what_the_server_answered(serve, start):
+    node = serve()
+    sub = start(KUJATA, "sub", f"http://127.0.0.1:{node.port}/tasks")
+    assert sub.wait() == 1
+    assert "the server answered 4" in sub.stderr()
+    elsewhere = start(KUJATA, "sub", f"ws://127.0.0.1:{free_port()}/events")
+    assert elsewhere.wait() == 1
+    assert "refused" in elsewhere.stderr()
+
+
+def test_sub_against_a_listener_that_says_nothing_times_out(start):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = "ws://127.0.0.1:%d/" % silent.getsockname()[1]
+        sub = start(KUJATA, "sub", url, "--timeout-ms", "200")
+        assert sub.wait() == 1
+        assert "timed out" in sub.stderr()
+
+
+UPGRADE = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: x\r\n\r\n"
+)
+HOSTILE = {
+    "nothing": b"",
+    "not HTTP": b"hello\r\n\r\n",
+    "a head without an end": b"HTTP/1.1 101 x\r\n" + b"a: b\r\n" * 10000,
+    "a head with a NUL": b"HTTP/1.1 101 x\r\na: \0\r\n\r\n",
+    "a line that is no header": b"HTTP/1.1 101 x\r\nnothing\r\n\r\n",
+    "a 101 that is no websocket": b"HTTP/1.1 101 x\r\n\r\n",
+    "a refusal cut off": b"HTTP/1.1 403 x\r\nContent-Length: 99\r\n\r\n[{",
+    "a refusal that lies about its length": b"HTTP/1.1 403 x\r\nContent-Length: -1\r\n\r\n[]",
+    "a refusal in msgpack": b"HTTP/1.1 403 x\r\nContent-Type: application/msgpack\r\n\r\n\xdd",
+    "an end without a close": UPGRADE,
+    "a masked frame": UPGRADE + frame(TEXT, b"{}"),
+    "a reserved bit": UPGRADE + frame(TEXT, b"{}", mask=False, reserved=4),
+    "a message that is no event": UPGRADE + frame(TEXT, b"{}", mask=False),
+    "an event that is no JSON": UPGRADE + frame(TEXT, b"[" * 1000, mask=False),
+    "2^40 bytes announced": UPGRADE + frame(TEXT, b"", mask=False, length=1 << 40),
+    "half a frame": UPGRADE + frame(TEXT, b"x" * 100, mask=False)[:50],
+    "a close of one byte": UPGRADE + frame(CLOSE, b"x", mask=False),
+    "a close": UPGRADE + frame(CLOSE, struct.pack(">H", 1008), mask=False),
+}
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE.keys())
+def test_sub_ends_in_one_line_whatever_the_server_says(start, answer):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        url = "ws://127.0.0.1:%d/" % server.getsockname()[1]
+        sub = start(KUJATA, "sub", url, "--timeout-ms", "5000")
+        connection, _ = server.accept()
+        with connection:
+            while b"\r\n\r\n" not in connection.recv(65536, socket.MSG_PEEK):
+                pass
+            connection.recv(65536)
+            connection.sendall(answer)
+            connection.shutdown(socket.SHUT_WR)
+            assert sub.wait() == 1, sub.stderr()
+    assert sub.stderr().startswith("kujata sub: ")
+    assert len(sub.stderr().splitlines()) == 1, sub.stderr()
+
+
+def test_counters_are_printed_when_asked_for(serve):
+    node = serve("--print-counters")
+    node.create(title="one")
+    counters = node.counters()
+    assert counters["http_requests_total"] == 1
+    assert counters["events_published_total"] == 1

@@ -1,0 +1,111 @@
+"""Two nodes on one broker."""
+
+import itertools
+import json
+import socket
+
+import msgpack
+
+from deadline import eventually
+from fleet import create_all, numbers_of
+from programs import Broker
+from rawws import TEXT, RawWebSocket
+
+numbers = itertools.count()
+
+
+def read_event(session):
+    opcode, payload = session.message()
+    assert opcode == TEXT, payload
+    return json.loads(payload)
+
+
+def wait_until_joined(writer, session):
+    """Writes until a write is heard, and reads up to the last: the way between is open then,
+    and empty."""
+    last = f"goodbye {next(numbers)}"
+
+    def heard():
+        name = f"hello {next(numbers)}"
+        writer.create("/lists", name=name)
+        while session.has_data(0.2):
+            if read_event(session)["entity"].get("name") == name:
+                return True
+        return False
+
+    eventually(heard, what="hearing the other node")
+    writer.create("/lists", name=last)
+    while read_event(session)["entity"].get("name") != last:
+        pass
+
+
+def test_what_is_written_on_one_node_is_heard_on_both(serve, broker):
+    nodes = [serve("--pubsub", broker.url) for _ in range(2)]
+    sessions = [RawWebSocket(node.port) for node in nodes]
+    wait_until_joined(nodes[0], sessions[1])
+    wait_until_joined(nodes[1], sessions[0])
+
+    made = nodes[0].create(title="across")
+    for session in sessions:
+        event = read_event(session)
+        while event["identity"] != "task":
+            event = read_event(session)
+        assert event["entity"]["ID"] == made["ID"]
+
+
+def test_a_burst_crosses_the_broker_in_order(serve, broker):
+    nodes = [serve("--pubsub", broker.url) for _ in range(2)]
+    session = RawWebSocket(nodes[1].port)
+    wait_until_joined(nodes[0], session)
+    create_all(nodes[0].port, 1000)
+    received, _, _ = numbers_of(session, 1000)
+    assert received == list(range(1000))
+
+
+def test_topics_keep_clusters_on_one_broker_apart(serve, broker):
+    ours = [serve("--pubsub", broker.url, "--topic", "ours") for _ in range(2)]
+    theirs = serve("--pubsub", broker.url, "--topic", "theirs")
+    session = RawWebSocket(ours[1].port)
+    wait_until_joined(ours[0], session)
+    wait_until_joined(theirs, RawWebSocket(theirs.port))
+    theirs.create(title="theirs")
+    ours[0].create(title="ours")
+    assert read_event(session)["entity"]["title"] == "ours"
+
+
+def test_a_publication_is_what_bahamut_writes(serve, broker):
+    """Reads the wire with a client of four commands."""
+    node = serve("--pubsub", broker.url)
+    spy = socket.create_connection(("127.0.0.1", broker.port), timeout=30)
+    stream = spy.makefile("rb")
+    spy.sendall(b'CONNECT {"verbose":false}\r\nSUB events 1\r\nPING\r\n')
+    while stream.readline() != b"PONG\r\n":
+        pass
+    wait_until_joined(node, RawWebSocket(node.port))
+    made = node.create(title="on the wire")
+    while True:
+        line = stream.readline().split()
+        if line[:1] != [b"MSG"]:
+            continue
+        publication = msgpack.unpackb(stream.read(int(line[-1])))
+        event = msgpack.unpackb(publication["data"], timestamp=0)
+        if event["identity"] == "task":
+            break
+    assert publication["topic"] == "events"
+    assert publication["encoding"] == event["encoding"] == "application/msgpack"
+    assert msgpack.unpackb(event["entity"])["ID"] == made["ID"]
+    spy.close()
+
+
+def test_nodes_outlive_their_broker(serve, broker):
+    node = serve("--pubsub", broker.url)
+    session = RawWebSocket(node.port)
+    wait_until_joined(node, session)
+    broker.stop()
+    assert node.request("POST", "/tasks", json={"title": "meanwhile"}).status_code == 200
+    again = Broker(port=broker.port)
+    try:
+        event = read_event(session)
+        assert event["entity"]["title"] == "meanwhile"
+    finally:
+        again.stop()

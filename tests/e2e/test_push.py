@@ -1,0 +1,210 @@
+"""Subscribers made with python3-websockets, an independent client."""
+
+import asyncio
+import json
+
+import msgpack
+import pytest
+import websockets
+
+JSON, MSGPACK = "application/json", "application/msgpack"
+SECONDS = 20
+
+
+def run(coroutine):
+    asyncio.run(asyncio.wait_for(coroutine, 60))
+
+
+def connect(node, encoding=JSON, query="", **options):
+    headers = {"Accept": encoding, "Content-Type": encoding}
+    headers.update(options.pop("headers", {}))
+    return websockets.connect(
+        f"ws://127.0.0.1:{node.port}/events{query}", extra_headers=headers, **options
+    )
+
+
+async def create(node, path="/tasks", **attributes):
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, lambda: node.create(path, **attributes))
+
+
+async def request(node, method, path, **options):
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, lambda: node.request(method, path, **options))
+
+
+async def receive(session, encoding=JSON):
+    frame = await asyncio.wait_for(session.recv(), SECONDS)
+    if encoding == MSGPACK:
+        assert isinstance(frame, bytes)
+        event = msgpack.unpackb(frame)
+        event["entity"] = msgpack.unpackb(event["entity"])
+        return event
+    assert isinstance(frame, str)
+    return json.loads(frame)
+
+
+async def subscribe(session, config, encoding=JSON):
+    """Sends a filter and waits until it is in force: frames are read in order, so the pong
+    to a ping behind it says so."""
+    await session.send(json.dumps(config) if encoding == JSON else msgpack.packb(config))
+    await asyncio.wait_for(await session.ping(), SECONDS)
+
+
+@pytest.mark.parametrize("encoding", [JSON, MSGPACK])
+def test_each_write_arrives_as_one_event_in_the_encoding_asked_for(node, encoding):
+    async def body():
+        async with connect(node, encoding) as session:
+            task = await create(node, title="one")
+            path = f"/tasks/{task['ID']}"
+            await request(node, "PUT", path, json={"title": "two"})
+            await request(node, "PATCH", path, json={"title": "three"})
+            await request(node, "DELETE", path)
+            seen = [await receive(session, encoding) for _ in range(4)]
+        assert [event["type"] for event in seen] == ["create", "update", "update", "delete"]
+        assert [event["entity"]["title"] for event in seen] == ["one", "two", "three", "three"]
+        for event in seen:
+            assert event["identity"] == "task"
+            assert event["encoding"] == encoding
+            assert event["entity"]["ID"] == task["ID"]
+            assert set(event) == {"encoding", "entity", "identity", "timestamp", "type"}
+
+    run(body())
+
+
+@pytest.mark.parametrize("encoding", [JSON, MSGPACK])
+def test_a_filter_lets_through_what_it_names(node, encoding):
+    async def body():
+        async with connect(node, encoding) as session:
+            config = {"identities": {"task": ["delete"], "list": None}}
+            await subscribe(session, config, encoding)
+            task = await create(node, title="unheard")
+            made = await create(node, "/lists", name="heard")
+            await request(node, "DELETE", f"/tasks/{task['ID']}")
+            first = await receive(session, encoding)
+            second = await receive(session, encoding)
+        assert (first["identity"], first["entity"]["ID"]) == ("list", made["ID"])
+        assert (second["identity"], second["type"]) == ("task", "delete")
+
+    run(body())
+
+
+def test_a_new_filter_replaces_the_old_one(node):
+    async def body():
+        async with connect(node) as session:
+            await subscribe(session, {"identities": {"list": []}})
+            await subscribe(session, {"identities": {"task": []}})
+            await create(node, "/lists", name="unheard")
+            await create(node, title="heard")
+            assert (await receive(session))["identity"] == "task"
+
+    run(body())
+
+
+def test_secrets_stay_out_of_events(node):
+    async def body():
+        async with connect(node) as session:
+            await create(node, "/lists", name="n", password="hunter2")
+            event = await receive(session)
+        assert event["entity"]["password"] == ""
+
+    run(body())
+
+
+def test_a_bad_filter_closes_with_1003(node):
+    async def body():
+        async with connect(node) as session:
+            await session.send("{not json")
+            await asyncio.wait_for(session.wait_closed(), SECONDS)
+            assert session.close_code == 1003
+
+    run(body())
+
+
+def test_a_bad_filter_is_an_error_event_for_those_who_asked(node):
+    async def body():
+        async with connect(node, query="?enableErrors=true") as session:
+            await session.send("{not json")
+            event = await receive(session)
+            assert (event["type"], event["identity"]) == ("error", "")
+            assert event["entity"]["title"] == "Bad request"
+            assert event["entity"]["description"]
+            # Nothing is delivered until a good filter comes.
+            await create(node, title="unheard")
+            await subscribe(session, {"identities": {}})
+            await create(node, title="heard")
+            assert (await receive(session))["entity"]["title"] == "heard"
+
+    run(body())
+
+
+def test_the_code_of_a_client_s_close_is_echoed(node):
+    async def body():
+        session = await connect(node)
+        await session.close(code=4321)
+        assert session.close_code == 4321
+
+    run(body())
+
+
+def test_events_of_before_the_session_do_not_arrive(node):
+    async def body():
+        await create(node, title="before")
+        async with connect(node) as session:
+            await create(node, title="after")
+            assert (await receive(session))["entity"]["title"] == "after"
+
+    run(body())
+
+
+def test_pings_are_answered_while_events_flow(node):
+    async def body():
+        async with connect(node) as session:
+            for number in range(20):
+                await create(node, title="t", number=number)
+                await asyncio.wait_for(await session.ping(), SECONDS)
+            for number in range(20):
+                assert (await receive(session))["entity"]["number"] == number
+
+    run(body())
+
+
+def test_the_server_pings_and_drops_those_who_never_pong(serve):
+    from rawws import PING, RawWebSocket
+
+    node = serve("--print-counters", "--limit-ping-interval-ms", "100", "--limit-pong-timeout-ms", "400")
+    session = RawWebSocket(node.port)
+    assert session.receive()[2] == PING
+    with pytest.raises((EOFError, ConnectionError)):
+        while True:
+            session.receive()
+    session.close()
+    assert node.counters()["sessions_closed_pong_timeout_total"] == 1
+
+
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({"Origin": "http://elsewhere.example"}, 403),
+        ({"Accept": "text/html"}, 415),
+        ({"Content-Type": "text/html"}, 415),
+        ({"Sec-WebSocket-Version": "7"}, 426),
+    ],
+)
+def test_a_refused_handshake_says_why(node, headers, status):
+    from rawws import RawWebSocket, Refused
+
+    with pytest.raises(Refused) as refused:
+        RawWebSocket(node.port, headers=headers)
+    if status != 426:  # that answer is civetweb's own
+        assert refused.value.status == status
+        assert json.loads(refused.value.body)[0]["code"] == status
+        assert len(refused.value.body) < 1024
+
+
+def test_origins_of_the_server_itself_and_on_the_list_may_connect(serve):
+    from rawws import RawWebSocket
+
+    node = serve("--allow-origin", "https://app.example", "--allow-origin=https://b.example")
+    for origin in (f"http://127.0.0.1:{node.port}", "https://app.example", "https://b.example"):
+        RawWebSocket(node.port, headers={"Origin": origin}).close()
