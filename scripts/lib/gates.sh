@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# gates.sh - the steps of scripts/test. Each returns non-zero where something is wrong.
+
+source_folders=(app bench core examples handlers include pubsub tests)
+file_lines_max=600
+
+# stage TITLE COMMAND...: runs a step under a heading; a step that fails ends the script.
+stage() {
+    local title=$1
+    shift
+    printf '\n==> %s\n' "$title"
+    if ! "$@"; then
+        echo "FAILED: $title" >&2
+        exit 1
+    fi
+}
+
+# Every C file of ours, NUL at the end of each name.
+list_sources() {
+    local folder present=()
+    for folder in "${source_folders[@]}"; do
+        if [ -d "$folder" ]; then
+            present+=("$folder")
+        fi
+    done
+    find "${present[@]}" -name '*.[ch]' -print0
+}
+
+check_format() {
+    list_sources | xargs -0 clang-format --dry-run -Werror
+}
+
+check_lengths() {
+    list_sources | xargs -0 awk -v max=$file_lines_max '
+        FNR == max + 1 { print FILENAME ": more than " max " lines"; long = 1 }
+        END { exit long }'
+}
+
+# Over the sources of the library, the program and the examples. Nothing is built: the analyzer
+# takes the flags of a debug build, in which it sees the assertions.
+check_tidy() {
+    local build=build/tidy
+    cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang >/dev/null
+    /usr/bin/python3 /usr/bin/run-clang-tidy -quiet -p $build -j "$(nproc)" \
+        "$PWD/(app|core|examples|handlers|pubsub)/" >$build/clang-tidy.log 2>&1 || {
+        grep -A 4 -E '(warning|error):' $build/clang-tidy.log
+        return 1
+    }
+}
+
+build_preset() {
+    cmake --preset "$1" >"/dev/null" && cmake --build "build/$1"
+}
+
+# test_preset PRESET [CTEST FLAGS...]
+test_preset() {
+    local preset=$1
+    shift
+    ctest --test-dir "build/$preset" --output-on-failure "$@"
+}

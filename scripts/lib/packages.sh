@@ -1,0 +1,33 @@
+# shellcheck shell=bash disable=SC2034
+# packages.sh - installs what Debian 12 has and this machine lacks.
+
+packages_build=(gcc libc6-dev cmake ninja-build pkg-config curl ca-certificates
+    libcivetweb-dev libjansson-dev libmsgpack-dev libnats-dev)
+packages_test=(clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev nats-server python3
+    python3-pytest python3-websockets python3-msgpack python3-requests)
+
+# install_packages NAME...: says which are missing, then installs those, through sudo where
+# this is not root. Nothing happens when none is.
+install_packages() {
+    local name missing=()
+    for name in "$@"; do
+        if [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" != installed ]; then
+            missing+=("$name")
+        fi
+    done
+    if [ ${#missing[@]} -eq 0 ]; then
+        return 0
+    fi
+    echo "installing ${#missing[@]} packages: ${missing[*]}"
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "these packages need root, and there is no sudo: install them first" >&2
+            return 1
+        fi
+        as_root=(sudo)
+    fi
+    "${as_root[@]}" apt-get update -q
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "${missing[@]}"
+}
