@@ -1,8 +1,9 @@
 /* msgpack.h - msgpack bytes from and to JSON values.
  *
  * Every input is walked before anything is made of it: nesting at most KJ__NESTING_MAX, every
- * declared count at most the bytes that remain, no duplicate keys. The reader is our own,
- * since msgpack-c reserves memory by declared count.
+ * declared count at most the bytes that remain, no duplicate keys. msgpack-c writes;
+ * the reader is our own, since msgpack-c's reserves memory by declared count and builds a tree
+ * where a conversion needs none.
  *
  * Times are extension -1 and have no JSON form of their own: a JSON value holds them as RFC
  * 3339 text, and `kinds` tells the encoder which members to turn back into times.

@@ -1,67 +1,50 @@
-/* msgpack_encode.c - JSON values to msgpack bytes, as Go's codec writes them. */
+/* msgpack_encode.c - JSON values to msgpack bytes, as Go's codec writes them, by msgpack-c. */
 #include "codec/json.h"
 #include "codec/keys.h"
 #include "codec/msgpack.h"
 
-#include <string.h>
+#include <msgpack.h>
+#include <stdbool.h>
 
 /* The first instant of year 1, which is Go's zero time. */
 #define ZERO_TIME_SECONDS INT64_C(-62135596800)
 
-static void put_big_endian(struct kj__buffer *out, uint8_t lead, uint64_t value, size_t size)
+static int append(void *out, const char *bytes, size_t len)
 {
-    uint8_t bytes[9] = {lead};
-    for (size_t i = 0; i < size; i++) {
-        bytes[1 + i] = (uint8_t)(value >> 8 * (size - 1 - i));
-    }
-    kj__buffer_append(out, bytes, 1 + size);
+    kj__buffer_append(out, bytes, len);
+    return 0; /* the buffer remembers a failure */
+}
+
+/* A packer that appends to `out`; it holds nothing to release. */
+static msgpack_packer packer_to(struct kj__buffer *out)
+{
+    msgpack_packer packer;
+    msgpack_packer_init(&packer, out, append);
+    return packer;
 }
 
 void kj__msgpack_put_map(struct kj__buffer *out, size_t count)
 {
-    if (count < 16) {
-        kj__buffer_append_byte(out, (uint8_t)(0x80 | count));
-    } else if (count <= UINT16_MAX) {
-        put_big_endian(out, 0xde, count, 2);
-    } else {
-        put_big_endian(out, 0xdf, count, 4);
-    }
+    msgpack_packer packer = packer_to(out);
+    msgpack_pack_map(&packer, count);
 }
 
 void kj__msgpack_put_array(struct kj__buffer *out, size_t count)
 {
-    if (count < 16) {
-        kj__buffer_append_byte(out, (uint8_t)(0x90 | count));
-    } else if (count <= UINT16_MAX) {
-        put_big_endian(out, 0xdc, count, 2);
-    } else {
-        put_big_endian(out, 0xdd, count, 4);
-    }
+    msgpack_packer packer = packer_to(out);
+    msgpack_pack_array(&packer, count);
 }
 
 void kj__msgpack_put_text(struct kj__buffer *out, const char *text, size_t len)
 {
-    if (len < 32) {
-        kj__buffer_append_byte(out, (uint8_t)(0xa0 | len));
-    } else if (len <= UINT8_MAX) {
-        put_big_endian(out, 0xd9, len, 1);
-    } else if (len <= UINT16_MAX) {
-        put_big_endian(out, 0xda, len, 2);
-    } else {
-        put_big_endian(out, 0xdb, len, 4);
-    }
-    kj__buffer_append(out, text, len);
+    msgpack_packer packer = packer_to(out);
+    msgpack_pack_str_with_body(&packer, text, len);
 }
 
 void kj__msgpack_put_bin_head(struct kj__buffer *out, size_t len)
 {
-    if (len <= UINT8_MAX) {
-        put_big_endian(out, 0xc4, len, 1);
-    } else if (len <= UINT16_MAX) {
-        put_big_endian(out, 0xc5, len, 2);
-    } else {
-        put_big_endian(out, 0xc6, len, 4);
-    }
+    msgpack_packer packer = packer_to(out);
+    msgpack_pack_bin(&packer, len);
 }
 
 void kj__msgpack_put_bin(struct kj__buffer *out, const uint8_t *bytes, size_t len)
@@ -70,61 +53,37 @@ void kj__msgpack_put_bin(struct kj__buffer *out, const uint8_t *bytes, size_t le
     kj__buffer_append(out, bytes, len);
 }
 
+/* msgpack-c would write positive integers in unsigned forms; Go's codec writes a typed integer
+ * in the shortest signed one. */
 void kj__msgpack_put_int(struct kj__buffer *out, int64_t value)
 {
-    if (value >= -32 && value <= INT8_MAX) {
-        kj__buffer_append_byte(out, (uint8_t)value);
-    } else if (value >= INT8_MIN && value < 0) {
-        put_big_endian(out, 0xd0, (uint64_t)value, 1);
-    } else if (value >= INT16_MIN && value <= INT16_MAX) {
-        put_big_endian(out, 0xd1, (uint64_t)value, 2);
-    } else if (value >= INT32_MIN && value <= INT32_MAX) {
-        put_big_endian(out, 0xd2, (uint64_t)value, 4);
-    } else {
-        put_big_endian(out, 0xd3, (uint64_t)value, 8);
-    }
-}
-
-static void put_natural(struct kj__buffer *out, uint64_t value)
-{
+    msgpack_packer packer = packer_to(out);
     if (value <= INT8_MAX) {
-        kj__buffer_append_byte(out, (uint8_t)value);
-    } else if (value <= UINT8_MAX) {
-        put_big_endian(out, 0xcc, value, 1);
-    } else if (value <= UINT16_MAX) {
-        put_big_endian(out, 0xcd, value, 2);
-    } else if (value <= UINT32_MAX) {
-        put_big_endian(out, 0xce, value, 4);
+        msgpack_pack_int64(&packer, value);
+    } else if (value <= INT16_MAX) {
+        msgpack_pack_fix_int16(&packer, (int16_t)value);
+    } else if (value <= INT32_MAX) {
+        msgpack_pack_fix_int32(&packer, (int32_t)value);
     } else {
-        put_big_endian(out, 0xcf, value, 8);
+        msgpack_pack_fix_int64(&packer, value);
     }
 }
 
 void kj__msgpack_put_nil(struct kj__buffer *out)
 {
-    kj__buffer_append_byte(out, 0xc0);
+    msgpack_packer packer = packer_to(out);
+    msgpack_pack_nil(&packer);
 }
 
 void kj__msgpack_put_time(struct kj__buffer *out, struct kj__timestamp time)
 {
-    uint64_t seconds = (uint64_t)time.seconds;
     if (time.seconds == ZERO_TIME_SECONDS && time.nanoseconds == 0) {
         kj__msgpack_put_nil(out);
-    } else if (seconds <= UINT32_MAX && time.nanoseconds == 0) {
-        kj__buffer_append_byte(out, 0xd6);
-        put_big_endian(out, 0xff, seconds, 4);
-    } else if (seconds >> 34 == 0) {
-        kj__buffer_append_byte(out, 0xd7);
-        put_big_endian(out, 0xff, (uint64_t)time.nanoseconds << 34 | seconds, 8);
-    } else {
-        kj__buffer_append(out, "\xc7\x0c", 2);
-        put_big_endian(out, 0xff, time.nanoseconds, 4);
-        uint8_t bytes[8];
-        for (size_t i = 0; i < sizeof bytes; i++) {
-            bytes[i] = (uint8_t)(seconds >> 8 * (7 - i));
-        }
-        kj__buffer_append(out, bytes, sizeof bytes);
+        return;
     }
+    msgpack_packer packer = packer_to(out);
+    const msgpack_timestamp stamp = {.tv_sec = time.seconds, .tv_nsec = time.nanoseconds};
+    msgpack_pack_timestamp(&packer, &stamp);
 }
 
 struct writer {
@@ -217,7 +176,8 @@ static enum kj_status encode_object(struct writer *writer, const json_t *object,
 static void encode_int(struct writer *writer, int64_t value)
 {
     if (writer->unsigned_naturals && value > 0) {
-        put_natural(writer->out, (uint64_t)value);
+        msgpack_packer packer = packer_to(writer->out);
+        msgpack_pack_uint64(&packer, (uint64_t)value);
     } else {
         kj__msgpack_put_int(writer->out, value);
     }
@@ -225,9 +185,18 @@ static void encode_int(struct writer *writer, int64_t value)
 
 static void encode_real(struct writer *writer, double value)
 {
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    put_big_endian(writer->out, 0xcb, bits, 8);
+    msgpack_packer packer = packer_to(writer->out);
+    msgpack_pack_double(&packer, value);
+}
+
+static void encode_boolean(struct writer *writer, bool value)
+{
+    msgpack_packer packer = packer_to(writer->out);
+    if (value) {
+        msgpack_pack_true(&packer);
+    } else {
+        msgpack_pack_false(&packer);
+    }
 }
 
 static enum kj_status encode_value(struct writer *writer, const json_t *value, int depth)
@@ -251,7 +220,7 @@ static enum kj_status encode_value(struct writer *writer, const json_t *value, i
         break;
     case JSON_TRUE:
     case JSON_FALSE:
-        kj__buffer_append_byte(writer->out, json_is_true(value) ? 0xc3 : 0xc2);
+        encode_boolean(writer, json_is_true(value));
         break;
     case JSON_NULL:
         kj__msgpack_put_nil(writer->out);

@@ -189,7 +189,7 @@ static enum kj_status add_filter(struct kj_push_config *config, const char *name
                      "unable to parse identity filters: elemental: cannot declare an identity "
                      "filter on \"%s\" as that was not declared in 'Identities'",
                      name);
-        return KJ_EPARSE;
+        return KJ_EINVAL;
     }
     if (strlen(text) > FILTER_TEXT_MAX) {
         return fail_limit(frame, "bytes in a filter", FILTER_TEXT_MAX);

@@ -164,7 +164,7 @@ static void push_config_filters_need_their_identity(void **state)
     struct kj_error error;
 
     assert_int_equal(decode("{\"filters\":{\"list\":\"name == \\\"x\\\"\"}}", &config, &error),
-                     KJ_EPARSE);
+                     KJ_EINVAL);
 
     assert_string_equal(error.text,
                         "unable to parse identity filters: elemental: cannot declare an identity "
