@@ -21,17 +21,36 @@ static enum kj_status refuse(struct kj_context *context, int code, const char *t
     return kj_context_fail(context, &error);
 }
 
+static enum kj_status refuse_missing(struct kj_context *context,
+                                     const struct kj_identity *identity, const char *id)
+{
+    char text[TEXT_MAX];
+    (void)snprintf(text, sizeof text, "cannot find %s with ID %s", kj_identity_name(identity), id);
+    return refuse(context, 404, "Object not found", text);
+}
+
 /* A missing object is the client's to know; anything else stays what it is. */
 static enum kj_status outcome(struct kj_context *context, enum kj_status status)
 {
-    if (status != KJ_ENOTFOUND) {
-        return status;
-    }
     const struct kj_request *request = kj_context_request(context);
-    char text[TEXT_MAX];
-    (void)snprintf(text, sizeof text, "cannot find %s with ID %s",
-                   kj_identity_name(request->identity), request->object_id);
-    return refuse(context, 404, "Object not found", text);
+    return status == KJ_ENOTFOUND ? refuse_missing(context, request->identity, request->object_id)
+                                  : status;
+}
+
+/* What is under a parent needs one. */
+static enum kj_status check_parent(struct kj_context *context, struct kj_store *store)
+{
+    const struct kj_request *request = kj_context_request(context);
+    if (!request->parent_identity) {
+        return KJ_OK;
+    }
+    json_t *parent = NULL;
+    enum kj_status status =
+        store->ops->get(store, request->parent_identity, request->parent_id, &parent);
+    json_decref(parent);
+    return status == KJ_ENOTFOUND
+               ? refuse_missing(context, request->parent_identity, request->parent_id)
+               : status;
 }
 
 static const char *parent_type(const struct kj_request *request)
@@ -48,10 +67,14 @@ static enum kj_status create(struct kj_context *context, void *ctx)
 {
     struct kj_store *store = ctx;
     const struct kj_request *request = kj_context_request(context);
+    enum kj_status status = check_parent(context, store);
+    if (status) {
+        return status;
+    }
     char id[KJ_OBJECT_ID_SIZE];
     kj_object_id_make(id);
     json_t *object = json_copy(kj_context_input(context));
-    enum kj_status status = object ? set_text(object, "ID", id) : KJ_ENOMEM;
+    status = object ? set_text(object, "ID", id) : KJ_ENOMEM;
     if (!status) {
         status = set_text(object, "parentID", request->parent_id);
     }
@@ -167,7 +190,11 @@ static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
     }
     json_t *objects = NULL;
     size_t total = 0;
-    enum kj_status status = store->ops->list(store, request->identity, &query, &objects, &total);
+    enum kj_status status = check_parent(context, store);
+    if (status) {
+        return status;
+    }
+    status = store->ops->list(store, request->identity, &query, &objects, &total);
     if (status == KJ_ENOTFOUND) {
         return refuse(context, 400, "Bad Request", "Parameter `after` names no object");
     }
@@ -191,7 +218,10 @@ static enum kj_status info(struct kj_context *context, void *ctx)
     query.order = NULL;
     query.after = NULL;
     size_t total = 0;
-    enum kj_status status = store->ops->list(store, request->identity, &query, NULL, &total);
+    enum kj_status status = check_parent(context, store);
+    if (!status) {
+        status = store->ops->list(store, request->identity, &query, NULL, &total);
+    }
     kj_context_set_count(context, total);
     return status;
 }

@@ -68,8 +68,8 @@ enum kj_status kj_store_memory_new(struct kj_store **store);
 void kj_store_free(struct kj_store *store); /* NULL is fine */
 
 /* A processor over `store`, which must outlive every server that uses it. Copy the struct
- * freely. A parent need not exist, since another processor may serve it; deleting an object
- * leaves its children. Without a parent in the path, every object of the identity is listed.
+ * freely. A parent must be in the same storage, else 404; deleting an object leaves its
+ * children. Without a parent in the path, every object of the identity is listed.
  * `page` without `pagesize` means pages of 100; `pagesize` alone means the first page. */
 struct kj_processor kj_store_processor(struct kj_store *store);
 

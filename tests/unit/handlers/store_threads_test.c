@@ -206,6 +206,7 @@ static void requests_of_several_workers_are_all_answered(void **state)
     assert_int_equal(kj__api_register(&api, NULL, &processor), KJ_OK);
     json_t *object = json_pack("{s:s,s:s}", "ID", "1", "name", "n");
     assert_int_equal(store->ops->insert(store, task, object), KJ_OK);
+    assert_int_equal(store->ops->insert(store, kj_model_identity(model, "list"), object), KJ_OK);
     json_decref(object);
 
     run(send_often);
