@@ -202,6 +202,7 @@ static void publish_output(const struct kj__api *api, const struct kj_context *c
     struct kj_event *event;
     enum kj_status status = kj_event_new(identity, type, context->output, &event);
     if (status) {
+        KJ__COUNT(api->counters, events_publish_failed);
         kj__log_limited(&limit, KJ__LOG_WARNING, "rest", "no %s event for a %s: %s", type,
                         kj_identity_name(identity), kj_status_text(status));
         return;
