@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const char command[] = "serve";
 
@@ -161,6 +162,16 @@ static void print_counter(const char *name, uint64_t value, void *ctx)
     printf("%s %" PRIu64 "\n", name, value);
 }
 
+/* Every session takes a descriptor, and shells start programs with a low soft limit. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* Serves until one of the signals, which the caller has blocked, arrives. */
 static int run(struct node *node, const struct settings *settings, const sigset_t *signals)
 {
@@ -198,6 +209,7 @@ int command_serve(int argc, char *const *argv)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    raise_descriptor_limit();
 
     int exit_status = make_model(&node, &settings);
     exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);
