@@ -121,16 +121,21 @@ def test_a_bad_filter_closes_with_1003(node):
     run(body())
 
 
-def test_a_bad_filter_is_an_error_event_for_those_who_asked(node):
+def test_a_bad_filter_is_an_error_event_for_those_who_asked(serve):
+    node = serve("--shards", "1")
+
     async def body():
-        async with connect(node, query="?enableErrors=true") as session:
+        query = "?enableErrors=true"
+        async with connect(node, query=query) as session, connect(node) as witness:
             await session.send("{not json")
             event = await receive(session)
             assert (event["type"], event["identity"]) == ("error", "")
             assert event["entity"]["title"] == "Bad request"
             assert event["entity"]["description"]
-            # Nothing is delivered until a good filter comes.
+            # Nothing is delivered until a good filter comes. What the witness has heard, the
+            # shard has decided for both.
             await create(node, title="unheard")
+            assert (await receive(witness))["entity"]["title"] == "unheard"
             await subscribe(session, {"identities": {}})
             await create(node, title="heard")
             assert (await receive(session))["entity"]["title"] == "heard"
