@@ -122,11 +122,39 @@ static void send_error(struct mg_connection *connection, int status, const char 
     struct kj__http_response response;
     kj__http_response_init(&response);
     fill_error(&response, status, description);
-    if (status == 426) {
-        kj__fields_add(&response.headers, "Sec-WebSocket-Version", "13");
-    }
     send_response(connection, &response, false, true);
     kj__http_response_fini(&response);
+}
+
+/* What gorilla, and so bahamut, answers to a handshake that is none. */
+static void send_bad_handshake(struct mg_connection *connection)
+{
+    struct kj__http_response response;
+    const char *version = mg_get_header(connection, "Sec-WebSocket-Version");
+    const char *upgrade = mg_get_header(connection, "Upgrade");
+    const char *fault =
+        !upgrade || strcasecmp(upgrade, "websocket") != 0
+            ? "websocket: the client is not using the websocket protocol: 'websocket' token not "
+              "found in 'Upgrade' header"
+        : !version || strcmp(version, "13") != 0
+            ? "websocket: unsupported version: 13 not found in 'Sec-Websocket-Version' header"
+        : !mg_get_header(connection, "Sec-WebSocket-Key")
+            ? "websocket: not a websocket handshake: 'Sec-WebSocket-Key' header is missing or blank"
+            : "websocket: the client is not using the websocket protocol: 'upgrade' token not "
+              "found in 'Connection' header";
+    kj__http_response_init(&response);
+    fill_error(&response, 400, fault);
+    kj__fields_add(&response.headers, "Sec-WebSocket-Version", "13");
+    send_response(connection, &response, false, true);
+    kj__http_response_fini(&response);
+}
+
+/* Whether a request that is no handshake asks for the websocket endpoint. */
+static bool is_for_endpoint(const struct kj__http *http, const struct mg_request_info *info)
+{
+    const struct kj__http_upgrade *upgrade = http->options.upgrade;
+    return upgrade && info && info->local_uri && strcmp(info->local_uri, upgrade->path) == 0 &&
+           strcmp(info->request_method, "GET") == 0;
 }
 
 /* ---- requests ---- */
@@ -225,6 +253,11 @@ static int on_request(struct mg_connection *connection, void *data)
     const char *fault = find_fault(connection, info);
     if (fault) {
         refuse(http, connection, 400, fault);
+        return 1;
+    }
+    if (is_for_endpoint(http, info)) {
+        KJ__COUNT(http->options.counters, http_malformed);
+        send_bad_handshake(connection);
         return 1;
     }
     struct kj__fields headers;
@@ -376,6 +409,12 @@ static void on_connection_close(const struct mg_connection *connection)
 
 static int on_http_error(struct mg_connection *connection, int status, const char *message)
 {
+    const struct kj__http *http = http_of(connection);
+    if (is_for_endpoint(http, mg_get_request_info(connection))) {
+        KJ__COUNT(http->options.counters, http_malformed);
+        send_bad_handshake(connection);
+        return 0;
+    }
     refuse(http_of(connection), connection, status,
            status == 404 ? "Unable to find the requested resource" : message);
     return 0;
