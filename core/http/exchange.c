@@ -1,0 +1,142 @@
+/* exchange.c - see exchange.h. */
+#include "http/exchange.h"
+
+#include "rest/api.h"
+
+#include <string.h>
+#include <time.h>
+
+static void append_date(struct kj__buffer *head)
+{
+    char text[64];
+    time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    kj__buffer_printf(head, "Date: %s\r\n", text);
+}
+
+/* civetweb's own rule: it keeps a connection of HTTP/1.1 unless the client says close, and one
+ * of HTTP/1.0 only if the client says keep-alive. */
+static void append_connection(struct kj__buffer *head, struct mg_connection *connection,
+                              bool must_close)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    const char *header = mg_get_header(connection, "Connection");
+    bool is_old = !info || !info->http_version || strcmp(info->http_version, "1.1") != 0;
+    if (must_close || (header && strcasestr(header, "close"))) {
+        kj__buffer_append_text(head, "Connection: close\r\n");
+    } else if (is_old) {
+        bool is_kept = header && strcasestr(header, "keep-alive");
+        kj__buffer_printf(head, "Connection: %s\r\n", is_kept ? "keep-alive" : "close");
+    }
+}
+
+static const char *reason_phrase(struct mg_connection *connection, int status)
+{
+    /* civetweb misspells this one. */
+    return status == 422 ? "Unprocessable Entity" : mg_get_response_code_text(connection, status);
+}
+
+/* A value somebody else chose must not start a header of its own. */
+static void append_header(struct kj__buffer *head, const char *name, const char *value)
+{
+    kj__buffer_printf(head, "%s: ", name);
+    size_t start = head->len;
+    kj__buffer_append_text(head, value);
+    for (size_t i = start; i < head->len; i++) {
+        if (head->data[i] == '\r' || head->data[i] == '\n') {
+            head->data[i] = ' ';
+        }
+    }
+    kj__buffer_append_text(head, "\r\n");
+}
+
+static bool is_head(const struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    return info && info->request_method && strcmp(info->request_method, "HEAD") == 0;
+}
+
+void kj__exchange_send(struct mg_connection *connection, struct kj__http_response *response,
+                       bool must_close)
+{
+    struct kj__buffer out;
+    kj__buffer_init(&out);
+    kj__buffer_printf(&out, "HTTP/1.1 %d %s\r\n", response->status,
+                      reason_phrase(connection, response->status));
+    size_t cursor = 0;
+    const char *name;
+    const char *value;
+    while (kj__fields_next(&response->headers, &cursor, &name, &value)) {
+        append_header(&out, name, value);
+    }
+    append_date(&out);
+    if (response->status != 204) {
+        kj__buffer_printf(&out, "Content-Length: %zu\r\n", response->body.len);
+    }
+    append_connection(&out, connection, must_close);
+    kj__buffer_append_text(&out, "\r\n");
+    if (!is_head(connection) && response->status != 204) {
+        kj__buffer_append(&out, response->body.data, response->body.len);
+    }
+    if (must_close) {
+        mg_disable_connection_keep_alive(connection);
+    }
+    if (out.failed || mg_write(connection, out.data, out.len) != (int)out.len) {
+        KJ__COUNT(kj__http_of(connection)->options.counters, http_write_failed);
+        mg_disable_connection_keep_alive(connection);
+    }
+    kj__buffer_fini(&out);
+}
+
+void kj__exchange_fill_error(struct kj__http_response *response, int status,
+                             const char *description)
+{
+    const char *title = status == 413   ? "Request Entity Too Large"
+                        : status == 404 ? "Not Found"
+                        : status >= 500 ? "Internal Server Error"
+                                        : "Bad Request";
+    kj__http_response_error(
+        response, KJ_ENCODING_JSON,
+        &(struct kj_api_error){
+            .code = status, .title = title, .description = description, .subject = "kujata"});
+}
+
+void kj__exchange_send_error(struct mg_connection *connection, int status, const char *description)
+{
+    struct kj__http_response response;
+    kj__http_response_init(&response);
+    kj__exchange_fill_error(&response, status, description);
+    kj__exchange_send(connection, &response, true);
+    kj__http_response_fini(&response);
+}
+
+bool kj__exchange_read_headers(const struct mg_request_info *info, struct kj__fields *headers)
+{
+    for (int i = 0; i < info->num_headers; i++) {
+        if (!kj__fields_add(headers, info->http_headers[i].name, info->http_headers[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const char *kj__exchange_find_fault(struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    if (strcmp(info->http_version, "1.1") != 0 && strcmp(info->http_version, "1.0") != 0) {
+        return "This HTTP version is not supported";
+    }
+    if (mg_get_header(connection, "Content-Length") &&
+        mg_get_header(connection, "Transfer-Encoding")) {
+        return "A request has either Content-Length or Transfer-Encoding";
+    }
+    return NULL;
+}
+
+void kj__exchange_refuse(struct mg_connection *connection, int status, const char *description)
+{
+    KJ__COUNT(kj__http_of(connection)->options.counters, http_malformed);
+    kj__exchange_send_error(connection, status, description);
+}

@@ -1,0 +1,60 @@
+/* exchange.h - what the files around civetweb share: the listener, and answers.
+ *
+ * Threads: everything here runs on civetweb's workers.
+ */
+#ifndef KJ_HTTP_EXCHANGE_H
+#define KJ_HTTP_EXCHANGE_H
+
+#include "http/handover.h"
+#include "http/http.h"
+
+#include <civetweb.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kj__http {
+    struct kj__http_options options;
+    struct mg_context *civetweb;
+    struct kj__handover handover;
+    uint16_t port;
+    _Atomic bool is_ready; /* the handlers are set */
+};
+
+static inline struct kj__http *kj__http_of(const struct mg_connection *connection)
+{
+    return mg_get_user_data(mg_get_context(connection));
+}
+
+/* Writes the answer; no body goes out on HEAD. `must_close` ends the connection after it. */
+void kj__exchange_send(struct mg_connection *connection, struct kj__http_response *response,
+                       bool must_close);
+
+/* Fills, or sends and closes, a one-element error array of our own. */
+void kj__exchange_fill_error(struct kj__http_response *response, int status,
+                             const char *description);
+void kj__exchange_send_error(struct mg_connection *connection, int status, const char *description);
+
+/* The same, counted as a request that cannot be one. */
+void kj__exchange_refuse(struct mg_connection *connection, int status, const char *description);
+
+/* Copies the header lines; false when there is no memory. */
+bool kj__exchange_read_headers(const struct mg_request_info *info, struct kj__fields *headers);
+
+/* A fault of the request head that civetweb lets through, for the client; NULL: none. */
+const char *kj__exchange_find_fault(struct mg_connection *connection);
+
+/* ---- upgrade.c ---- */
+
+/* Registers the endpoint's callbacks. */
+void kj__upgrade_add_handlers(struct kj__http *http);
+
+/* For mg_callbacks.connection_close: lets go of what the connection prepared. */
+void kj__upgrade_on_close(const struct mg_connection *connection);
+
+/* Whether a request that is no handshake asks for the websocket endpoint; if so it is to be
+ * answered by kj__upgrade_refuse. */
+bool kj__upgrade_is_meant(const struct mg_connection *connection);
+void kj__upgrade_refuse(struct mg_connection *connection);
+
+#endif

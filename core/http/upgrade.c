@@ -1,0 +1,177 @@
+/* upgrade.c - websocket handshakes: prepared, answered by civetweb, handed over. */
+#include "base/log.h"
+#include "http/exchange.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* What civetweb keeps for a connection between the callbacks of one upgrade. */
+struct upgrade {
+    const struct kj__http_upgrade *endpoint;
+    void *session;
+    bool is_attached;
+};
+
+static bool fill_request(const struct mg_request_info *info, struct kj__fields *headers,
+                         struct kj__http_request *request)
+{
+    kj__fields_init(headers, true);
+    *request = (struct kj__http_request){
+        .method = info->request_method,
+        .path = info->request_uri,
+        .query = info->query_string ? info->query_string : "",
+        .headers = headers,
+        .remote_address = info->remote_addr,
+    };
+    return kj__exchange_read_headers(info, headers);
+}
+
+/* As in bahamut, any key will do that is not empty. */
+static bool has_key(const struct kj__fields *headers)
+{
+    const char *key = kj__fields_get(headers, "Sec-WebSocket-Key");
+    return key && key[0];
+}
+
+static void *prepare(struct kj__http *http, struct mg_connection *connection)
+{
+    const struct kj__http_upgrade *endpoint = http->options.upgrade;
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    struct kj__http_request request;
+    struct kj__fields headers;
+    struct kj__http_response response;
+    kj__http_response_init(&response);
+    void *session = NULL;
+    if (!fill_request(info, &headers, &request)) {
+        kj__exchange_fill_error(&response, 503, "Out of memory");
+    } else if (strcmp(info->local_uri, endpoint->path) != 0) {
+        kj__exchange_fill_error(&response, 404, "Unable to find the requested resource");
+    } else if (kj__exchange_find_fault(connection) || info->content_length > 0 ||
+               !has_key(&headers)) {
+        KJ__COUNT(http->options.counters, http_malformed);
+        kj__exchange_fill_error(&response, 400, "This is not a websocket handshake");
+    } else {
+        session = endpoint->prepare(endpoint->ctx, &request, &response);
+    }
+    if (!session) {
+        kj__exchange_send(connection, &response, true);
+    }
+    kj__http_response_fini(&response);
+    kj__fields_fini(&headers);
+    return session;
+}
+
+/* Before the 101; non-zero refuses. */
+static int on_ws_connect(const struct mg_connection *const_connection, void *data)
+{
+    struct kj__http *http = data;
+    /* civetweb's callback type says const, but answering a refusal is meant to be done here. */
+    struct mg_connection *connection = (struct mg_connection *)const_connection;
+    struct mg_request_info *info = (struct mg_request_info *)mg_get_request_info(connection);
+    /* civetweb would grant whatever subprotocol was asked for, and go on granting it to later
+     * clients of the connection's slot that asked for none. */
+    info->acceptedWebSocketSubprotocol = NULL;
+    struct upgrade *upgrade = calloc(1, sizeof *upgrade);
+    if (!upgrade) {
+        kj__exchange_send_error(connection, 503, "Out of memory");
+        return 1;
+    }
+    upgrade->endpoint = http->options.upgrade;
+    upgrade->session = prepare(http, connection);
+    if (!upgrade->session) {
+        free(upgrade);
+        return 1;
+    }
+    mg_set_user_connection_data(connection, upgrade);
+    return 0;
+}
+
+/* After the 101. */
+static void on_ws_ready(struct mg_connection *connection, void *data)
+{
+    struct kj__http *http = data;
+    struct upgrade *upgrade = mg_get_user_connection_data(connection);
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    int fd = kj__handover_take(&http->handover, info->remote_addr, (uint16_t)info->remote_port,
+                               http->port);
+    if (fd < 0) {
+        static struct kj__log_limit limit;
+        KJ__COUNT(http->options.counters, handover_failed);
+        kj__log_limited(&limit, KJ__LOG_ERROR, "http",
+                        "a websocket was dropped: no descriptor is free; raise the limit of "
+                        "open files (ulimit -n)");
+        return;
+    }
+    upgrade->is_attached = true;
+    upgrade->endpoint->attach(upgrade->endpoint->ctx, upgrade->session, fd);
+}
+
+/* Called only for frames that lay behind the handshake in one read: RFC 6455 4.1 has the
+ * client wait for the 101. */
+static int on_ws_data(struct mg_connection *connection, int bits, char *bytes, size_t len,
+                      void *data)
+{
+    (void)bits;
+    (void)bytes;
+    (void)len;
+    struct kj__http *http = data;
+    struct upgrade *upgrade = mg_get_user_connection_data(connection);
+    KJ__COUNT(http->options.counters, early_frames);
+    upgrade->endpoint->on_early_frame(upgrade->endpoint->ctx, upgrade->session);
+    return 0;
+}
+
+void kj__upgrade_on_close(const struct mg_connection *connection)
+{
+    struct upgrade *upgrade = mg_get_user_connection_data(connection);
+    if (!upgrade) {
+        return;
+    }
+    mg_set_user_connection_data(connection, NULL);
+    if (!upgrade->is_attached) {
+        upgrade->endpoint->abandon(upgrade->endpoint->ctx, upgrade->session);
+    }
+    upgrade->endpoint->release(upgrade->endpoint->ctx, upgrade->session);
+    free(upgrade);
+}
+
+void kj__upgrade_add_handlers(struct kj__http *http)
+{
+    if (http->options.upgrade) {
+        mg_set_websocket_handler(http->civetweb, http->options.upgrade->path, on_ws_connect,
+                                 on_ws_ready, on_ws_data, NULL, http);
+    }
+}
+
+bool kj__upgrade_is_meant(const struct mg_connection *connection)
+{
+    const struct kj__http_upgrade *upgrade = kj__http_of(connection)->options.upgrade;
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    return upgrade && info && info->local_uri && strcmp(info->local_uri, upgrade->path) == 0 &&
+           strcmp(info->request_method, "GET") == 0;
+}
+
+/* What gorilla, and so bahamut, answers to a handshake that is none. */
+void kj__upgrade_refuse(struct mg_connection *connection)
+{
+    struct kj__http_response response;
+    const char *version = mg_get_header(connection, "Sec-WebSocket-Version");
+    const char *upgrade = mg_get_header(connection, "Upgrade");
+    const char *fault =
+        !upgrade || strcasecmp(upgrade, "websocket") != 0
+            ? "websocket: the client is not using the websocket protocol: 'websocket' token not "
+              "found in 'Upgrade' header"
+        : !version || strcmp(version, "13") != 0
+            ? "websocket: unsupported version: 13 not found in 'Sec-Websocket-Version' header"
+        : !mg_get_header(connection, "Sec-WebSocket-Key")
+            ? "websocket: not a websocket handshake: 'Sec-WebSocket-Key' header is missing or blank"
+            : "websocket: the client is not using the websocket protocol: 'upgrade' token not "
+              "found in 'Connection' header";
+    KJ__COUNT(kj__http_of(connection)->options.counters, http_malformed);
+    kj__http_response_init(&response);
+    kj__exchange_fill_error(&response, 400, fault);
+    kj__fields_add(&response.headers, "Sec-WebSocket-Version", "13");
+    kj__exchange_send(connection, &response, true);
+    kj__http_response_fini(&response);
+}
