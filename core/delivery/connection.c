@@ -196,6 +196,10 @@ static void shut_down(struct kj__connection *connection)
 {
     connection->state = KJ__CONNECTION_SHUT;
     shutdown(connection->fd, SHUT_WR);
+    connection->close_deadline_ms = earliest(connection->close_deadline_ms,
+                                             connection->shard->now_ms +
+                                                 connection->endpoint->close_timeout_ms);
+    arm_timer(connection);
 }
 
 /* One call's worth of progress: false when the socket takes no more, or is gone. */
@@ -407,12 +411,11 @@ static void feed(struct kj__connection *connection, uint8_t *bytes, size_t len)
         .check_utf8 = connection->check_utf8,
         .role = KJ__FRAME_SERVER,
     };
-    struct kj__frame_failure failure;
-    if (!kj__frame_reader_feed(&connection->reader, &limits, bytes, len, &events, connection,
-                               &failure) &&
-        failure.code) {
-        bool over_limit = failure.code == KJ__CLOSE_TOO_LARGE || failure.code == KJ__CLOSE_POLICY;
-        kj__connection_close(connection, failure.code, failure.reason,
+    struct kj__frame_outcome outcome = kj__frame_reader_feed(&connection->reader, &limits, bytes,
+                                                             len, &events, connection);
+    if (outcome.code) {
+        bool over_limit = outcome.code == KJ__CLOSE_TOO_LARGE || outcome.code == KJ__CLOSE_POLICY;
+        kj__connection_close(connection, outcome.code, outcome.reason,
                              over_limit ? KJ__CAUSE_OVER_LIMIT : KJ__CAUSE_PROTOCOL_ERROR, false);
     }
 }

@@ -16,12 +16,12 @@ struct feeding {
     const struct kj__frame_limits *limits;
     const struct kj__frame_events *events;
     void *ctx;
-    struct kj__frame_failure *failure;
+    struct kj__frame_outcome *outcome;
 };
 
 static bool fail(const struct feeding *feeding, uint16_t code, const char *reason)
 {
-    *feeding->failure = (struct kj__frame_failure){code, reason};
+    *feeding->outcome = (struct kj__frame_outcome){.code = code, .reason = reason};
     return false;
 }
 
@@ -345,31 +345,40 @@ static bool feed_payload(const struct feeding *feeding, uint8_t *bytes, size_t l
                                             : feed_data(feeding, bytes, *used);
 }
 
-bool kj__frame_reader_feed(struct kj__frame_reader *reader, const struct kj__frame_limits *limits,
-                           uint8_t *bytes, size_t len, const struct kj__frame_events *events,
-                           void *ctx, struct kj__frame_failure *failure)
+/* Takes what the next step can take; false when the reading is over. */
+static bool feed_some(const struct feeding *feeding, uint8_t **bytes, size_t *len)
 {
-    const struct feeding feeding = {reader, limits, events, ctx, failure};
-    *failure = (struct kj__frame_failure){0};
+    struct kj__frame_reader *reader = feeding->reader;
+    size_t used = 0;
+    if (!reader->in_payload && !feed_header(feeding, *bytes, *len, &used)) {
+        return false;
+    }
+    *bytes += used;
+    *len -= used;
+    /* A frame without payload is complete with its header. */
+    if (!reader->in_payload || (*len == 0 && reader->payload_left > 0)) {
+        return true;
+    }
+    bool go_on = feed_payload(feeding, *bytes, *len, &used);
+    *bytes += used;
+    *len -= used;
+    return go_on;
+}
+
+struct kj__frame_outcome kj__frame_reader_feed(struct kj__frame_reader *reader,
+                                               const struct kj__frame_limits *limits,
+                                               uint8_t *bytes, size_t len,
+                                               const struct kj__frame_events *events, void *ctx)
+{
+    struct kj__frame_outcome outcome = {0};
+    const struct feeding feeding = {reader, limits, events, ctx, &outcome};
     while (len > 0) {
-        size_t used;
-        if (!reader->in_payload) {
-            if (!feed_header(&feeding, bytes, len, &used)) {
-                return false;
-            }
-            bytes += used;
-            len -= used;
-        }
-        /* A frame without payload is complete with its header. */
-        if (reader->in_payload && (len > 0 || reader->payload_left == 0)) {
-            if (!feed_payload(&feeding, bytes, len, &used)) {
-                return false;
-            }
-            bytes += used;
-            len -= used;
+        if (!feed_some(&feeding, &bytes, &len)) {
+            outcome.is_stopped = outcome.code == 0;
+            break;
         }
     }
-    return true;
+    return outcome;
 }
 
 /* ---- writing ---- */

@@ -83,16 +83,19 @@ struct kj__frame_reader {
 void kj__frame_reader_init(struct kj__frame_reader *reader);
 void kj__frame_reader_fini(struct kj__frame_reader *reader);
 
-struct kj__frame_failure {
-    uint16_t code;      /* the close code to send; 0: none */
+/* How a feed ended. Neither a code nor is_stopped: all was taken, go on. */
+struct kj__frame_outcome {
+    bool is_stopped;    /* a callback returned false */
+    uint16_t code;      /* the connection must be failed with this close code; 0: not so */
     const char *reason; /* static, for the close frame and the log */
 };
 
-/* Feeds bytes, which are unmasked in place. False when the connection must be failed, with
- * the reason; a callback's false is not a failure: *failure then has code 0. */
-bool kj__frame_reader_feed(struct kj__frame_reader *reader, const struct kj__frame_limits *limits,
-                           uint8_t *bytes, size_t len, const struct kj__frame_events *events,
-                           void *ctx, struct kj__frame_failure *failure);
+/* Feeds bytes, which are unmasked in place. After anything but "go on" the reader is only good
+ * for kj__frame_reader_fini. */
+struct kj__frame_outcome kj__frame_reader_feed(struct kj__frame_reader *reader,
+                                               const struct kj__frame_limits *limits,
+                                               uint8_t *bytes, size_t len,
+                                               const struct kj__frame_events *events, void *ctx);
 
 /* Writes the header of an unmasked final frame and returns its length (2, 4 or 10). */
 size_t kj__frame_header(uint8_t header[KJ__FRAME_HEADER_MAX], enum kj__opcode opcode, size_t len);

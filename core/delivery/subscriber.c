@@ -112,12 +112,11 @@ static bool on_close(void *ctx, uint16_t code)
 static void take_apart(struct kj_subscriber *subscriber, uint8_t *bytes, size_t len)
 {
     static const struct kj__frame_events events = {on_message, on_ping, on_pong, on_close};
-    struct kj__frame_failure failure = {0};
-    if (!kj__frame_reader_feed(&subscriber->reader, &limits, bytes, len, &events, subscriber,
-                               &failure) &&
-        failure.code) {
-        kj__frame_append_close(&subscriber->out, limits.role, failure.code, failure.reason);
-        end_session(subscriber, KJ_EPARSE, 0, failure.reason);
+    struct kj__frame_outcome outcome = kj__frame_reader_feed(&subscriber->reader, &limits, bytes,
+                                                             len, &events, subscriber);
+    if (outcome.code) {
+        kj__frame_append_close(&subscriber->out, limits.role, outcome.code, outcome.reason);
+        end_session(subscriber, KJ_EPARSE, 0, outcome.reason);
     }
     if (subscriber->out.failed) {
         end_session(subscriber, KJ_ENOMEM, 0, kj_status_text(KJ_ENOMEM));

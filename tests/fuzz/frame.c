@@ -54,20 +54,18 @@ static struct record read_in_pieces(const uint8_t *bytes, size_t len, size_t pie
         .message_bytes = 4096, .fragments = 16, .check_utf8 = true, .role = role};
     struct record record = {0};
     struct kj__frame_reader reader;
-    struct kj__frame_failure failure = {0};
+    struct kj__frame_outcome outcome = {0};
     kj__frame_reader_init(&reader);
     uint8_t *copy = malloc(len + 1);
     FUZZ_REQUIRE(copy);
     if (len > 0) {
         memcpy(copy, bytes, len);
     }
-    bool go_on = true;
-    for (size_t at = 0; at < len && go_on; at += piece) {
+    for (size_t at = 0; at < len && !outcome.is_stopped && !outcome.code; at += piece) {
         size_t part = len - at < piece ? len - at : piece;
-        go_on = kj__frame_reader_feed(&reader, &limits, copy + at, part, &events, &record,
-                                      &failure);
+        outcome = kj__frame_reader_feed(&reader, &limits, copy + at, part, &events, &record);
     }
-    note(&record, 0, (const uint8_t *)&failure.code, sizeof failure.code);
+    note(&record, 0, (const uint8_t *)&outcome.code, sizeof outcome.code);
     free(copy);
     kj__frame_reader_fini(&reader);
     return record;

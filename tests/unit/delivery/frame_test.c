@@ -74,12 +74,12 @@ static void add_text(struct kj__buffer *out, uint8_t first, const char *payload)
     add_frame(out, first, payload, strlen(payload));
 }
 
-/* Feeds a copy in pieces of `piece` bytes and returns the failure. */
-static struct kj__frame_failure feed(const struct kj__buffer *input, size_t piece,
+/* Feeds a copy in pieces of `piece` bytes and returns the outcome. */
+static struct kj__frame_outcome feed(const struct kj__buffer *input, size_t piece,
                                      const struct kj__frame_limits *limits, struct record *record)
 {
     struct kj__frame_reader reader;
-    struct kj__frame_failure failure = {0};
+    struct kj__frame_outcome outcome = {0};
     kj__frame_reader_init(&reader);
     *record = (struct record){.len = 0};
     for (size_t at = 0; at < input->len; at += piece) {
@@ -87,14 +87,14 @@ static struct kj__frame_failure feed(const struct kj__buffer *input, size_t piec
         uint8_t *copy = malloc(len);
         assert_non_null(copy);
         memcpy(copy, input->data + at, len);
-        bool go_on = kj__frame_reader_feed(&reader, limits, copy, len, &events, record, &failure);
+        outcome = kj__frame_reader_feed(&reader, limits, copy, len, &events, record);
         free(copy);
-        if (!go_on) {
+        if (outcome.is_stopped || outcome.code) {
             break;
         }
     }
     kj__frame_reader_fini(&reader);
-    return failure;
+    return outcome;
 }
 
 /* Whatever the pieces, the outcome is the same. */
@@ -103,11 +103,11 @@ static void expect(struct kj__buffer *input, const char *text, uint16_t code)
     static const size_t pieces[] = {1, 2, 3, 7, 64, 1 << 20};
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
         struct record record;
-        struct kj__frame_failure failure = feed(input, pieces[i], &server_limits, &record);
+        struct kj__frame_outcome outcome = feed(input, pieces[i], &server_limits, &record);
         assert_string_equal(record.text, text);
-        assert_int_equal(failure.code, code);
+        assert_int_equal(outcome.code, code);
         if (code) {
-            assert_non_null(failure.reason);
+            assert_non_null(outcome.reason);
         }
     }
     kj__buffer_fini(input);
