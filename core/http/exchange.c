@@ -95,6 +95,7 @@ void kj__exchange_fill_error(struct kj__http_response *response, int status,
 {
     const char *title = status == 413   ? "Request Entity Too Large"
                         : status == 404 ? "Not Found"
+                        : status == 503 ? "Service Unavailable"
                         : status >= 500 ? "Internal Server Error"
                                         : "Bad Request";
     kj__http_response_error(

@@ -17,6 +17,7 @@ struct kj__http {
     struct kj__http_options options;
     struct mg_context *civetweb;
     struct kj__handover handover;
+    char address[64]; /* listened on, as text */
     uint16_t port;
     _Atomic bool is_ready; /* the handlers are set */
 };

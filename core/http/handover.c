@@ -142,3 +142,25 @@ int kj__handover_take(struct kj__handover *handover, const char *peer_address, u
     }
     return copy;
 }
+
+static bool is_listening(int fd)
+{
+    int listens = 0;
+    socklen_t len = sizeof listens;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens;
+}
+
+void kj__handover_shut_listener(const struct kj__handover *handover, const char *address,
+                                uint16_t port)
+{
+    struct in6_addr wanted;
+    bool has_address = parse_address(address, &wanted);
+    for (int fd = 0; fd < handover->floor; fd++) {
+        struct endpoint endpoint;
+        if (is_listening(fd) && read_endpoint(fd, getsockname, &endpoint) &&
+            endpoint.port == port &&
+            (!has_address || memcmp(&endpoint.address, &wanted, sizeof wanted) == 0)) {
+            shutdown(fd, SHUT_RDWR);
+        }
+    }
+}

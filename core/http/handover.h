@@ -33,4 +33,9 @@ void kj__handover_fini(struct kj__handover *handover);
 int kj__handover_take(struct kj__handover *handover, const char *peer_address, uint16_t peer_port,
                       uint16_t local_port);
 
+/* Shuts the socket that listens on an address ("" or unreadable: any) and port, so that civetweb's accepting thread, which looks
+ * for its stop flag every two seconds, wakes at once. To be followed by mg_stop. */
+void kj__handover_shut_listener(const struct kj__handover *handover, const char *address,
+                                uint16_t port);
+
 #endif

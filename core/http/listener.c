@@ -204,6 +204,9 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
         return KJ_ENOMEM;
     }
     made->options = *options;
+    const char *colon = strrchr(options->listen, ':');
+    (void)snprintf(made->address, sizeof made->address, "%.*s",
+                   colon ? (int)(colon - options->listen) : 0, options->listen);
     if (!kj__handover_init(&made->handover)) {
         kj_error_set(error, 0, "no descriptor is free; raise the limit of open files (ulimit -n)");
         free(made);
@@ -233,6 +236,7 @@ uint16_t kj__http_port(const struct kj__http *http)
 void kj__http_stop(struct kj__http *http)
 {
     if (http) {
+        kj__handover_shut_listener(&http->handover, http->address, http->port);
         mg_stop(http->civetweb);
         mg_exit_library();
         kj__handover_fini(&http->handover);
