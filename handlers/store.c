@@ -21,8 +21,8 @@ static enum kj_status refuse(struct kj_context *context, int code, const char *t
     return kj_context_fail(context, &error);
 }
 
-static enum kj_status refuse_missing(struct kj_context *context,
-                                     const struct kj_identity *identity, const char *id)
+static enum kj_status refuse_missing(struct kj_context *context, const struct kj_identity *identity,
+                                     const char *id)
 {
     char text[TEXT_MAX];
     (void)snprintf(text, sizeof text, "cannot find %s with ID %s", kj_identity_name(identity), id);
@@ -45,8 +45,8 @@ static enum kj_status check_parent(struct kj_context *context, struct kj_store *
         return KJ_OK;
     }
     json_t *parent = NULL;
-    enum kj_status status =
-        store->ops->get(store, request->parent_identity, request->parent_id, &parent);
+    enum kj_status status = store->ops->get(store, request->parent_identity, request->parent_id,
+                                            &parent);
     json_decref(parent);
     return status == KJ_ENOTFOUND
                ? refuse_missing(context, request->parent_identity, request->parent_id)
