@@ -212,6 +212,66 @@ static void a_full_socket_blocks_no_caller_and_bounds_free(void **state)
     /* It is freed next: the test's own timeout is the bound. */
 }
 
+/* The number at the start of a large publication, which must grow from call to call. */
+struct growth {
+    long last;
+    bool grows;
+    struct recorder *recorder; /* told of those that are small */
+};
+
+static void watch_growth(struct kj_publication *publication, void *ctx)
+{
+    struct growth *growth = ctx;
+    size_t len = 0;
+    long number = 0;
+    memcpy(&number, kj_publication_data(publication, &len), sizeof number);
+    growth->grows = growth->grows && number > growth->last;
+    growth->last = number;
+    if (len == sizeof number) {
+        recorder_handle(publication, growth->recorder);
+    }
+}
+
+static void a_broker_that_hangs_is_left_and_joined_again(void **state)
+{
+    /* given a broker that hangs, and more to send than sockets hold */
+    enum { LARGE = 400 };
+    static uint8_t data[65536];
+    struct fixture *f = *state;
+    struct growth growth = {.last = -1, .grows = true, .recorder = &f->recorder};
+    struct kj_subscription *subscription = NULL;
+    assert_true(broker_start(&f->broker));
+    struct kj_pubsub *pubsub = open_default(f);
+    assert_int_equal(
+        kj_pubsub_subscribe(pubsub, "events", NULL, watch_growth, &growth, &subscription), KJ_OK);
+    assert_int_equal(kj_pubsub_ping(pubsub, DEADLINE_MS), KJ_OK);
+    broker_pause(&f->broker);
+    for (long i = 0; i < LARGE; i++) {
+        struct kj_publication_options options = {
+            .topic = "events", .data = data, .len = sizeof data};
+        struct kj_publication *publication = NULL;
+        memcpy(data, &i, sizeof i);
+        assert_int_equal(kj_publication_new(&options, &publication), KJ_OK);
+        assert_int_equal(kj_pubsub_publish(pubsub, publication), KJ_OK);
+        kj_publication_unref(publication);
+    }
+    publish_many(pubsub, LARGE, 1);
+
+    /* when it goes on after we have left it */
+    complaints_await(&f->complaints, KJ_EDISCONNECTED, 1, "away");
+    broker_resume(&f->broker);
+
+    /* then what was not handed to it arrives, in order and once */
+    recorder_await(&f->recorder, 1);
+    kj_pubsub_unsubscribe(pubsub, subscription);
+    assert_true(growth.grows);
+    assert_int_equal(growth.last, LARGE);
+    struct kj_pubsub_stats stats;
+    kj_pubsub_stats(pubsub, &stats);
+    assert_int_equal(stats.failed + stats.undecodable, 0);
+    assert_int_equal(stats.disconnects, 1);
+}
+
 static void a_full_publish_queue_refuses_and_counts(void **state)
 {
     struct fixture *f = *state;
@@ -330,15 +390,21 @@ static void a_publication_too_large_for_the_broker_fails_alone(void **state)
 
 static void a_broker_that_refuses_credentials_is_asked_again(void **state)
 {
-    /* given a broker that lets only somebody else in */
+    /* given a broker that let us in and then, restarted, lets only somebody else in */
     struct fixture *f = *state;
-    f->broker.user = "somebody";
+    f->broker.user = "kujata";
     assert_true(broker_start(&f->broker));
     struct kj_pubsub *pubsub = open_with(
         f, (struct kj_pubsub_nats_options){.user = "kujata", .password = "secret"});
     listen(f, pubsub, "events");
     publish_many(pubsub, 0, 10);
+    recorder_await(&f->recorder, 10);
+    broker_kill(&f->broker);
     complaints_await(&f->complaints, KJ_EDISCONNECTED, 1, "away");
+    publish_many(pubsub, 10, 10);
+    f->broker.user = "somebody";
+    assert_true(broker_start(&f->broker));
+    complaints_await(&f->complaints, KJ_EREFUSED, 1, "Violation");
     assert_true(broker_await_log(&f->broker, "authentication error", 6));
 
     /* when its list of users is mended */
@@ -346,7 +412,26 @@ static void a_broker_that_refuses_credentials_is_asked_again(void **state)
     f->broker.user = "kujata";
     assert_true(broker_start(&f->broker));
 
-    /* then it is joined and all arrives */
+    /* then it is joined, the subscription lives on, and all arrives */
+    recorder_await(&f->recorder, 20);
+    assert_true(recorder_is_sequence(&f->recorder, 0));
+}
+
+static void a_broker_that_refuses_credentials_at_first_is_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    f->broker.user = "somebody";
+    assert_true(broker_start(&f->broker));
+    struct kj_pubsub *pubsub = open_with(
+        f, (struct kj_pubsub_nats_options){.user = "kujata", .password = "secret"});
+    listen(f, pubsub, "events");
+    publish_many(pubsub, 0, 10);
+    complaints_await(&f->complaints, KJ_EREFUSED, 1, "Violation");
+    broker_kill(&f->broker);
+
+    f->broker.user = "kujata";
+    assert_true(broker_start(&f->broker));
+
     recorder_await(&f->recorder, 10);
     assert_true(recorder_is_sequence(&f->recorder, 0));
 }
@@ -412,6 +497,7 @@ static void bad_options_are_refused_and_explained(void **state)
         {{.urls = "nats://a,nats://b c"}, "address 2 has a blank", 9},
         {{.urls = "nats://a,"}, "address 2", 9},
         {{.urls = "nats://a", .credentials_file = "/nowhere/at.creds"}, "/nowhere/at.creds", 0},
+        {{.urls = "nats://a", .credentials_file = "/dev/null"}, "/dev/null", 0},
         {{.urls = "nats://a", .user = "u", .token = "t"}, "either", 0},
         {{.urls = "nats://a", .password = "p"}, "user", 0},
     };
@@ -450,11 +536,13 @@ int main(void)
         OUTAGE_TEST(a_subscription_made_while_the_broker_is_away_works_later),
         OUTAGE_TEST(a_stopped_broker_blocks_no_publisher),
         OUTAGE_TEST(a_full_socket_blocks_no_caller_and_bounds_free),
+        OUTAGE_TEST(a_broker_that_hangs_is_left_and_joined_again),
         OUTAGE_TEST(a_full_publish_queue_refuses_and_counts),
         OUTAGE_TEST(foreign_garbage_is_counted_and_ignored),
         OUTAGE_TEST(a_publication_of_bahamut_is_understood),
         OUTAGE_TEST(a_publication_too_large_for_the_broker_fails_alone),
         OUTAGE_TEST(a_broker_that_refuses_credentials_is_asked_again),
+        OUTAGE_TEST(a_broker_that_refuses_credentials_at_first_is_asked_again),
         OUTAGE_TEST(nodes_hear_each_other_and_share_groups),
         cmocka_unit_test(bad_options_are_refused_and_explained),
         OUTAGE_TEST(passwords_do_not_reach_the_log),

@@ -202,6 +202,7 @@ void complaints_await(struct complaints *complaints, enum kj_status status, size
     bool found = index < complaints->count && strstr(complaints->texts[index], text);
     pthread_mutex_unlock(&complaints->lock);
     if (!found) {
-        fail_msg("nobody complained of \"%s\"", text);
+        fail_msg("nobody complained of \"%s\"; last: \"%s\"", text,
+                 complaints->count ? complaints->texts[complaints->count - 1] : "");
     }
 }

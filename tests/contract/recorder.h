@@ -43,7 +43,7 @@ struct kj_publication *publication_of(const char *topic, long number);
 enum kj_status publish(struct kj_pubsub *pubsub, const char *topic, long number);
 long number_of(const struct kj_publication *publication);
 
-/* Waits until *read(stats) is at least `value`. */
+/* Waits until that member of the statistics is at least `value`. */
 #define AWAIT_STAT(pubsub, member, value)                                                          \
     await_stat((pubsub), offsetof(struct kj_pubsub_stats, member), (value))
 void await_stat(struct kj_pubsub *pubsub, size_t offset, uint64_t value);

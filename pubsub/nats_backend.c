@@ -1,0 +1,358 @@
+/* nats_backend.c - what callers of the NATS backend run; see nats_courier.h. */
+#include "base/clock.h"
+#include "pubsub/nats_courier.h"
+#include "pubsub/thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_RECONNECT_WAIT_MS = 500, DEFAULT_PUBLISH_QUEUE_LIMIT = 65536 };
+
+static struct kj__nats *nats_of(struct kj_pubsub *base)
+{
+    return KJ__CONTAINER_OF(base, struct kj__nats, base);
+}
+
+static struct kj__nats_subscription *nats_subscription_of(struct kj_subscription *base)
+{
+    return KJ__CONTAINER_OF(base, struct kj__nats_subscription, base);
+}
+
+void kj__nats_wake(struct kj__nats *self)
+{
+    self->woken = true;
+    pthread_cond_signal(&self->work);
+}
+
+void kj__nats_move(struct kj__nats_subscription *subscription, enum kj__nats_place place)
+{
+    struct kj__nats *self = subscription->owner;
+    kj__list_unlink(&subscription->node);
+    kj__list_append(&self->places[place], &subscription->node);
+    subscription->place = place;
+    if (place != KJ__NATS_JOINED) {
+        atomic_store(&self->rearrange, true);
+    }
+}
+
+struct kj__nats_subscription *kj__nats_first(struct kj__nats *self, enum kj__nats_place place)
+{
+    struct kj__list *list = &self->places[place];
+    return kj__list_is_empty(list)
+               ? NULL
+               : KJ__CONTAINER_OF(list->next, struct kj__nats_subscription, node);
+}
+
+void kj__nats_discard(struct kj__nats *self, struct kj_publication *publication)
+{
+    kj_publication_unref(publication);
+    KJ__HUB_COUNT(&self->hub, discarded);
+}
+
+static enum kj_status nats_publish(struct kj_pubsub *base, struct kj_publication *publication)
+{
+    struct kj__nats *self = nats_of(base);
+    bool was_empty = false;
+    kj_publication_ref(publication);
+    switch (kj__queue_push(&self->outgoing, publication, &was_empty)) {
+    case KJ__QUEUE_PUSHED:
+        break;
+    case KJ__QUEUE_FULL:
+        kj_publication_unref(publication);
+        KJ__HUB_COUNT(&self->hub, refused);
+        kj__alarm_raise(self->overrun, &self->hub.reporter);
+        return KJ_EFULL;
+    case KJ__QUEUE_CLOSED:
+        kj_publication_unref(publication);
+        return KJ_ECLOSED;
+    case KJ__QUEUE_NO_MEMORY:
+        kj_publication_unref(publication);
+        return KJ_ENOMEM;
+    }
+    KJ__HUB_COUNT(&self->hub, published);
+    if (was_empty) {
+        pthread_mutex_lock(&self->lock);
+        kj__nats_wake(self);
+        pthread_mutex_unlock(&self->lock);
+    }
+    return KJ_OK;
+}
+
+static void nats_unsubscribe(struct kj_pubsub *base, struct kj_subscription *subscription)
+{
+    struct kj__nats *self = nats_of(base);
+    pthread_mutex_lock(&self->lock);
+    kj__nats_move(nats_subscription_of(subscription), KJ__NATS_LEAVING);
+    kj__nats_wake(self);
+    pthread_mutex_unlock(&self->lock);
+    kj__subscription_stop(subscription);
+}
+
+static enum kj_status nats_subscribe(struct kj_pubsub *base, const char *topic,
+                                     const struct kj_subscribe_options *options,
+                                     kj_pubsub_handler handler, void *ctx,
+                                     struct kj_subscription **out)
+{
+    struct kj__nats *self = nats_of(base);
+    struct kj__nats_subscription *subscription = calloc(1, sizeof *subscription);
+    if (!subscription) {
+        return KJ_ENOMEM;
+    }
+    subscription->owner = self;
+    kj__list_init(&subscription->node);
+    struct kj__subscription_setup setup = {topic, options, handler, ctx};
+    enum kj_status status = kj__subscription_init(&subscription->base, &self->hub, &setup);
+    if (status) {
+        free(subscription);
+        return status;
+    }
+    pthread_mutex_lock(&self->lock);
+    bool closing = self->closing;
+    if (!closing) {
+        kj__subscription_ref(&subscription->base); /* the list's */
+        kj__nats_move(subscription, KJ__NATS_JOINING);
+        *out = &subscription->base; /* before the handler can run and ask for it */
+        kj__nats_wake(self);
+    }
+    pthread_mutex_unlock(&self->lock);
+    if (closing) {
+        kj__subscription_stop(&subscription->base);
+        return KJ_ECLOSED;
+    }
+    return KJ_OK;
+}
+
+static void nats_stats(struct kj_pubsub *base, struct kj_pubsub_stats *stats)
+{
+    kj__hub_stats(&nats_of(base)->hub, stats);
+}
+
+/* What a ping whose time is over, or which was answered, has found; lock held. */
+static enum kj_status ping_result(const struct kj__nats *self, uint64_t ticket)
+{
+    if (self->closing) {
+        return KJ_ECLOSED;
+    }
+    if (self->ping_answered >= ticket) {
+        return self->ping_status;
+    }
+    return atomic_load(&self->link) == KJ__NATS_UP ? KJ_ETIMEOUT : KJ_EDISCONNECTED;
+}
+
+static enum kj_status nats_ping(struct kj_pubsub *base, uint32_t timeout_ms)
+{
+    struct kj__nats *self = nats_of(base);
+    uint64_t deadline = kj__clock_monotonic_ms() + timeout_ms;
+    pthread_mutex_lock(&self->lock);
+    uint64_t ticket = ++self->ping_wanted;
+    self->ping_after = atomic_load(&self->hub.counters.published);
+    if (self->ping_deadline_ms < deadline) {
+        self->ping_deadline_ms = deadline;
+    }
+    atomic_store(&self->pinged, true);
+    kj__nats_wake(self);
+    while (!self->closing && self->ping_answered < ticket &&
+           atomic_load(&self->link) != KJ__NATS_AWAY &&
+           kj__condition_wait_until(&self->changed, &self->lock, deadline)) {
+    }
+    enum kj_status status = ping_result(self, ticket);
+    pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+static void nats_close(struct kj_pubsub *base)
+{
+    struct kj__nats *self = nats_of(base);
+    pthread_mutex_lock(&self->lock);
+    self->closing = true;
+    atomic_store(&self->link, KJ__NATS_AWAY);
+    for (enum kj__nats_place place = KJ__NATS_JOINING; place <= KJ__NATS_JOINED; place++) {
+        struct kj__list *list = &self->places[place];
+        for (struct kj__list *n = list->next; n != list; n = n->next) {
+            kj__subscription_silence(
+                &KJ__CONTAINER_OF(n, struct kj__nats_subscription, node)->base);
+        }
+    }
+    kj__nats_wake(self);
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->lock);
+
+    kj__queue_close(&self->outgoing);
+    void *publication;
+    while (kj__queue_take(&self->outgoing, &publication, 1) > 0) {
+        kj__nats_discard(self, publication);
+    }
+}
+
+/* Releases what kj_pubsub_nats_new made before it started the courier. */
+static void fini(struct kj__nats *self)
+{
+    struct kj__reporter *reporter = &self->hub.reporter;
+    kj__alarm_release(self->away, reporter);
+    kj__alarm_release(self->back, reporter);
+    kj__alarm_release(self->overrun, reporter);
+    kj__alarm_release(self->unsendable, reporter);
+    kj__alarm_release(self->undecodable, reporter);
+    kj__queue_fini(&self->outgoing);
+    pthread_cond_destroy(&self->work);
+    pthread_cond_destroy(&self->changed);
+    pthread_mutex_destroy(&self->lock);
+    kj__nats_wire_free(self->wire);
+}
+
+/* Any subscription not yet ended, or NULL. */
+static struct kj__nats_subscription *first_open(struct kj__nats *self)
+{
+    /* One look at both lists: the courier moves subscriptions from one to the other. */
+    pthread_mutex_lock(&self->lock);
+    struct kj__nats_subscription *subscription = kj__nats_first(self, KJ__NATS_JOINING);
+    if (!subscription) {
+        subscription = kj__nats_first(self, KJ__NATS_JOINED);
+    }
+    pthread_mutex_unlock(&self->lock);
+    return subscription;
+}
+
+/* Gives up the lists' references that the courier did not come to; it has ended. */
+static void forget_left(struct kj__nats *self)
+{
+    struct kj__list *left = &self->places[KJ__NATS_LEAVING];
+    while (!kj__list_is_empty(left)) {
+        struct kj__nats_subscription *subscription = kj__nats_first(self, KJ__NATS_LEAVING);
+        kj__list_unlink(&subscription->node);
+        kj__subscription_unref(&subscription->base);
+    }
+}
+
+static void nats_free(struct kj_pubsub *base)
+{
+    struct kj__nats *self = nats_of(base);
+    nats_close(base);
+    for (struct kj__nats_subscription *s = first_open(self); s; s = first_open(self)) {
+        nats_unsubscribe(base, &s->base);
+    }
+    pthread_join(self->courier, NULL);
+    forget_left(self);
+    kj__hub_wait(&self->hub);
+    fini(self);
+    kj__hub_fini(&self->hub);
+    free(self);
+}
+
+static const struct kj_pubsub_ops nats_ops = {
+    .name = "nats",
+    .publish = nats_publish,
+    .subscribe = nats_subscribe,
+    .unsubscribe = nats_unsubscribe,
+    .stats = nats_stats,
+    .ping = nats_ping,
+    .close = nats_close,
+    .free = nats_free,
+};
+
+/* Whether the file has the two parts a .creds file is made of. */
+static bool is_credentials_file(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        return false;
+    }
+    char line[4096];
+    bool token = false, seed = false;
+    while (fgets(line, sizeof line, file)) {
+        token = token || strstr(line, "BEGIN NATS USER JWT");
+        seed = seed || strstr(line, "BEGIN USER NKEY SEED");
+    }
+    fclose(file);
+    return token && seed;
+}
+
+static enum kj_status check_credentials(const struct kj_pubsub_nats_options *options,
+                                        struct kj_error *error)
+{
+    int ways = !!options->user + !!options->token + !!options->credentials_file;
+    if (ways > 1 || (options->password && !options->user)) {
+        kj_error_set(error, 0,
+                     "nats credentials: give either user and password, or token, or "
+                     "credentials_file");
+        return KJ_EINVAL;
+    }
+    if (options->credentials_file && !is_credentials_file(options->credentials_file)) {
+        kj_error_set(error, 0, "nats credentials_file: no token and seed can be read from %s",
+                     options->credentials_file);
+        return KJ_EINVAL;
+    }
+    return KJ_OK;
+}
+
+static bool make_alarms(struct kj__nats *self, const char *urls)
+{
+    self->away = kj__alarm_new(KJ_EDISCONNECTED,
+                               "the broker at %.256s is away; trying on until it is back", urls);
+    self->back = kj__alarm_new(KJ_OK, "the broker is back");
+    self->overrun = kj__alarm_new(KJ_EFULL,
+                                  "publications are refused because %zu wait for the broker "
+                                  "already; see to the broker or raise publish_queue_limit",
+                                  self->outgoing.limit);
+    self->unsendable = kj__alarm_new(KJ_EIO, "a publication is lost because it cannot be sent; "
+                                             "is it larger than the broker's max_payload?");
+    self->undecodable = kj__alarm_new(KJ_EPARSE, "a message was ignored because it is not a "
+                                                 "publication; who else uses this topic?");
+    return self->away && self->back && self->overrun && self->unsendable && self->undecodable;
+}
+
+static void init(struct kj__nats *self, const struct kj_pubsub_nats_options *options)
+{
+    uint32_t limit = options->publish_queue_limit ? options->publish_queue_limit
+                                                  : DEFAULT_PUBLISH_QUEUE_LIMIT;
+    self->base.ops = &nats_ops;
+    self->reconnect_wait_ms = options->reconnect_wait_ms ? options->reconnect_wait_ms
+                                                         : DEFAULT_RECONNECT_WAIT_MS;
+    kj__queue_init(&self->outgoing, limit);
+    pthread_mutex_init(&self->lock, NULL);
+    kj__condition_init(&self->work);
+    kj__condition_init(&self->changed);
+    for (enum kj__nats_place place = KJ__NATS_JOINING; place < KJ__NATS_PLACE_COUNT; place++) {
+        kj__list_init(&self->places[place]);
+    }
+}
+
+/* Takes over nothing: on failure all is released but `self` itself. */
+static enum kj_status start(struct kj__nats *self, const struct kj__nats_urls *urls,
+                            const struct kj_pubsub_nats_options *options)
+{
+    if (!kj__hub_init(&self->hub, "pubsub.nats", &options->errors)) {
+        return KJ_ENOMEM;
+    }
+    init(self, options);
+    if (kj__nats_wire_new(self, urls, options) == KJ_OK && make_alarms(self, urls->shown) &&
+        kj__thread_start(&self->courier, "kj-nats", kj__nats_run_courier, self)) {
+        return KJ_OK;
+    }
+    fini(self);
+    kj__hub_fini(&self->hub);
+    return KJ_ENOMEM;
+}
+
+enum kj_status kj_pubsub_nats_new(const struct kj_pubsub_nats_options *options,
+                                  struct kj_pubsub **pubsub, struct kj_error *error)
+{
+    *pubsub = NULL;
+    struct kj__nats_urls urls = {0};
+    enum kj_status status = kj__nats_urls_parse(options->urls, &urls, error);
+    if (!status) {
+        status = check_credentials(options, error);
+    }
+    struct kj__nats *self = status ? NULL : calloc(1, sizeof *self);
+    if (!status) {
+        status = self ? start(self, &urls, options) : KJ_ENOMEM;
+    }
+    kj__nats_urls_fini(&urls);
+    if (status) {
+        free(self);
+        return status;
+    }
+    *pubsub = &self->base;
+    return KJ_OK;
+}
