@@ -7,7 +7,8 @@
  *     published. A subscription's handler runs on one thread at a time.
  *  2. Topics are words joined by '.'. In a subscription, `*` stands for exactly one
  *     word and a final `>` for one or more. A word is one or more bytes other than '.',
- *     blank, '*', '>' and control characters. Publishing to a pattern is KJ_EINVAL.
+ *     blank, '*', '>' and control characters. Topics, patterns and group names have at most
+ *     1,024 bytes. Publishing to a pattern is KJ_EINVAL.
  *  3. Threads. Handlers run on a thread of the backend, never on the publisher's.
  *  4. Silence. After kj_pubsub_unsubscribe returns the handler is not running and does
  *     not run again. Unsubscribing from inside the handler returns at once, and the
@@ -38,8 +39,10 @@ struct kj_subscription;
  * bounded. */
 typedef void (*kj_pubsub_handler)(struct kj_publication *publication, void *ctx);
 
-/* Receives what goes wrong away from a call: a lost broker, a dropped publication.
- * `text` is borrowed. Runs on a thread of the backend. */
+/* Receives what goes wrong away from a call: a lost broker (KJ_EDISCONNECTED), one that refuses
+ * us (KJ_EREFUSED), a dropped publication (KJ_EFULL), a failed one (KJ_EIO), a foreign message
+ * (KJ_EPARSE); and KJ_OK when the broker is back. `text` is borrowed. Runs on a thread of the
+ * backend. */
 typedef void (*kj_pubsub_error_handler)(enum kj_status status, const char *text, void *ctx);
 
 struct kj_pubsub_errors {
@@ -56,7 +59,7 @@ struct kj_pubsub_stats {
     uint64_t delivered;   /* handler calls */
     uint64_t dropped;     /* lost at a full subscription queue */
     uint64_t undecodable; /* foreign messages that are not publications */
-    uint64_t discarded;   /* still queued at close */
+    uint64_t discarded;   /* still queued when the subscription or the backend ended */
     uint64_t disconnects; /* times the broker went away */
 };
 
@@ -102,7 +105,9 @@ void kj_pubsub_unsubscribe(struct kj_pubsub *pubsub, struct kj_subscription *sub
 
 void kj_pubsub_stats(struct kj_pubsub *pubsub, struct kj_pubsub_stats *stats); /* [any thread] */
 
-/* KJ_OK when the backend answers within the time, KJ_EDISCONNECTED, KJ_ETIMEOUT or
+/* KJ_OK when everything published and subscribed before has reached the broker and it answers
+ * within the time; so a node that must not miss what others publish next pings after it has
+ * subscribed. KJ_EDISCONNECTED, KJ_ETIMEOUT or
  * KJ_ECLOSED otherwise.                                                [any thread] */
 enum kj_status kj_pubsub_ping(struct kj_pubsub *pubsub, uint32_t timeout_ms);
 

@@ -11,6 +11,7 @@
 #include <kujata/error.h>
 #include <kujata/pubsub.h>
 
+/* At most one of user, token and credentials_file. */
 struct kj_pubsub_nats_options {
     const char *urls;             /* "nats://HOST:PORT", several joined by commas; required */
     const char *user;             /* NULL: none, or as the URL says */
