@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { QUIET_INTERVAL_MS = 10 };
+/* A node says it is up only once it hears what others publish, or after this time. */
+enum { PING_TIMEOUT_MS = 2000, QUIET_INTERVAL_MS = 10 };
 
 /* ---- publishing ---- */
 
@@ -137,8 +138,15 @@ void kj__events_init(struct kj__events *events, const struct kj__events_options 
 
 enum kj_status kj__events_start(struct kj__events *events)
 {
-    return kj_pubsub_subscribe(events->options.pubsub, events->options.topic, NULL, on_publication,
-                               events, &events->subscription);
+    struct kj_pubsub *pubsub = events->options.pubsub;
+    enum kj_status status = kj_pubsub_subscribe(pubsub, events->options.topic, NULL, on_publication,
+                                                events, &events->subscription);
+    if (!status && kj_pubsub_ping(pubsub, PING_TIMEOUT_MS) != KJ_OK) {
+        kj__log(KJ__LOG_WARNING, "dispatch",
+                "the broker does not answer yet; until it does, events of this node wait and "
+                "those of others are not heard");
+    }
+    return status;
 }
 
 void kj__events_close(struct kj__events *events)
