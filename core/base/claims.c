@@ -1,6 +1,7 @@
 /* claims.c - see claims.h. */
 #include "base/claims.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,11 @@ static bool is_claim(const char *text)
     return equals && equals > text && equals[1];
 }
 
-enum kj__claims_result kj__claims_set(struct kj__claims *claims, const char *const *items,
-                                      size_t count)
+int kj__claims_set(struct kj__claims *claims, const char *const *items, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!is_claim(items[i])) {
-            return KJ__CLAIMS_MALFORMED;
+            return EINVAL;
         }
     }
     struct kj__claims fresh = {.items = count ? calloc(count, sizeof(char *)) : NULL};
@@ -29,11 +29,11 @@ enum kj__claims_result kj__claims_set(struct kj__claims *claims, const char *con
     }
     if (fresh.count < count) {
         kj__claims_fini(&fresh);
-        return KJ__CLAIMS_NO_MEMORY;
+        return ENOMEM;
     }
     kj__claims_fini(claims);
     *claims = fresh;
-    return KJ__CLAIMS_SET;
+    return 0;
 }
 
 const char *kj__claims_get(const struct kj__claims *claims, const char *key)

@@ -12,11 +12,9 @@ struct kj__claims {
     size_t count;
 };
 
-enum kj__claims_result { KJ__CLAIMS_SET, KJ__CLAIMS_MALFORMED, KJ__CLAIMS_NO_MEMORY };
-
-/* Replaces the set by copies. Each needs a key and a value; on failure the old set stays. */
-enum kj__claims_result kj__claims_set(struct kj__claims *claims, const char *const *items,
-                                      size_t count);
+/* Replaces the set by copies. 0, EINVAL for a claim without a key or a value, or ENOMEM; on
+ * failure the old set stays. */
+int kj__claims_set(struct kj__claims *claims, const char *const *items, size_t count);
 
 /* The value of the first claim with this key, or NULL. */
 const char *kj__claims_get(const struct kj__claims *claims, const char *key);

@@ -1,6 +1,8 @@
 /* status.c - texts of statuses, and the struct that explains a failure to a person. */
+#include "codec/status.h"
+
+#include <errno.h>
 #include <kujata/error.h>
-#include <kujata/status.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -14,6 +16,20 @@ const char *kj_status_text(enum kj_status status)
 #undef STATUS_TEXT
     }
     return "unknown status";
+}
+
+enum kj_status kj__status_of_errno(int number)
+{
+    switch (number) {
+    case 0:
+        return KJ_OK;
+    case EINVAL:
+        return KJ_EINVAL;
+    case ENOMEM:
+        return KJ_ENOMEM;
+    default:
+        return KJ_EIO;
+    }
 }
 
 void kj_error_set(struct kj_error *error, size_t position, const char *format, ...)

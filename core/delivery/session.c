@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/url.h"
+#include "codec/status.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -173,14 +174,7 @@ const char *kj_session_remote_address(const struct kj_session *session)
 enum kj_status kj_session_set_claims(struct kj_session *session, const char *const *claims,
                                      size_t count)
 {
-    switch (kj__claims_set(&session->claims, claims, count)) {
-    case KJ__CLAIMS_SET:
-        return KJ_OK;
-    case KJ__CLAIMS_MALFORMED:
-        return KJ_EINVAL;
-    default:
-        return KJ_ENOMEM;
-    }
+    return kj__status_of_errno(kj__claims_set(&session->claims, claims, count));
 }
 
 const char *const *kj_session_claims(const struct kj_session *session, size_t *count)

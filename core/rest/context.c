@@ -2,6 +2,7 @@
 #include "rest/context.h"
 
 #include "codec/error_array.h"
+#include "codec/status.h"
 #include "model/identity.h"
 
 #include <assert.h>
@@ -161,14 +162,7 @@ enum kj_status kj_context_fail(struct kj_context *context, const struct kj_api_e
 enum kj_status kj_context_set_claims(struct kj_context *context, const char *const *claims,
                                      size_t count)
 {
-    switch (kj__claims_set(&context->claims, claims, count)) {
-    case KJ__CLAIMS_SET:
-        return KJ_OK;
-    case KJ__CLAIMS_MALFORMED:
-        return KJ_EINVAL;
-    default:
-        return KJ_ENOMEM;
-    }
+    return kj__status_of_errno(kj__claims_set(&context->claims, claims, count));
 }
 
 const char *const *kj_context_claims(const struct kj_context *context, size_t *count)
