@@ -10,4 +10,7 @@ uint64_t kj__clock_monotonic_ms(void);
 /* Nanoseconds since 1970 by the wall clock; for timestamps. */
 int64_t kj__clock_wall_ns(void);
 
+/* Milliseconds until a deadline, as poll takes them: 0 once it has passed, at most INT_MAX. */
+int kj__clock_left_ms(uint64_t now_ms, uint64_t deadline_ms);
+
 #endif

@@ -8,18 +8,21 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Member, name. Names ending in _current go down again. */
+/* Member, name. Names ending in _current go down again. An event that is queued for a session
+ * ends as a frame sent, or in one of the events_dropped rows. */
 #define KJ__COUNTER_MAP(X)                                                                         \
     X(http_requests, "http_requests_total")                                                        \
     X(http_errors_4xx, "http_errors_4xx_total")                                                    \
     X(http_errors_5xx, "http_errors_5xx_total")                                                    \
     X(http_malformed, "http_malformed_total")                                                      \
     X(http_body_too_large, "http_body_too_large_total")                                            \
+    X(http_body_too_slow, "http_body_too_slow_total")                                              \
     X(http_write_failed, "http_write_failed_total")                                                \
     X(handshakes_refused, "http_ws_handshakes_refused_total")                                      \
     X(handshakes_bad_origin, "http_ws_handshakes_bad_origin_total")                                \
     X(handshakes_over_limit, "http_ws_handshakes_over_limit_total")                                \
     X(handover_failed, "http_ws_handover_failed_total")                                            \
+    X(handover_peer_gone, "http_ws_handover_peer_gone_total")                                      \
     X(early_frames, "http_ws_early_frames_total")                                                  \
     X(sessions_opened, "http_ws_connections_total")                                                \
     X(sessions, "http_ws_connections_current")                                                     \
@@ -44,7 +47,7 @@
     X(events_received, "events_received_total")                                                    \
     X(events_undecodable, "events_undecodable_total")                                              \
     X(events_summary_failed, "events_summary_failed_total")                                        \
-    X(deliveries, "events_delivered_total")                                                        \
+    X(events_queued, "events_queued_total")                                                        \
     X(dropped_queue_full, "events_dropped_queue_full_total")                                       \
     X(dropped_closing, "events_dropped_session_closing_total")                                     \
     X(dropped_no_memory, "events_dropped_no_memory_total")                                         \

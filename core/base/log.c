@@ -39,8 +39,8 @@ static void write_line(enum kj__log_level level, const char *module, uint64_t su
         len = sizeof line - 1;
     }
     for (size_t i = 0; i < len; i++) {
-        if (line[i] == '\n' || line[i] == '\r') {
-            line[i] = ' '; /* a peer's text must not forge a line */
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f) {
+            line[i] = ' '; /* a peer's text must not forge a line or steer a terminal */
         }
     }
     line[len++] = '\n';

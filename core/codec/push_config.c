@@ -17,7 +17,7 @@
 enum {
     IDENTITIES_MAX = 1024,
     TYPES_MAX = 64, /* of one identity */
-    PARAMETERS_MAX = 1024,
+    PARAMETERS_MAX = 128,
     FILTER_TEXT_MAX = 4096,
 };
 

@@ -19,8 +19,8 @@
 struct kj_push_config;
 
 /* Reads one frame. With `error` filled: KJ_EPARSE when it is not a push config, KJ_EINVAL when
- * an attribute filter is at fault, KJ_ELIMIT when it nests too deep or names too many
- * identities. Unknown members are ignored. */
+ * an attribute filter is at fault, KJ_ELIMIT when it nests too deep, names more
+ * than 1,024 identities or brings more than 128 parameters. Unknown members are ignored. */
 enum kj_status kj_push_config_decode(const uint8_t *bytes, size_t len, enum kj_encoding encoding,
                                      struct kj_push_config **config, struct kj_error *error);
 

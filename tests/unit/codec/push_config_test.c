@@ -194,8 +194,8 @@ static void push_config_is_limited(void **state)
     (void)state;
     assert_int_equal(decode_many("identities", 1024, "null"), KJ_OK);
     assert_int_equal(decode_many("identities", 1025, "null"), KJ_ELIMIT);
-    assert_int_equal(decode_many("parameters", 512, "[\"a\",\"b\"]"), KJ_OK);
-    assert_int_equal(decode_many("parameters", 513, "[\"a\",\"b\"]"), KJ_ELIMIT);
+    assert_int_equal(decode_many("parameters", 64, "[\"a\",\"b\"]"), KJ_OK);
+    assert_int_equal(decode_many("parameters", 65, "[\"a\",\"b\"]"), KJ_ELIMIT);
     assert_int_equal(decode_many("parameters", 1025, "[]"), KJ_ELIMIT);
 }
 
