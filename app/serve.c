@@ -91,6 +91,8 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {LIMIT("sessions-per-address", sessions_per_address, "N", "default: no limit")},
         {LIMIT("head-timeout-ms", head_timeout_ms, "MS", "for a request's head; default 5000")},
         {LIMIT("keep-alive-ms", keep_alive_ms, "MS", "for the next request; default 2000")},
+        {LIMIT("exchange-timeout-ms", exchange_timeout_ms, "MS",
+               "for a body to arrive, and for an answer to leave; default 30000")},
         {LIMIT("ping-interval-ms", ping_interval_ms, "MS", "default 15000")},
         {LIMIT("pong-timeout-ms", pong_timeout_ms, "MS", "since the last pong; default 30000")},
         {LIMIT("write-stall-ms", write_stall_ms, "MS", "without a byte leaving; default 10000")},

@@ -17,6 +17,8 @@ enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024 };
 /* At stop, how long publications under way may take to reach the shards. */
 enum { QUIET_TIMEOUT_MS = 500 };
 
+enum life { LIFE_NEW = 0, LIFE_STARTING, LIFE_STARTED, LIFE_STOPPING, LIFE_STOPPED };
+
 struct kj_server {
     struct kj_server_options options; /* defaults filled in; strings and arrays are ours */
     char *listen, *topic, *push_endpoint;
@@ -28,8 +30,10 @@ struct kj_server {
     struct kj__events events;
     struct kj__http_upgrade upgrade;
     struct kj__http *http;
+    bool has_push;
     pthread_mutex_t life_lock;
-    bool has_push, is_started, is_stopped; /* the last two guarded by life_lock */
+    pthread_cond_t life_changed;
+    enum life life; /* guarded by life_lock */
 };
 
 /* ---- options ---- */
@@ -51,6 +55,7 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->sessions, 100000);
     use_default(&limits->head_timeout_ms, 5000);
     use_default(&limits->keep_alive_ms, 2000);
+    use_default(&limits->exchange_timeout_ms, 30000);
     use_default(&limits->ping_interval_ms, 15000);
     use_default(&limits->pong_timeout_ms, 30000);
     use_default(&limits->write_stall_ms, 10000);
@@ -83,6 +88,19 @@ static enum kj_status check_options(const struct kj_server_options *options, str
         return KJ_EINVAL;
     }
     return KJ_OK;
+}
+
+/* A healthy peer must have had a ping to answer before its pong is overdue. */
+static enum kj_status check_limits(const struct kj_limits *limits, struct kj_error *error)
+{
+    if (limits->pong_timeout_ms > limits->ping_interval_ms) {
+        return KJ_OK;
+    }
+    kj_error_set(error, 0,
+                 "limits pong_timeout_ms (%u) and ping_interval_ms (%u): the first must be longer "
+                 "than the second",
+                 limits->pong_timeout_ms, limits->ping_interval_ms);
+    return KJ_EINVAL;
 }
 
 static bool copy_text(char **to, const char *text, const char *fallback)
@@ -261,6 +279,7 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
         return KJ_ENOMEM;
     }
     pthread_mutex_init(&made->life_lock, NULL);
+    pthread_cond_init(&made->life_changed, NULL);
     kj__map_init(&made->api.processors);
     status = copy_options(made, options) ? KJ_OK : KJ_ENOMEM;
     if (!status && options->pubsub) {
@@ -268,6 +287,10 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
     }
     if (status) {
         kj_error_set(error, 0, "cannot make a server: %s", kj_status_text(status));
+    } else {
+        status = check_limits(&made->options.limits, error);
+    }
+    if (status) {
         kj_server_free(made);
         return status;
     }
@@ -290,7 +313,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
             status = kj__events_start(&server->events);
         }
         if (status) {
-            kj_error_set(error, 0, "option topic: cannot subscribe to \"%s\": %s", server->topic,
+            kj_error_set(error, 0, "cannot start push on topic \"%s\": %s", server->topic,
                          kj_status_text(status));
             return status;
         }
@@ -302,6 +325,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .body_bytes = limits->body_bytes,
                                    .head_timeout_ms = limits->head_timeout_ms,
                                    .keep_alive_ms = limits->keep_alive_ms,
+                                   .exchange_timeout_ms = limits->exchange_timeout_ms,
                                    .handle = handle_request,
                                    .ctx = server,
                                    .upgrade = server->has_push ? &server->upgrade : NULL,
@@ -309,11 +333,36 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
         &server->http, error);
 }
 
+static void set_life(struct kj_server *server, enum life life)
+{
+    pthread_mutex_lock(&server->life_lock);
+    server->life = life;
+    pthread_cond_broadcast(&server->life_changed);
+    pthread_mutex_unlock(&server->life_lock);
+}
+
+/* In the order of the flow: no new sessions, no new requests, no new events, then what the
+ * sessions have queued. */
+static void stop_parts(struct kj_server *server)
+{
+    if (server->has_push) {
+        kj__events_close(&server->events);
+    }
+    kj__http_stop(server->http);
+    server->http = NULL;
+    if (server->has_push) {
+        kj__events_stop(&server->events, QUIET_TIMEOUT_MS);
+        kj__delivery_stop(server->delivery, server->options.limits.drain_timeout_ms);
+    }
+}
+
 enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
 {
     pthread_mutex_lock(&server->life_lock);
-    bool may_start = !server->is_started;
-    server->is_started = true;
+    bool may_start = server->life == LIFE_NEW;
+    if (may_start) {
+        server->life = LIFE_STARTING;
+    }
     pthread_mutex_unlock(&server->life_lock);
     if (!may_start) {
         kj_error_set(error, 0, "a server starts once");
@@ -321,8 +370,9 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
     }
     enum kj_status status = start_parts(server, error);
     if (status) {
-        kj_server_stop(server);
+        stop_parts(server);
     }
+    set_life(server, status ? LIFE_STOPPED : LIFE_STARTED);
     return status;
 }
 
@@ -339,22 +389,17 @@ enum kj_status kj_server_push(struct kj_server *server, const struct kj_event *e
 void kj_server_stop(struct kj_server *server)
 {
     pthread_mutex_lock(&server->life_lock);
-    bool may_stop = server->is_started && !server->is_stopped;
-    server->is_stopped = server->is_stopped || may_stop;
+    while (server->life == LIFE_STARTING || server->life == LIFE_STOPPING) {
+        pthread_cond_wait(&server->life_changed, &server->life_lock);
+    }
+    bool is_mine = server->life == LIFE_STARTED;
+    if (is_mine) {
+        server->life = LIFE_STOPPING;
+    }
     pthread_mutex_unlock(&server->life_lock);
-    if (!may_stop) {
-        return;
-    }
-    /* In the order of the flow: no new sessions, no new requests, no new events, then what the
-     * sessions have queued. */
-    if (server->has_push) {
-        kj__events_close(&server->events);
-    }
-    kj__http_stop(server->http);
-    server->http = NULL;
-    if (server->has_push) {
-        kj__events_stop(&server->events, QUIET_TIMEOUT_MS);
-        kj__delivery_stop(server->delivery, server->options.limits.drain_timeout_ms);
+    if (is_mine) {
+        stop_parts(server);
+        set_life(server, LIFE_STOPPED);
     }
 }
 
@@ -395,6 +440,7 @@ void kj_server_free(struct kj_server *server)
     free(server->push_endpoint);
     free(server->topic);
     free(server->listen);
+    pthread_cond_destroy(&server->life_changed);
     pthread_mutex_destroy(&server->life_lock);
     free(server);
 }

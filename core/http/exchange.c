@@ -4,6 +4,8 @@
 #include "rest/api.h"
 
 #include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
 #include <time.h>
 
 static void append_date(struct kj__buffer *head)
@@ -16,20 +18,28 @@ static void append_date(struct kj__buffer *head)
     kj__buffer_printf(head, "Date: %s\r\n", text);
 }
 
-/* civetweb's own rule: it keeps a connection of HTTP/1.1 unless the client says close, and one
- * of HTTP/1.0 only if the client says keep-alive. */
+/* civetweb's own rule: it keeps a connection whose request says keep-alive, and one of HTTP/1.1
+ * that says nothing. */
 static void append_connection(struct kj__buffer *head, struct mg_connection *connection,
                               bool must_close)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     const char *header = mg_get_header(connection, "Connection");
     bool is_old = !info || !info->http_version || strcmp(info->http_version, "1.1") != 0;
-    if (must_close || (header && strcasestr(header, "close"))) {
+    bool is_kept = !must_close && (header ? strcasestr(header, "keep-alive") != NULL : !is_old);
+    if (!is_kept) {
         kj__buffer_append_text(head, "Connection: close\r\n");
     } else if (is_old) {
-        bool is_kept = header && strcasestr(header, "keep-alive");
-        kj__buffer_printf(head, "Connection: %s\r\n", is_kept ? "keep-alive" : "close");
+        kj__buffer_append_text(head, "Connection: keep-alive\r\n");
     }
+}
+
+struct kj__handover_peer kj__exchange_peer(const struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    return (struct kj__handover_peer){.address = info ? info->remote_addr : "",
+                                      .port = info ? (uint16_t)info->remote_port : 0,
+                                      .local_port = kj__http_of(connection)->port};
 }
 
 static const char *reason_phrase(struct mg_connection *connection, int status)
@@ -83,8 +93,15 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
     if (must_close) {
         mg_disable_connection_keep_alive(connection);
     }
-    if (out.failed || mg_write(connection, out.data, out.len) != (int)out.len) {
-        KJ__COUNT(kj__http_of(connection)->options.counters, http_write_failed);
+    struct kj__http *http = kj__http_of(connection);
+    const struct kj__handover_peer peer = kj__exchange_peer(connection);
+    struct kj__guard_entry guarded;
+    kj__guard_enter(&http->guard, &guarded, kj__handover_find(&http->handover, &peer), SHUT_RDWR,
+                    http->options.exchange_timeout_ms);
+    bool is_sent = !out.failed && mg_write(connection, out.data, out.len) == (int)out.len;
+    kj__guard_leave(&http->guard, &guarded);
+    if (!is_sent) {
+        KJ__COUNT(http->options.counters, http_write_failed);
         mg_disable_connection_keep_alive(connection);
     }
     kj__buffer_fini(&out);
@@ -94,6 +111,7 @@ void kj__exchange_fill_error(struct kj__http_response *response, int status,
                              const char *description)
 {
     const char *title = status == 413   ? "Request Entity Too Large"
+                        : status == 408 ? "Request Timeout"
                         : status == 404 ? "Not Found"
                         : status == 503 ? "Service Unavailable"
                         : status >= 500 ? "Internal Server Error"
@@ -123,17 +141,46 @@ bool kj__exchange_read_headers(const struct mg_request_info *info, struct kj__fi
     return true;
 }
 
+/* How many lines a header has; *value gets the last. */
+static int count_header(const struct mg_request_info *info, const char *name, const char **value)
+{
+    int count = 0;
+    for (int i = 0; i < info->num_headers; i++) {
+        if (strcasecmp(info->http_headers[i].name, name) == 0) {
+            *value = info->http_headers[i].value;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Where a body ends must not be a matter of opinion: a proxy in front of us may hold another
+ * (RFC 9112 6.3, 11.2). */
+static const char *find_length_fault(const struct mg_request_info *info)
+{
+    const char *length = "";
+    const char *coding = "";
+    int lengths = count_header(info, "Content-Length", &length);
+    int codings = count_header(info, "Transfer-Encoding", &coding);
+    if (lengths + codings > 1) {
+        return "A request has one Content-Length or one Transfer-Encoding";
+    }
+    if (lengths && (!*length || length[strspn(length, "0123456789")] || strlen(length) > 18)) {
+        return "Content-Length is not a number";
+    }
+    if (codings && (strcasecmp(coding, "chunked") != 0 || strcmp(info->http_version, "1.1") != 0)) {
+        return "The only Transfer-Encoding is chunked, in HTTP/1.1";
+    }
+    return NULL;
+}
+
 const char *kj__exchange_find_fault(struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     if (strcmp(info->http_version, "1.1") != 0 && strcmp(info->http_version, "1.0") != 0) {
         return "This HTTP version is not supported";
     }
-    if (mg_get_header(connection, "Content-Length") &&
-        mg_get_header(connection, "Transfer-Encoding")) {
-        return "A request has either Content-Length or Transfer-Encoding";
-    }
-    return NULL;
+    return find_length_fault(info);
 }
 
 void kj__exchange_refuse(struct mg_connection *connection, int status, const char *description)

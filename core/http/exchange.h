@@ -5,6 +5,7 @@
 #ifndef KJ_HTTP_EXCHANGE_H
 #define KJ_HTTP_EXCHANGE_H
 
+#include "http/guard.h"
 #include "http/handover.h"
 #include "http/http.h"
 
@@ -17,6 +18,7 @@ struct kj__http {
     struct kj__http_options options;
     struct mg_context *civetweb;
     struct kj__handover handover;
+    struct kj__guard guard;
     char address[64]; /* listened on, as text */
     uint16_t port;
     _Atomic bool is_ready; /* the handlers are set */
@@ -26,6 +28,9 @@ static inline struct kj__http *kj__http_of(const struct mg_connection *connectio
 {
     return mg_get_user_data(mg_get_context(connection));
 }
+
+/* The connection in the words of the hand-over. */
+struct kj__handover_peer kj__exchange_peer(const struct mg_connection *connection);
 
 /* Writes the answer; no body goes out on HEAD. `must_close` ends the connection after it. */
 void kj__exchange_send(struct mg_connection *connection, struct kj__http_response *response,

@@ -21,7 +21,7 @@ static int choose_floor(void)
     return (int)(limit.rlim_cur / 4);
 }
 
-bool kj__handover_init(struct kj__handover *handover)
+bool kj__handover_init(struct kj__handover *handover, bool is_wildcard)
 {
     int pair[2];
     handover->dead_fd = -1;
@@ -32,6 +32,7 @@ bool kj__handover_init(struct kj__handover *handover)
     shutdown(pair[0], SHUT_RDWR);
     handover->dead_fd = pair[0];
     handover->floor = choose_floor();
+    handover->is_wildcard = is_wildcard;
     atomic_init(&handover->reach, 0);
     return true;
 }
@@ -87,12 +88,10 @@ static bool parse_address(const char *text, struct in6_addr *address)
     return inet_pton(AF_INET6, text, address) == 1;
 }
 
-enum { NOT_FOUND = -1, AMBIGUOUS = -2 };
-
 /* The one descriptor in [from, to) with this peer and local port. */
 static int find_socket(int from, int to, const struct endpoint *peer, uint16_t local_port)
 {
-    int found = NOT_FOUND;
+    int found = KJ__HANDOVER_GONE;
     for (int fd = from; fd < to; fd++) {
         struct endpoint endpoint;
         if (!read_endpoint(fd, getpeername, &endpoint) || endpoint.port != peer->port ||
@@ -100,45 +99,48 @@ static int find_socket(int from, int to, const struct endpoint *peer, uint16_t l
             !read_endpoint(fd, getsockname, &endpoint) || endpoint.port != local_port) {
             continue;
         }
-        if (found != NOT_FOUND) {
-            return AMBIGUOUS;
+        if (found >= 0) {
+            return KJ__HANDOVER_AMBIGUOUS;
         }
         found = fd;
     }
     return found;
 }
 
-/* Looks where sockets were found before, and only then at the rest of the low numbers. */
-static int search(struct kj__handover *handover, const struct endpoint *peer, uint16_t local_port)
+/* Looks where sockets were found before, and only if it must at the rest of the low numbers. */
+int kj__handover_find(struct kj__handover *handover, const struct kj__handover_peer *peer)
 {
-    int reach = atomic_load_explicit(&handover->reach, memory_order_relaxed);
-    int fd = find_socket(0, reach, peer, local_port);
-    if (fd == NOT_FOUND) {
-        fd = find_socket(reach, handover->floor, peer, local_port);
-        while (fd >= reach && !atomic_compare_exchange_weak(&handover->reach, &reach, fd + 1)) {
-        }
+    struct endpoint wanted = {.port = peer->port};
+    if (!parse_address(peer->address, &wanted.address)) {
+        return KJ__HANDOVER_GONE;
     }
-    return fd;
+    int reach = atomic_load_explicit(&handover->reach, memory_order_relaxed);
+    int low = find_socket(0, reach, &wanted, peer->local_port);
+    if (low == KJ__HANDOVER_AMBIGUOUS || (low >= 0 && !handover->is_wildcard)) {
+        return low;
+    }
+    int high = find_socket(reach, handover->floor, &wanted, peer->local_port);
+    while (high >= reach && !atomic_compare_exchange_weak(&handover->reach, &reach, high + 1)) {
+    }
+    if (low >= 0 && high != KJ__HANDOVER_GONE) {
+        return KJ__HANDOVER_AMBIGUOUS;
+    }
+    return low >= 0 ? low : high;
 }
 
-int kj__handover_take(struct kj__handover *handover, const char *peer_address, uint16_t peer_port,
-                      uint16_t local_port)
+int kj__handover_take(struct kj__handover *handover, const struct kj__handover_peer *peer)
 {
-    struct endpoint peer = {.port = peer_port};
-    if (!parse_address(peer_address, &peer.address)) {
-        return -1;
-    }
-    int fd = search(handover, &peer, local_port);
+    int fd = kj__handover_find(handover, peer);
     if (fd < 0) {
-        return -1;
+        return fd;
     }
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, handover->floor);
     if (copy < 0) {
-        return -1;
+        return KJ__HANDOVER_NO_DESCRIPTOR;
     }
     if (dup2(handover->dead_fd, fd) < 0) {
         close(copy);
-        return -1;
+        return KJ__HANDOVER_NO_DESCRIPTOR;
     }
     return copy;
 }
@@ -154,12 +156,10 @@ void kj__handover_shut_listener(const struct kj__handover *handover, const char 
                                 uint16_t port)
 {
     struct in6_addr wanted;
-    bool has_address = parse_address(address, &wanted);
-    for (int fd = 0; fd < handover->floor; fd++) {
+    for (int fd = 0; parse_address(address, &wanted) && fd < handover->floor; fd++) {
         struct endpoint endpoint;
         if (is_listening(fd) && read_endpoint(fd, getsockname, &endpoint) &&
-            endpoint.port == port &&
-            (!has_address || memcmp(&endpoint.address, &wanted, sizeof wanted) == 0)) {
+            endpoint.port == port && memcmp(&endpoint.address, &wanted, sizeof wanted) == 0) {
             shutdown(fd, SHUT_RDWR);
         }
     }

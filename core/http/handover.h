@@ -7,7 +7,8 @@
  * civetweb does not tell a connection's descriptor. It is found among the low numbers, where
  * civetweb's own stay because ours are copied above a floor, by comparing the peer's address
  * and our port with what civetweb says of the request. Two matches are refused: a socket of
- * somebody else's must never be taken.
+ * somebody else's must never be taken. There can be two only where the listener takes more than
+ * one local address, which civetweb does not report; there, every low number is looked at.
  */
 #ifndef KJ_HTTP_HANDOVER_H
 #define KJ_HTTP_HANDOVER_H
@@ -17,23 +18,38 @@
 #include <stdint.h>
 
 struct kj__handover {
-    int dead_fd; /* a socket at its end */
-    int floor;   /* copies go at or above it */
+    int dead_fd;      /* a socket at its end */
+    int floor;        /* copies go at or above it */
+    bool is_wildcard; /* the listener takes any local address: see kj__handover_find */
     /* One past the highest number a socket was found at: the search rarely needs to go on. */
     _Atomic int reach;
 };
 
 /* False when the process is out of descriptors. */
-bool kj__handover_init(struct kj__handover *handover);
+bool kj__handover_init(struct kj__handover *handover, bool is_wildcard);
 void kj__handover_fini(struct kj__handover *handover);
 
-/* The connection's peer as civetweb reports it, and the port it came in on. Returns a
- * descriptor the caller owns, or -1: not found, ambiguous, or no descriptor free. On failure
- * civetweb's socket is left as it was. */
-int kj__handover_take(struct kj__handover *handover, const char *peer_address, uint16_t peer_port,
-                      uint16_t local_port);
+/* A connection as civetweb reports it. */
+struct kj__handover_peer {
+    const char *address;
+    uint16_t port;
+    uint16_t local_port; /* it came in on */
+};
 
-/* Shuts the socket that listens on an address ("" or unreadable: any) and port, so that civetweb's accepting thread, which looks
+enum {
+    KJ__HANDOVER_GONE = -1,         /* the peer has reset the connection meanwhile */
+    KJ__HANDOVER_AMBIGUOUS = -2,    /* two sockets look like it */
+    KJ__HANDOVER_NO_DESCRIPTOR = -3 /* the process is out of them */
+};
+
+/* The connection's descriptor, which stays civetweb's; GONE or AMBIGUOUS. */
+int kj__handover_find(struct kj__handover *handover, const struct kj__handover_peer *peer);
+
+/* Takes the connection's socket: a descriptor the caller owns, or one of the above. On failure
+ * civetweb's socket is left as it was. */
+int kj__handover_take(struct kj__handover *handover, const struct kj__handover_peer *peer);
+
+/* Shuts the socket that listens on an address and port, so that civetweb's accepting thread, which looks
  * for its stop flag every two seconds, wakes at once. To be followed by mg_stop. */
 void kj__handover_shut_listener(const struct kj__handover *handover, const char *address,
                                 uint16_t port);

@@ -28,7 +28,9 @@ struct kj__http_upgrade {
     void (*attach)(void *ctx, void *session, int fd);
     /* Instead of attach: the 101 or the hand-over failed. */
     void (*abandon)(void *ctx, void *session);
-    /* The client sent frames before it had the 101; they are lost. */
+    /* The client sent frames before it had the 101, which RFC 6455 4.1 forbids; they are lost.
+     * Only whole frames are noticed: a piece of one is lost in silence, and what follows it on
+     * the socket will not parse. */
     void (*on_early_frame)(void *ctx, void *session);
     /* civetweb is done with the session; last call for it. */
     void (*release)(void *ctx, void *session);
@@ -37,11 +39,12 @@ struct kj__http_upgrade {
 
 /* All borrowed for as long as the listener lives, but for `listen`. */
 struct kj__http_options {
-    const char *listen; /* "ADDR:PORT" */
+    const char *listen; /* "ADDR:PORT", IPv4; port 0 picks one */
     uint32_t threads;
     uint32_t body_bytes;
     uint32_t head_timeout_ms;
     uint32_t keep_alive_ms;
+    uint32_t exchange_timeout_ms; /* for a body to arrive, and again for an answer to leave */
     void (*handle)(void *ctx, const struct kj__http_request *request,
                    struct kj__http_response *response);
     void *ctx;

@@ -2,9 +2,12 @@
 #include "base/log.h"
 #include "http/exchange.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
 
 enum {
     OPTION_TEXT_SIZE = 16,
@@ -24,15 +27,26 @@ static void drain(struct mg_connection *connection)
     }
 }
 
+static bool expects_continue(const struct mg_connection *connection)
+{
+    const char *expect = mg_get_header(connection, "Expect");
+    return expect && strcasecmp(expect, "100-continue") == 0;
+}
+
+static bool has_body(const struct mg_connection *connection, const struct mg_request_info *info)
+{
+    return info->content_length > 0 || mg_get_header(connection, "Transfer-Encoding");
+}
+
 /* Reads the whole body, declared or chunked. Returns 0, or the status to refuse with. */
 static int read_body(struct mg_connection *connection, const struct mg_request_info *info,
                      size_t limit, struct kj__buffer *body)
 {
-    if (info->content_length <= 0 && !mg_get_header(connection, "Transfer-Encoding")) {
-        return 0;
-    }
     if (info->content_length > 0 && (uint64_t)info->content_length > limit) {
         return 413;
+    }
+    if (expects_continue(connection)) {
+        mg_printf(connection, "HTTP/1.1 100 Continue\r\n\r\n");
     }
     for (;;) {
         uint8_t *room = kj__buffer_reserve(body, READ_CHUNK);
@@ -49,6 +63,41 @@ static int read_body(struct mg_connection *connection, const struct mg_request_i
         }
     }
     return info->content_length > 0 && body->len < (size_t)info->content_length ? 400 : 0;
+}
+
+/* The same, with an end to how long the client may take. What it still sends of a body that is
+ * too large is thrown away within that time, unless it waits to be asked for it. */
+static int take_body(struct kj__http *http, struct mg_connection *connection,
+                     const struct mg_request_info *info, struct kj__buffer *body)
+{
+    if (!has_body(connection, info)) {
+        return 0;
+    }
+    const struct kj__handover_peer peer = kj__exchange_peer(connection);
+    struct kj__guard_entry guarded;
+    kj__guard_enter(&http->guard, &guarded, kj__handover_find(&http->handover, &peer), SHUT_RD,
+                    http->options.exchange_timeout_ms);
+    int status = read_body(connection, info, http->options.body_bytes, body);
+    if (status == 413 && (!expects_continue(connection) || body->len > 0)) {
+        drain(connection);
+    }
+    kj__guard_leave(&http->guard, &guarded);
+    return guarded.is_over && status == 400 ? 408 : status;
+}
+
+static void refuse_body(struct kj__http *http, struct mg_connection *connection, int status)
+{
+    struct kj__counters *counters = http->options.counters;
+    if (status == 413) {
+        KJ__COUNT(counters, http_body_too_large);
+        kj__exchange_send_error(connection, 413, "The body is too large");
+    } else if (status == 408) {
+        KJ__COUNT(counters, http_body_too_slow);
+        kj__exchange_send_error(connection, 408, "The body took too long");
+    } else {
+        kj__exchange_refuse(connection, status,
+                            status == 400 ? "The body ended early" : "Out of memory");
+    }
 }
 
 static void serve(struct kj__http *http, struct mg_connection *connection,
@@ -89,15 +138,10 @@ static int on_request(struct mg_connection *connection, void *data)
     kj__fields_init(&headers, true);
     kj__buffer_init(&body);
     int status = kj__exchange_read_headers(info, &headers)
-                     ? read_body(connection, info, http->options.body_bytes, &body)
+                     ? take_body(http, connection, info, &body)
                      : 503;
-    if (status == 413) {
-        KJ__COUNT(http->options.counters, http_body_too_large);
-        drain(connection);
-        kj__exchange_send_error(connection, 413, "The body is too large");
-    } else if (status) {
-        kj__exchange_refuse(connection, status,
-                            status == 400 ? "The body ended early" : "Out of memory");
+    if (status) {
+        refuse_body(http, connection, status);
     } else {
         serve(http, connection, info, &headers, &body);
     }
@@ -195,6 +239,20 @@ static void add_handlers(struct kj__http *http)
     atomic_store_explicit(&http->is_ready, true, memory_order_release);
 }
 
+/* Splits "ADDR:PORT"; civetweb's own syntax has more, such as lists, which nothing here expects. */
+static bool parse_listen(struct kj__http *http, const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    size_t len = colon ? (size_t)(colon - listen) : sizeof http->address;
+    struct in_addr address;
+    if (len >= sizeof http->address || !colon[1] || strspn(colon + 1, "0123456789") > 5 ||
+        colon[1 + strspn(colon + 1, "0123456789")] || atoi(colon + 1) > UINT16_MAX) {
+        return false;
+    }
+    memcpy(http->address, listen, len);
+    return inet_pton(AF_INET, http->address, &address) == 1;
+}
+
 enum kj_status kj__http_start(const struct kj__http_options *options, struct kj__http **http,
                               struct kj_error *error)
 {
@@ -204,17 +262,27 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
         return KJ_ENOMEM;
     }
     made->options = *options;
-    const char *colon = strrchr(options->listen, ':');
-    (void)snprintf(made->address, sizeof made->address, "%.*s",
-                   colon ? (int)(colon - options->listen) : 0, options->listen);
-    if (!kj__handover_init(&made->handover)) {
+    if (!parse_listen(made, options->listen)) {
+        kj_error_set(error, 0, "option listen: \"%s\" is not an IPv4 address, a colon and a port",
+                     options->listen);
+        free(made);
+        return KJ_EINVAL;
+    }
+    if (!kj__handover_init(&made->handover, strcmp(made->address, "0.0.0.0") == 0)) {
         kj_error_set(error, 0, "no descriptor is free; raise the limit of open files (ulimit -n)");
         free(made);
         return KJ_EIO;
     }
+    if (!kj__guard_start(&made->guard)) {
+        kj_error_set(error, 0, "no thread is to be had");
+        kj__handover_fini(&made->handover);
+        free(made);
+        return KJ_ENOMEM;
+    }
     mg_init_library(MG_FEATURES_DEFAULT);
     enum kj_status status = start_civetweb(made, error);
     if (status) {
+        kj__guard_stop(&made->guard);
         kj__handover_fini(&made->handover);
         mg_exit_library();
         free(made);
@@ -239,6 +307,7 @@ void kj__http_stop(struct kj__http *http)
         kj__handover_shut_listener(&http->handover, http->address, http->port);
         mg_stop(http->civetweb);
         mg_exit_library();
+        kj__guard_stop(&http->guard);
         kj__handover_fini(&http->handover);
         free(http);
     }

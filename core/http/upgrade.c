@@ -34,6 +34,15 @@ static bool has_key(const struct kj__fields *headers)
     return key && key[0];
 }
 
+/* What civetweb does not check of RFC 6455 4.2.1. */
+static bool is_handshake(struct mg_connection *connection, const struct kj__fields *headers)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    return !kj__exchange_find_fault(connection) && strcmp(info->request_method, "GET") == 0 &&
+           strcmp(info->http_version, "1.1") == 0 && info->content_length <= 0 &&
+           !kj__fields_get(headers, "Transfer-Encoding") && has_key(headers);
+}
+
 static void *prepare(struct kj__http *http, struct mg_connection *connection)
 {
     const struct kj__http_upgrade *endpoint = http->options.upgrade;
@@ -47,8 +56,7 @@ static void *prepare(struct kj__http *http, struct mg_connection *connection)
         kj__exchange_fill_error(&response, 503, "Out of memory");
     } else if (strcmp(info->local_uri, endpoint->path) != 0) {
         kj__exchange_fill_error(&response, 404, "Unable to find the requested resource");
-    } else if (kj__exchange_find_fault(connection) || info->content_length > 0 ||
-               !has_key(&headers)) {
+    } else if (!is_handshake(connection, &headers)) {
         KJ__COUNT(http->options.counters, http_malformed);
         kj__exchange_fill_error(&response, 400, "This is not a websocket handshake");
     } else {
@@ -87,20 +95,30 @@ static int on_ws_connect(const struct mg_connection *const_connection, void *dat
     return 0;
 }
 
+static void note_failure(struct kj__http *http, int failure)
+{
+    static struct kj__log_limit limit;
+    struct kj__counters *counters = http->options.counters;
+    if (failure == KJ__HANDOVER_GONE) {
+        KJ__COUNT(counters, handover_peer_gone);
+        return;
+    }
+    KJ__COUNT(counters, handover_failed);
+    kj__log_limited(&limit, KJ__LOG_ERROR, "http", "a websocket was dropped: %s",
+                    failure == KJ__HANDOVER_AMBIGUOUS
+                        ? "two connections have the same peer; listen on one address, not on all"
+                        : "no descriptor is free; raise the limit of open files (ulimit -n)");
+}
+
 /* After the 101. */
 static void on_ws_ready(struct mg_connection *connection, void *data)
 {
     struct kj__http *http = data;
     struct upgrade *upgrade = mg_get_user_connection_data(connection);
-    const struct mg_request_info *info = mg_get_request_info(connection);
-    int fd = kj__handover_take(&http->handover, info->remote_addr, (uint16_t)info->remote_port,
-                               http->port);
+    const struct kj__handover_peer peer = kj__exchange_peer(connection);
+    int fd = kj__handover_take(&http->handover, &peer);
     if (fd < 0) {
-        static struct kj__log_limit limit;
-        KJ__COUNT(http->options.counters, handover_failed);
-        kj__log_limited(&limit, KJ__LOG_ERROR, "http",
-                        "a websocket was dropped: no descriptor is free; raise the limit of "
-                        "open files (ulimit -n)");
+        note_failure(http, fd);
         return;
     }
     upgrade->is_attached = true;

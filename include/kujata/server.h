@@ -36,8 +36,9 @@ struct kj_limits {
     uint32_t sessions_per_address;   /* 0: no limit */
     uint32_t head_timeout_ms;        /* for a complete request head; 5,000 */
     uint32_t keep_alive_ms;          /* for the next request of a connection; 2,000 */
+    uint32_t exchange_timeout_ms;    /* for a body to arrive, and for an answer to leave; 30,000 */
     uint32_t ping_interval_ms;       /* 15,000 */
-    uint32_t pong_timeout_ms;        /* since the last pong; 30,000 */
+    uint32_t pong_timeout_ms;        /* since the last pong; 30,000; longer than the interval */
     uint32_t write_stall_ms;         /* without a byte leaving; 10,000 */
     uint32_t close_timeout_ms;       /* for the peer's part of a close; 2,000 */
     uint32_t drain_timeout_ms;       /* for queued events at stop; 5,000 */
@@ -90,7 +91,8 @@ uint16_t kj_server_port(const struct kj_server *server);
 enum kj_status kj_server_push(struct kj_server *server, const struct kj_event *event);
 
 /* Stops accepting, flushes what sessions have queued within drain_timeout_ms, closes them
- * with 1001 and waits until no callback runs. Idempotent. Not from a callback. */
+ * with 1001 and waits until no callback runs. Idempotent; a second caller waits for the first.
+ * Not from a callback.                                                 [any thread] */
 void kj_server_stop(struct kj_server *server);
 
 /* Starts, waits for SIGINT or SIGTERM, stops. Call it from the main thread before others are

@@ -131,6 +131,7 @@ static int run(struct echo *echo, const char *listen)
         .body_bytes = 1024,
         .head_timeout_ms = 5000,
         .keep_alive_ms = 1000,
+        .exchange_timeout_ms = 10000,
         .handle = handle,
         .ctx = echo,
         .upgrade = &upgrade,
