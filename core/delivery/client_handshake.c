@@ -58,7 +58,7 @@ bool kj__client_wait(int fd, short events, uint64_t deadline_ms)
     for (;;) {
         uint64_t now = kj__clock_monotonic_ms();
         struct pollfd ready = {.fd = fd, .events = events};
-        int count = poll(&ready, 1, now < deadline_ms ? (int)(deadline_ms - now) : 0);
+        int count = poll(&ready, 1, kj__clock_left_ms(now, deadline_ms));
         if (count > 0) {
             return true;
         }

@@ -106,11 +106,14 @@ void kj__connection_abort(struct kj__connection *connection, enum kj__close_caus
     connection->state = KJ__CONNECTION_CLOSED;
     kj__wheel_disarm(&shard->wheel, &connection->timer);
     if (connection->fd >= 0) {
-        close(connection->fd); /* which also takes it out of the epoll set */
+        /* Closing alone would leave it in the set while anyone else, such as a child about to
+         * exec, holds the same open socket. */
+        epoll_ctl(shard->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+        close(connection->fd);
         connection->fd = -1;
     }
     kj__shard_remove_member(shard, connection);
-    uint32_t unsent = kj__out_queue_drop_data(&connection->out);
+    uint32_t unsent = kj__out_queue_clear(&connection->out);
     KJ__COUNT_BY(counters_of(connection), dropped_closing, unsent);
     kj__list_unlink(&connection->round_link);
     connection->is_dirty = false;
@@ -309,6 +312,7 @@ enum kj__send_result kj__connection_send(struct kj__connection *connection,
     } else if (!has_room(connection, frame->len)) {
         kj__connection_flush(connection); /* the socket may have room by now */
         if (connection->state != KJ__CONNECTION_OPEN) {
+            KJ__COUNT(counters_of(connection), dropped_closing);
             return KJ__SEND_CLOSED;
         }
         if (!has_room(connection, frame->len)) {

@@ -117,7 +117,7 @@ static void add_tally(struct kj__shard *shard)
     KJ__COUNT_BY(counters, bytes_in, tally->bytes_in);
     KJ__COUNT_BY(counters, frames_out, tally->frames_out);
     KJ__COUNT_BY(counters, bytes_out, tally->bytes_out);
-    KJ__COUNT_BY(counters, deliveries, tally->deliveries);
+    KJ__COUNT_BY(counters, events_queued, tally->events_queued);
     *tally = (struct kj__tally){0};
 }
 
@@ -147,6 +147,20 @@ static int wait_ms(const struct kj__shard *shard, bool has_more_jobs)
     return has_more_jobs ? 0 : kj__wheel_wait_ms(&shard->wheel, kj__clock_monotonic_ms());
 }
 
+/* Begins once the inbox is empty, so that what was posted before the stop still goes out. */
+static void begin_drain(struct kj__shard *shard)
+{
+    shard->is_draining = true;
+    shard->drain_deadline_ms = shard->now_ms + shard->drain_timeout_ms;
+    for (size_t i = 0; i < KJ__ENDPOINTS_MAX; i++) {
+        /* Closing a prepared connection takes it out and moves the last one here. */
+        for (size_t at = shard->members[i].count; at > 0; at--) {
+            kj__connection_close(shard->members[i].items[at - 1], KJ__CLOSE_GOING_AWAY, NULL,
+                                 KJ__CAUSE_SERVER, true);
+        }
+    }
+}
+
 static void *run_shard(void *argument)
 {
     struct kj__shard *shard = argument;
@@ -165,6 +179,9 @@ static void *run_shard(void *argument)
         }
         if (has_more_jobs) {
             has_more_jobs = run_jobs(shard);
+        }
+        if (!has_more_jobs && !shard->is_draining && atomic_load(&shard->drain_is_wanted)) {
+            begin_drain(shard);
         }
         meet_deadlines(shard);
         flush_dirty(shard);
@@ -196,20 +213,6 @@ bool kj__shard_post(struct kj__shard *shard, struct kj__job *job)
         wake(shard);
     }
     return result == KJ__QUEUE_PUSHED;
-}
-
-static void run_drain(struct kj__job *job, struct kj__shard *shard)
-{
-    (void)job; /* part of the shard */
-    shard->is_draining = true;
-    shard->drain_deadline_ms = shard->now_ms + shard->drain_timeout_ms;
-    for (size_t i = 0; i < KJ__ENDPOINTS_MAX; i++) {
-        /* Closing a prepared connection takes it out and moves the last one here. */
-        for (size_t at = shard->members[i].count; at > 0; at--) {
-            kj__connection_close(shard->members[i].items[at - 1], KJ__CLOSE_GOING_AWAY, NULL,
-                                 KJ__CAUSE_SERVER, true);
-        }
-    }
 }
 
 /* ---- life ---- */
@@ -313,8 +316,8 @@ void kj__delivery_stop(struct kj__delivery *delivery, uint32_t drain_timeout_ms)
         struct kj__shard *shard = &delivery->shards[i];
         if (shard->is_running) {
             shard->drain_timeout_ms = drain_timeout_ms;
-            shard->drain_job.run = run_drain;
-            kj__shard_post(shard, &shard->drain_job);
+            atomic_store(&shard->drain_is_wanted, true);
+            wake(shard);
         }
     }
     for (size_t i = 0; i < delivery->shard_count; i++) {

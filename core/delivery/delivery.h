@@ -38,7 +38,7 @@ struct kj__members {
 
 /* What a shard did since it last added to the server's counters. */
 struct kj__tally {
-    uint64_t frames_in, bytes_in, frames_out, bytes_out, deliveries;
+    uint64_t frames_in, bytes_in, frames_out, bytes_out, events_queued;
 };
 
 struct kj__shard {
@@ -55,8 +55,8 @@ struct kj__shard {
     struct kj__list closed; /* connections to release at the end of the round */
     size_t connections;     /* announced and not closed */
     struct kj__tally tally;
-    struct kj__job drain_job; /* posted once, by kj__delivery_stop */
     uint32_t drain_timeout_ms;
+    _Atomic bool drain_is_wanted; /* set once, by kj__delivery_stop */
     bool is_draining;
     uint64_t drain_deadline_ms;
     uint8_t read_buffer[KJ__READ_BUFFER_SIZE];

@@ -23,13 +23,22 @@ static void shrink(struct kj__out_queue *queue)
     }
 }
 
-void kj__out_queue_fini(struct kj__out_queue *queue)
+uint32_t kj__out_queue_clear(struct kj__out_queue *queue)
 {
+    uint32_t dropped = 0;
     for (uint32_t i = 0; i < queue->count; i++) {
-        kj__out_frame_unref(*slot(queue, i));
+        struct kj__out_frame *frame = *slot(queue, i);
+        dropped += !frame->is_control;
+        kj__out_frame_unref(frame);
     }
     queue->count = 0;
     shrink(queue);
+    return dropped;
+}
+
+void kj__out_queue_fini(struct kj__out_queue *queue)
+{
+    kj__out_queue_clear(queue);
 }
 
 static bool grow(struct kj__out_queue *queue)
@@ -105,8 +114,8 @@ uint32_t kj__out_queue_drop_data(struct kj__out_queue *queue)
     while (queue->count > kept) {
         struct kj__out_frame *frame = *slot(queue, --queue->count);
         queue->bytes -= frame->len;
+        dropped += !frame->is_control;
         kj__out_frame_unref(frame);
-        dropped++;
     }
     shrink(queue);
     return dropped;

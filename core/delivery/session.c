@@ -79,45 +79,55 @@ void kj__session_free(struct kj_session *session)
 
 /* ---- push configs ---- */
 
+/* The session's parameters as a config leaves them: its own replace those of the same name. */
 struct merge {
-    struct kj_session *session;
-    struct kj__fields fresh; /* the config's parameters, then the ones kept */
-    bool failed;
+    struct kj__fields merged;
+    bool failed, has_token;
 };
 
-static void add_fresh(const char *name, const char *value, void *ctx)
-{
-    struct merge *merge = ctx;
-    merge->failed |= !kj__fields_add(&merge->fresh, name, value);
-    merge->session->has_pushed_token |= strcmp(name, "token") == 0;
-}
-
-static void remove_old(const char *name, const char *value, void *ctx)
+static void remove_name(const char *name, const char *value, void *ctx)
 {
     (void)value;
     struct merge *merge = ctx;
-    kj__fields_remove(&merge->session->parameters, name);
+    kj__fields_remove(&merge->merged, name);
+}
+
+static void add_pair(const char *name, const char *value, void *ctx)
+{
+    struct merge *merge = ctx;
+    merge->failed |= !kj__fields_add(&merge->merged, name, value);
+    merge->has_token |= strcmp(name, "token") == 0;
+}
+
+static enum kj_status merge_parameters(struct kj_session *session,
+                                       const struct kj_push_config *config)
+{
+    struct merge merge = {.has_token = session->has_pushed_token};
+    kj__fields_init(&merge.merged, false);
+    merge.failed = !kj__fields_copy(&merge.merged, &session->parameters);
+    kj_push_config_parameters(config, remove_name, &merge);
+    kj_push_config_parameters(config, add_pair, &merge);
+    if (merge.failed || merge.merged.text.len > KJ__SESSION_PARAMETERS_MAX) {
+        kj__fields_fini(&merge.merged);
+        return merge.failed ? KJ_ENOMEM : KJ_ELIMIT;
+    }
+    kj__fields_fini(&session->parameters);
+    session->parameters = merge.merged;
+    session->has_pushed_token = merge.has_token;
+    return KJ_OK;
 }
 
 enum kj_status kj__session_set_config_take(struct kj_session *session,
                                            struct kj_push_config *config)
 {
-    struct merge merge = {.session = session};
-    kj__fields_init(&merge.fresh, false);
-    kj_push_config_parameters(config, add_fresh, &merge);
-    if (merge.failed) {
-        kj__fields_fini(&merge.fresh);
+    enum kj_status status = merge_parameters(session, config);
+    if (status) {
         kj_push_config_free(config);
-        return KJ_ENOMEM;
+        return status;
     }
-    kj_push_config_parameters(config, remove_old, &merge);
-    kj__buffer_append(&session->parameters.text, merge.fresh.text.data, merge.fresh.text.len);
-    bool failed = session->parameters.text.failed;
-    session->parameters.text.failed = false;
-    kj__fields_fini(&merge.fresh);
     kj_push_config_free(session->config);
     session->config = config;
-    return failed ? KJ_ENOMEM : KJ_OK;
+    return KJ_OK;
 }
 
 /* ---- what users ask ---- */

@@ -56,7 +56,12 @@ static inline struct kj_session *kj__session_of(struct kj__connection *connectio
     return (struct kj_session *)connection;
 }
 
-/* Takes a config over from the one before, and its parameters into the session's. */
+/* Bytes of all parameters of a session, names and terminators included: what configs bring is
+ * never forgotten, so it must end somewhere. */
+enum { KJ__SESSION_PARAMETERS_MAX = 32 * 1024 };
+
+/* Takes a config over from the one before, and its parameters into the session's. KJ_ELIMIT or
+ * KJ_ENOMEM: everything stays as it was. */
 enum kj_status kj__session_set_config_take(struct kj_session *session,
                                            struct kj_push_config *config);
 

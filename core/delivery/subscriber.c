@@ -150,7 +150,7 @@ static bool wait_for_bytes(struct kj_subscriber *subscriber, uint64_t deadline_m
     int timeout = -1;
     if (deadline_ms) {
         uint64_t now = kj__clock_monotonic_ms();
-        timeout = now < deadline_ms ? (int)(deadline_ms - now) : 0;
+        timeout = kj__clock_left_ms(now, deadline_ms);
     }
     int count = poll(ready, 2, timeout);
     if (count > 0 && ready[0].revents) {

@@ -70,6 +70,7 @@ static void post_to_shards(struct kj__delivery *delivery, struct kj__message *me
         *post = (struct kj__message_post){.job.run = run_post, .message = message};
         kj__message_ref(message);
         if (!kj__shard_post(&delivery->shards[i], &post->job)) {
+            KJ__COUNT(delivery->counters, dropped_no_memory);
             kj__message_unref(message);
         }
     }

@@ -66,22 +66,27 @@ void kj__events_deliver(struct kj_session *session, struct kj__message *message)
         return;
     }
     if (kj__connection_send(&session->connection, frame) == KJ__SENT) {
-        session->connection.shard->tally.deliveries++;
+        session->connection.shard->tally.events_queued++;
     }
 }
 
+/* Decides what was held, or counts it as lost. A delivery may end the session, which comes
+ * here again: the list is taken off it first. */
 static void release_held(struct kj_session *session, bool deliver)
 {
+    struct kj__message **held = session->held;
     size_t count = session->held_count;
+    session->held = NULL;
     session->held_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (deliver) {
-            kj__events_deliver(session, session->held[i]);
+        if (deliver && session->connection.state == KJ__CONNECTION_OPEN) {
+            kj__events_deliver(session, held[i]);
+        } else {
+            KJ__COUNT(held[i]->counters, dropped_closing);
         }
-        kj__message_unref(session->held[i]);
+        kj__message_unref(held[i]);
     }
-    free(session->held);
-    session->held = NULL;
+    free(held);
 }
 
 static void on_open(struct kj__connection *connection)
@@ -182,7 +187,7 @@ static void on_message(struct kj__connection *connection, enum kj__opcode opcode
                                                   &error);
     if (!status) {
         status = kj__session_set_config_take(session, config);
-        kj_error_set(&error, 0, "%s", kj_status_text(status));
+        kj_error_set(&error, 0, "the parameters were not taken over: %s", kj_status_text(status));
     }
     if (status) {
         refuse_config(session, status, &error);

@@ -26,7 +26,7 @@ foreach(wanted bin/kujata lib/libkujata.so lib/libkujata.so.0 lib/libkujata.a
 endforeach()
 
 # find_package, shared and static.
-run(${CMAKE_COMMAND} -S ${SOURCE}/examples/five_lines -B ${root}/five_lines
+run(${CMAKE_COMMAND} -G Ninja -S ${SOURCE}/examples/five_lines -B ${root}/five_lines
     -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_C_COMPILER=${CC} -DCMAKE_C_FLAGS=${flags})
 run(${CMAKE_COMMAND} --build ${root}/five_lines)
 run(${root}/five_lines/five_lines)

@@ -228,6 +228,31 @@ static void what_is_published_before_the_socket_is_there_is_held(void **state)
     close(fd);
 }
 
+static void a_peer_that_left_before_its_socket_was_there_loses_what_was_held(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    int pair[2];
+    fixture->limits.session_queue_bytes = 64; /* so that delivering flushes, and meets the end */
+    start(fixture);
+    struct kj_session *session = prepare(fixture, "", NULL, &refusal);
+    for (int i = 0; i < 10; i++) {
+        publish(fixture, "task", KJ_EVENT_CREATE, i);
+    }
+    while (fixture->counters.events_received < 10) {
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    close(pair[1]);
+    assert_true(kj__connection_attach(&session->connection, pair[0]));
+    kj__connection_unref(&session->connection);
+    for (int waited = 0; fixture->events.sessions > 0; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(fixture->counters.dropped_closing, 10);
+}
+
 static void filters_choose_identities_and_types(void **state)
 {
     struct fixture *fixture = *state;
@@ -551,6 +576,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(events_arrive_in_order_in_both_encodings),
         WITH_FIXTURE(what_is_published_before_the_socket_is_there_is_held),
+        WITH_FIXTURE(a_peer_that_left_before_its_socket_was_there_loses_what_was_held),
         WITH_FIXTURE(filters_choose_identities_and_types),
         WITH_FIXTURE(related_identities_let_an_event_pass),
         WITH_FIXTURE(each_event_is_summarised_once_and_decided_per_session),

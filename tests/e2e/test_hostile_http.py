@@ -1,0 +1,162 @@
+"""Requests that are not what they seem, drawn out or broken off; others are still served."""
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from deadline import eventually
+from rawws import TEXT, RawWebSocket, frame, request
+
+HEAD = b"Host: x\r\nContent-Type: application/json\r\n"
+BODY = b'{"title":"a"}'
+
+
+def exchange(port, data, seconds=10.0):
+    """Everything the server answers until it closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        connection.sendall(data)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
+
+DOUBTFUL_LENGTHS = {
+    "two lengths": b"Content-Length: 13\r\nContent-Length: 13\r\n\r\n",
+    "two lengths that differ": b"Content-Length: 13\r\nContent-Length: 0\r\n\r\n",
+    "a list of lengths": b"Content-Length: 13, 50\r\n\r\n",
+    "a length with a letter": b"Content-Length: 13x\r\n\r\n",
+    "a negative length": b"Content-Length: -1\r\n\r\n",
+    "a length and a coding": b"Content-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "two codings": b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "an unknown coding": b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("lines", DOUBTFUL_LENGTHS.values(), ids=DOUBTFUL_LENGTHS.keys())
+def test_where_a_body_ends_is_no_matter_of_opinion(node, lines):
+    answer = exchange(node.port, b"POST /tasks HTTP/1.1\r\n" + HEAD + lines + BODY)
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 411 "))
+    assert answer.count(b"HTTP/1.1") == 1  # and nothing behind it is taken for a request
+
+
+def test_chunked_bodies_are_read(node):
+    answer = exchange(
+        node.port,
+        b"POST /tasks HTTP/1.1\r\nConnection: close\r\n"
+        + HEAD
+        + b"Transfer-Encoding: chunked\r\n\r\nd\r\n"
+        + BODY
+        + b"\r\n0\r\n\r\n",
+    )
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_waits_is_told_to_continue(node):
+    with socket.create_connection(("127.0.0.1", node.port), timeout=4.0) as connection:
+        connection.sendall(
+            b"POST /tasks HTTP/1.1\r\n" + HEAD + b"Content-Length: 13\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(BODY)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_waits_with_too_much_is_refused_at_once(node):
+    answer = exchange(
+        node.port,
+        b"POST /tasks HTTP/1.1\r\n"
+        + HEAD
+        + b"Content-Length: 12000000\r\nExpect: 100-continue\r\n\r\n",
+        seconds=4.0,
+    )
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    "old, new", [(b"GET ", b"POST "), (b"HTTP/1.1", b"HTTP/1.0"), (b"Host", b"Content-Length: 1\r\nHost")]
+)
+def test_a_handshake_is_a_plain_get_of_http_1_1(node, old, new):
+    head, _ = request(node.port)
+    answer = exchange(node.port, head.replace(old, new, 1))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_no_answer_says_keep_alive_and_closes(node):
+    answer = exchange(node.port, b"GET /tasks HTTP/1.1\r\nHost: x\r\nConnection: TE\r\n\r\n")
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_drawn_out_bodies_do_not_hold_every_worker(serve):
+    node = serve(
+        "--http-threads", "2", "--limit-exchange-timeout-ms", "500", "--print-counters"
+    )
+    done = threading.Event()
+
+    def drip(connection):
+        with contextlib.suppress(OSError):
+            while not done.wait(0.1):
+                connection.sendall(b" ")
+
+    drippers = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(2)]
+    threads = [threading.Thread(target=drip, args=(each,)) for each in drippers]
+    for each, thread in zip(drippers, threads):
+        each.sendall(b"POST /tasks HTTP/1.1\r\n" + HEAD + b"Content-Length: 1000000\r\n\r\n{")
+        thread.start()
+    try:
+        node.create(title="served meanwhile")
+        for each in drippers:
+            assert each.recv(65536).startswith(b"HTTP/1.1 408 ")
+        assert node.counters()["http_body_too_slow_total"] == 2
+    finally:
+        done.set()
+        for each, thread in zip(drippers, threads):
+            thread.join()
+            each.close()
+
+
+def test_parameters_of_a_session_end_somewhere(node):
+    session = RawWebSocket(node.port, "/events?enableErrors")
+    for turn in range(20):  # 5 KiB each, all new names
+        fresh = {f"name-{turn}-{i}": ["x" * 90] for i in range(50)}
+        session.send(TEXT, json.dumps({"parameters": fresh}).encode())
+    _, payload = session.message()
+    error = json.loads(payload)
+    assert error["type"] == "error"
+    assert "parameters" in error["entity"]["description"]
+    session.close()
+
+
+def test_handshakes_broken_off_while_events_flow_leave_nothing(serve):
+    node = serve()
+    stop = time.monotonic() + 3.0
+
+    def churn():
+        turn = 0
+        while time.monotonic() < stop:
+            turn += 1
+            with contextlib.suppress(OSError), socket.create_connection(
+                ("127.0.0.1", node.port), timeout=5.0
+            ) as connection:
+                connection.sendall(request(node.port)[0])
+                if turn % 3 == 0:
+                    connection.recv(10)
+                if turn % 5 == 0:
+                    connection.sendall(frame(TEXT, b'{"identities":{"task":null}}'))
+                linger = struct.pack("ii", 1, 0)  # a reset in place of an end
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    threads = [threading.Thread(target=churn) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while time.monotonic() < stop:
+        node.create(title="x" * 200)
+    for thread in threads:
+        thread.join()
+    eventually(lambda: node.handed_over() == 0, what="every session's socket is closed")
+    node.create(title="still here")
