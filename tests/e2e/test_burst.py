@@ -16,7 +16,7 @@ SECONDS = 300
 FLAGS = (
     "--limit-session-queue-messages", "10000",
     "--limit-session-queue-bytes", "16777216",
-    "--limit-ping-interval-ms", "900000",
+    "--limit-ping-interval-ms", "600000",
     "--limit-pong-timeout-ms", "900000",
     "--limit-write-stall-ms", "120000",
     "--print-counters",
