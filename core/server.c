@@ -348,7 +348,7 @@ static void stop_parts(struct kj_server *server)
     if (server->has_push) {
         kj__events_close(&server->events);
     }
-    kj__http_stop(server->http);
+    kj__http_stop(server->http, server->options.limits.drain_timeout_ms);
     server->http = NULL;
     if (server->has_push) {
         kj__events_stop(&server->events, QUIET_TIMEOUT_MS);

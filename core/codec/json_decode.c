@@ -101,6 +101,14 @@ enum kj_status kj__json_decode(const uint8_t *bytes, size_t len, json_t **value,
     *value = NULL;
     struct kj__json_span span;
     enum kj_status status = kj__json_scan(bytes, len, &span, error);
+    if (status == KJ_EPARSE && len > 0) {
+        /* The value does not end; jansson may know of a fault before that. The scan has bounded
+         * what it will meet. */
+        status = parse(bytes, len, value, error);
+        json_decref(*value);
+        *value = NULL;
+        return status ? status : KJ_EPARSE;
+    }
     if (status) {
         return status;
     }

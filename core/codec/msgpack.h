@@ -38,7 +38,8 @@ enum kj_status kj__msgpack_check(const uint8_t *bytes, size_t len, size_t *used,
                                  struct kj_error *error);
 
 /* Checks, then reads the first value; what follows is ignored. Times become RFC 3339 text,
- * bin becomes base64 text, invalid UTF-8 becomes U+FFFD, other extensions null. */
+ * bin becomes base64 text, invalid UTF-8 becomes U+FFFD. Other extensions, and times outside the
+ * years 0000 to 9999, are KJ_EPARSE. */
 enum kj_status kj__msgpack_decode(const uint8_t *bytes, size_t len, json_t **value,
                                   struct kj_error *error);
 

@@ -37,11 +37,12 @@ static json_t *decode_map(struct kj__msgpack_reader *reader, size_t count)
     return object;
 }
 
+/* NULL for a time that RFC 3339 has no text for. */
 static json_t *decode_time(struct kj__timestamp time)
 {
     char text[KJ__TIMESTAMP_TEXT_SIZE];
     size_t len = kj__timestamp_format(time, text);
-    return len ? json_stringn_nocheck(text, len) : json_null();
+    return len ? json_stringn_nocheck(text, len) : NULL;
 }
 
 static json_t *decode_bin(const uint8_t *bytes, size_t len)
@@ -87,8 +88,9 @@ static json_t *decode_value(struct kj__msgpack_reader *reader)
         return decode_map(reader, item.count);
     case KJ__MSGPACK_TIME:
         return decode_time(item.time);
+    case KJ__MSGPACK_EXT: /* a malformed time, too: a value must not become null unasked */
+        return NULL;
     case KJ__MSGPACK_NIL:
-    case KJ__MSGPACK_EXT:
         break;
     }
     return json_null();
@@ -104,5 +106,9 @@ enum kj_status kj__msgpack_decode(const uint8_t *bytes, size_t len, json_t **val
     }
     struct kj__msgpack_reader reader = kj__msgpack_reader_make(bytes, len);
     *value = decode_value(&reader);
-    return *value ? KJ_OK : KJ_ENOMEM;
+    if (!*value) {
+        kj_error_set(error, 0, "an extension that is not a time, or no memory");
+        return KJ_EPARSE;
+    }
+    return KJ_OK;
 }

@@ -42,10 +42,10 @@ struct kj__handover_peer kj__exchange_peer(const struct mg_connection *connectio
                                       .local_port = kj__http_of(connection)->port};
 }
 
-static const char *reason_phrase(struct mg_connection *connection, int status)
+static const char *reason_phrase(int status)
 {
     /* civetweb misspells this one. */
-    return status == 422 ? "Unprocessable Entity" : mg_get_response_code_text(connection, status);
+    return status == 422 ? "Unprocessable Entity" : mg_get_response_code_text(NULL, status);
 }
 
 /* A value somebody else chose must not start a header of its own. */
@@ -74,7 +74,7 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
     struct kj__buffer out;
     kj__buffer_init(&out);
     kj__buffer_printf(&out, "HTTP/1.1 %d %s\r\n", response->status,
-                      reason_phrase(connection, response->status));
+                      reason_phrase(response->status));
     size_t cursor = 0;
     const char *name;
     const char *value;
@@ -110,16 +110,11 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
 void kj__exchange_fill_error(struct kj__http_response *response, int status,
                              const char *description)
 {
-    const char *title = status == 413   ? "Request Entity Too Large"
-                        : status == 408 ? "Request Timeout"
-                        : status == 404 ? "Not Found"
-                        : status == 503 ? "Service Unavailable"
-                        : status >= 500 ? "Internal Server Error"
-                                        : "Bad Request";
-    kj__http_response_error(
-        response, KJ_ENCODING_JSON,
-        &(struct kj_api_error){
-            .code = status, .title = title, .description = description, .subject = "kujata"});
+    kj__http_response_error(response, KJ_ENCODING_JSON,
+                            &(struct kj_api_error){.code = status,
+                                                   .title = reason_phrase(status),
+                                                   .description = description,
+                                                   .subject = "kujata"});
 }
 
 void kj__exchange_send_error(struct mg_connection *connection, int status, const char *description)
@@ -179,6 +174,9 @@ const char *kj__exchange_find_fault(struct mg_connection *connection)
     const struct mg_request_info *info = mg_get_request_info(connection);
     if (strcmp(info->http_version, "1.1") != 0 && strcmp(info->http_version, "1.0") != 0) {
         return "This HTTP version is not supported";
+    }
+    if (strcmp(info->http_version, "1.1") == 0 && !mg_get_header(connection, "Host")) {
+        return "missing required Host header";
     }
     return find_length_fault(info);
 }

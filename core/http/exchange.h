@@ -21,7 +21,8 @@ struct kj__http {
     struct kj__guard guard;
     char address[64]; /* listened on, as text */
     uint16_t port;
-    _Atomic bool is_ready; /* the handlers are set */
+    _Atomic bool is_ready; /* the handlers are set, and it is not stopping */
+    _Atomic int exchanges; /* requests being answered */
 };
 
 static inline struct kj__http *kj__http_of(const struct mg_connection *connection)

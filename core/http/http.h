@@ -58,7 +58,8 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
 
 uint16_t kj__http_port(const struct kj__http *http);
 
-/* Stops listening and waits for the requests under way, then frees. NULL is fine. */
-void kj__http_stop(struct kj__http *http);
+/* Stops listening, waits at most `timeout_ms` for the requests under way, then frees. NULL is
+ * fine. */
+void kj__http_stop(struct kj__http *http, uint32_t timeout_ms);
 
 #endif

@@ -1,4 +1,5 @@
 /* listener.c - see http.h: civetweb started, stopped, and its requests passed on. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "http/exchange.h"
 
@@ -8,24 +9,9 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 
-enum {
-    OPTION_TEXT_SIZE = 16,
-    READ_CHUNK = 16384,
-    /* A client that is told 413 mid-upload is read on for a while, so that closing does not
-     * reset the connection before it sees the answer. */
-    DRAIN_MAX = 16 * 1024 * 1024
-};
-
-static void drain(struct mg_connection *connection)
-{
-    char chunk[READ_CHUNK];
-    long drained = 0;
-    int got;
-    while (drained < DRAIN_MAX && (got = mg_read(connection, chunk, sizeof chunk)) > 0) {
-        drained += got;
-    }
-}
+enum { OPTION_TEXT_SIZE = 16, READ_CHUNK = 16384, STOP_INTERVAL_MS = 5, DRAIN_TIMEOUT_MS = 2000 };
 
 static bool expects_continue(const struct mg_connection *connection)
 {
@@ -65,8 +51,7 @@ static int read_body(struct mg_connection *connection, const struct mg_request_i
     return info->content_length > 0 && body->len < (size_t)info->content_length ? 400 : 0;
 }
 
-/* The same, with an end to how long the client may take. What it still sends of a body that is
- * too large is thrown away within that time, unless it waits to be asked for it. */
+/* The same, with an end to how long the client may take. */
 static int take_body(struct kj__http *http, struct mg_connection *connection,
                      const struct mg_request_info *info, struct kj__buffer *body)
 {
@@ -78,11 +63,22 @@ static int take_body(struct kj__http *http, struct mg_connection *connection,
     kj__guard_enter(&http->guard, &guarded, kj__handover_find(&http->handover, &peer), SHUT_RD,
                     http->options.exchange_timeout_ms);
     int status = read_body(connection, info, http->options.body_bytes, body);
-    if (status == 413 && (!expects_continue(connection) || body->len > 0)) {
-        drain(connection);
-    }
     kj__guard_leave(&http->guard, &guarded);
     return guarded.is_over && status == 400 ? 408 : status;
+}
+
+/* A client that has its 413 while it still sends is read on for a moment: closing at once would
+ * reset the connection, and it might never see the answer. */
+static void drain(struct kj__http *http, struct mg_connection *connection)
+{
+    const struct kj__handover_peer peer = kj__exchange_peer(connection);
+    struct kj__guard_entry guarded;
+    char chunk[READ_CHUNK];
+    kj__guard_enter(&http->guard, &guarded, kj__handover_find(&http->handover, &peer), SHUT_RD,
+                    DRAIN_TIMEOUT_MS);
+    while (mg_read(connection, chunk, sizeof chunk) > 0) {
+    }
+    kj__guard_leave(&http->guard, &guarded);
 }
 
 static void refuse_body(struct kj__http *http, struct mg_connection *connection, int status)
@@ -91,6 +87,9 @@ static void refuse_body(struct kj__http *http, struct mg_connection *connection,
     if (status == 413) {
         KJ__COUNT(counters, http_body_too_large);
         kj__exchange_send_error(connection, 413, "The body is too large");
+        if (!expects_continue(connection)) {
+            drain(http, connection);
+        }
     } else if (status == 408) {
         KJ__COUNT(counters, http_body_too_slow);
         kj__exchange_send_error(connection, 408, "The body took too long");
@@ -120,18 +119,17 @@ static void serve(struct kj__http *http, struct mg_connection *connection,
     kj__http_response_fini(&response);
 }
 
-static int on_request(struct mg_connection *connection, void *data)
+static void answer(struct kj__http *http, struct mg_connection *connection)
 {
-    struct kj__http *http = data;
     const struct mg_request_info *info = mg_get_request_info(connection);
     const char *fault = kj__exchange_find_fault(connection);
     if (fault) {
         kj__exchange_refuse(connection, 400, fault);
-        return 1;
+        return;
     }
     if (kj__upgrade_is_meant(connection)) {
         kj__upgrade_refuse(connection);
-        return 1;
+        return;
     }
     struct kj__fields headers;
     struct kj__buffer body;
@@ -147,6 +145,14 @@ static int on_request(struct mg_connection *connection, void *data)
     }
     kj__buffer_fini(&body);
     kj__fields_fini(&headers);
+}
+
+static int on_request(struct mg_connection *connection, void *data)
+{
+    struct kj__http *http = data;
+    atomic_fetch_add(&http->exchanges, 1);
+    answer(http, connection);
+    atomic_fetch_sub(&http->exchanges, 1);
     return 1;
 }
 
@@ -169,7 +175,7 @@ static int on_begin_request(struct mg_connection *connection)
     if (atomic_load_explicit(&kj__http_of(connection)->is_ready, memory_order_acquire)) {
         return 0;
     }
-    kj__exchange_send_error(connection, 503, "The server is starting");
+    kj__exchange_send_error(connection, 503, "The server is starting or stopping");
     return 1;
 }
 
@@ -205,6 +211,8 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
                                     keep_alive,
                                     "max_request_size",
                                     "16384",
+                                    "decode_url",
+                                    "no", /* once is for core/rest */
                                     "tcp_nodelay",
                                     "1",
                                     "connection_queue",
@@ -301,10 +309,22 @@ uint16_t kj__http_port(const struct kj__http *http)
     return http->port;
 }
 
-void kj__http_stop(struct kj__http *http)
+/* mg_stop makes civetweb drop what it has not written yet. */
+static void finish_exchanges(struct kj__http *http, uint32_t timeout_ms)
+{
+    uint64_t deadline = kj__clock_monotonic_ms() + timeout_ms;
+    atomic_store(&http->is_ready, false);
+    while (atomic_load(&http->exchanges) > 0 && kj__clock_monotonic_ms() < deadline) {
+        struct timespec pause = {.tv_nsec = STOP_INTERVAL_MS * 1000000L};
+        nanosleep(&pause, NULL);
+    }
+}
+
+void kj__http_stop(struct kj__http *http, uint32_t timeout_ms)
 {
     if (http) {
         kj__handover_shut_listener(&http->handover, http->address, http->port);
+        finish_exchanges(http, timeout_ms);
         mg_stop(http->civetweb);
         mg_exit_library();
         kj__guard_stop(&http->guard);

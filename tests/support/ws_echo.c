@@ -151,7 +151,7 @@ static int run(struct echo *echo, const char *listen)
     sigaddset(&signals, SIGTERM);
     int caught;
     sigwait(&signals, &caught);
-    kj__http_stop(http);
+    kj__http_stop(http, DRAIN_MS);
     kj__delivery_stop(echo->delivery, DRAIN_MS);
     return 0;
 }
