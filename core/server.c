@@ -63,6 +63,50 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->drain_timeout_ms, 5000);
 }
 
+/* The endpoint takes precedence over a route, so it must not hide one. */
+static enum kj_status check_endpoint(const struct kj_server_options *options,
+                                     struct kj_error *error)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789-._~/";
+    const char *path = options->push_endpoint;
+    if (!path) {
+        return KJ_OK;
+    }
+    if (path[0] != '/' || !path[1] || path[strspn(path, allowed)]) {
+        kj_error_set(error, 0,
+                     "option push_endpoint: \"%s\" is not a slash and a path of letters, digits "
+                     "and -._~/",
+                     path);
+        return KJ_EINVAL;
+    }
+    for (size_t i = 0; i < kj_model_identity_count(options->model); i++) {
+        const char *category = kj_identity_category(kj_model_identity_at(options->model, i));
+        if (strcmp(path + 1, category) == 0) {
+            kj_error_set(error, 0, "option push_endpoint: \"%s\" is where %s are served", path,
+                         category);
+            return KJ_EINVAL;
+        }
+    }
+    return KJ_OK;
+}
+
+static enum kj_status check_origins(const struct kj_server_options *options, struct kj_error *error)
+{
+    const char *const *origin = options->allowed_origins;
+    for (; origin && *origin; origin++) {
+        const char *scheme = strstr(*origin, "://");
+        bool is_origin = scheme && scheme[3] && !strchr(scheme + 3, '/');
+        if (strcmp(*origin, "*") != 0 && !is_origin) {
+            kj_error_set(error, 0,
+                         "option allowed_origins: \"%s\" is neither * nor SCHEME://HOST[:PORT]",
+                         *origin);
+            return KJ_EINVAL;
+        }
+    }
+    return KJ_OK;
+}
+
 static enum kj_status check_options(const struct kj_server_options *options, struct kj_error *error)
 {
     if (!options->model) {
@@ -77,17 +121,13 @@ static enum kj_status check_options(const struct kj_server_options *options, str
         kj_error_set(error, 0, "option http_threads: at most %d", HTTP_THREADS_MAX);
         return KJ_EINVAL;
     }
-    if (options->push_endpoint && options->push_endpoint[0] != '/') {
-        kj_error_set(error, 0, "option push_endpoint: \"%s\" does not start with a slash",
-                     options->push_endpoint);
-        return KJ_EINVAL;
-    }
     if (options->queue_policy < KJ_QUEUE_DROP_NEWEST ||
         options->queue_policy > KJ_QUEUE_DISCONNECT) {
         kj_error_set(error, 0, "option queue_policy: unknown policy %d", options->queue_policy);
         return KJ_EINVAL;
     }
-    return KJ_OK;
+    enum kj_status status = check_endpoint(options, error);
+    return status ? status : check_origins(options, error);
 }
 
 /* A healthy peer must have had a ping to answer before its pong is overdue. */

@@ -328,7 +328,7 @@ static json_t *types_from_entry(const char *colon)
     for (const char *at = colon; at && types;) {
         at++;
         size_t len = strcspn(at, ",");
-        if (len && json_array_append_new(types, json_stringn(at, len))) {
+        if (json_array_append_new(types, json_stringn(at, len))) {
             json_decref(types);
             return NULL;
         }
@@ -337,12 +337,20 @@ static json_t *types_from_entry(const char *colon)
     return types;
 }
 
+/* Whether "type,type" has a place where no type stands. */
+static bool has_empty_type(const char *types)
+{
+    return types[0] == '\0' || types[0] == ',' || strstr(types, ",,") ||
+           types[strlen(types) - 1] == ',';
+}
+
 static enum kj_status identities_from_entries(const char *const *entries, json_t *identities)
 {
     for (; entries && *entries; entries++) {
         const char *colon = strchr(*entries, ':');
         size_t len = colon ? (size_t)(colon - *entries) : strlen(*entries);
-        if (len == 0 || !kj__utf8_is_valid((const uint8_t *)*entries, strlen(*entries))) {
+        if (len == 0 || (colon && has_empty_type(colon + 1)) ||
+            !kj__utf8_is_valid((const uint8_t *)*entries, strlen(*entries))) {
             return KJ_EINVAL;
         }
         if (json_object_setn_new(identities, *entries, len, types_from_entry(colon))) {

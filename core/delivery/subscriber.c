@@ -161,9 +161,10 @@ static bool wait_for_bytes(struct kj_subscriber *subscriber, uint64_t deadline_m
 
 /* ---- the public calls ---- */
 
-static enum kj_status send_filter(struct kj_subscriber *subscriber,
-                                  const struct kj_subscriber_options *options,
-                                  struct kj_error *error)
+/* Before anything is sent, so that a bad filter costs no connection. */
+static enum kj_status encode_filter(struct kj_subscriber *subscriber,
+                                    const struct kj_subscriber_options *options,
+                                    struct kj_error *error)
 {
     uint8_t *bytes = NULL;
     size_t len = 0;
@@ -173,16 +174,24 @@ static enum kj_status send_filter(struct kj_subscriber *subscriber,
     enum kj_status status = kj_push_config_encode(options->identities, options->encoding, &bytes,
                                                   &len);
     if (status) {
-        kj_error_set(error, 0, "the filter: %s", kj_status_text(status));
+        kj_error_set(error, 0, "an identity of the filter is not NAME or NAME:TYPE,TYPE: %s",
+                     kj_status_text(status));
         return status;
     }
     enum kj__opcode opcode = options->encoding == KJ_ENCODING_JSON ? KJ__FRAME_TEXT
                                                                    : KJ__FRAME_BINARY;
     kj__frame_append(&subscriber->out, limits.role, opcode, bytes, len);
     free(bytes);
-    status = subscriber->out.failed ? KJ_ENOMEM
-                                    : kj__client_send(subscriber->fd, &subscriber->out,
-                                                      kj__clock_monotonic_ms() + SEND_TIMEOUT_MS);
+    return subscriber->out.failed ? KJ_ENOMEM : KJ_OK;
+}
+
+static enum kj_status send_filter(struct kj_subscriber *subscriber, struct kj_error *error)
+{
+    if (subscriber->out.len == 0) {
+        return KJ_OK;
+    }
+    enum kj_status status = kj__client_send(subscriber->fd, &subscriber->out,
+                                            kj__clock_monotonic_ms() + SEND_TIMEOUT_MS);
     if (status) {
         kj_error_set(error, 0, "sending the filter: %s", kj_status_text(status));
     }
@@ -225,8 +234,10 @@ enum kj_status kj_subscriber_connect(const struct kj_subscriber_options *options
         kj_error_set(error, 0, "%s", kj_status_text(KJ_ENOMEM));
         return KJ_ENOMEM;
     }
-    enum kj_status status = kj__client_handshake(options, &subscriber->fd, &subscriber->in, error);
-    status = status ? status : send_filter(subscriber, options, error);
+    enum kj_status status = encode_filter(subscriber, options, error);
+    status = status ? status
+                    : kj__client_handshake(options, &subscriber->fd, &subscriber->in, error);
+    status = status ? status : send_filter(subscriber, error);
     if (status) {
         kj_subscriber_free(subscriber);
         return status;
