@@ -21,19 +21,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Serves lists with one function for every operation. */
-static void serve_with(kj_process function, void *ctx)
-{
-    struct kj_processor processor = {function, function, function, function,
-                                     function, function, function, ctx};
-    assert_int_equal(kj__api_register(&fixture.api, "list", &processor), KJ_OK);
-}
-
-static void create_list(void)
-{
-    fixture_send(&fixture, "POST", "/v/1/lists", "{\"name\":\"a\",\"secret\":\"s\"}");
-}
-
 static enum kj_status answer_nothing(struct kj_context *context, void *ctx)
 {
     (void)ctx;
@@ -71,9 +58,9 @@ static void claims_of_an_authenticator_reach_the_processor(void **state)
     struct kj_request_authenticator authenticator = {set_claims, NULL};
     fixture.api.authenticators = &authenticator;
     fixture.api.authenticator_count = 1;
-    serve_with(look_at_claims, NULL);
+    fixture_serve_with(&fixture, look_at_claims, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_string_equal(seen, "claims");
 }
@@ -107,7 +94,7 @@ static void refusal_of_an_authenticator_is_a_401_before_the_body_is_read(void **
     struct kj_request_authenticator chain[] = {{say, &verdict}, {never_asked, NULL}};
     fixture.api.authenticators = chain;
     fixture.api.authenticator_count = 2;
-    serve_with(answer_nothing, NULL);
+    fixture_serve_with(&fixture, answer_nothing, NULL);
 
     fixture_send(&fixture, "POST", "/lists", "{not json");
 
@@ -130,14 +117,14 @@ static void acceptance_ends_the_chain_and_refusal_of_an_authorizer_is_a_403(void
     fixture.api.authenticator_count = 3;
     fixture.api.authorizers = authorizers;
     fixture.api.authorizer_count = 2;
-    serve_with(answer_nothing, NULL);
+    fixture_serve_with(&fixture, answer_nothing, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
     assert_int_equal(fixture.response.status, 403);
     assert_string_equal(fixture_error(&fixture, "title"), "Forbidden");
 
     refuse = KJ_AUTH_ACCEPT;
-    create_list();
+    fixture_create_list(&fixture);
     assert_int_equal(fixture.response.status, 204);
 }
 
@@ -147,9 +134,9 @@ static void refusal_in_own_words_is_kept(void **state)
     struct kj_request_authenticator authenticator = {refuse_in_own_words, NULL};
     fixture.api.authenticators = &authenticator;
     fixture.api.authenticator_count = 1;
-    serve_with(answer_nothing, NULL);
+    fixture_serve_with(&fixture, answer_nothing, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.response.status, 418);
     assert_string_equal(fixture_error(&fixture, "title"), "Teapot");

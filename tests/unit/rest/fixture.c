@@ -102,6 +102,18 @@ void fixture_fini(struct fixture *fixture)
     kj_model_free(fixture->model);
 }
 
+void fixture_serve_with(struct fixture *fixture, kj_process function, void *ctx)
+{
+    struct kj_processor processor = {function, function, function, function,
+                                     function, function, function, ctx};
+    assert_int_equal(kj__api_register(&fixture->api, "list", &processor), KJ_OK);
+}
+
+void fixture_create_list(struct fixture *fixture)
+{
+    fixture_send(fixture, "POST", "/v/1/lists", "{\"name\":\"a\",\"secret\":\"s\"}");
+}
+
 void fixture_serve_store(struct fixture *fixture)
 {
     struct kj_processor processor = kj_store_processor(fixture->store);

@@ -33,6 +33,12 @@ void fixture_fini(struct fixture *fixture);
 /* Serves every identity from the store. */
 void fixture_serve_store(struct fixture *fixture);
 
+/* Serves lists with one function for every operation. */
+void fixture_serve_with(struct fixture *fixture, kj_process function, void *ctx);
+
+/* POST /v/1/lists with a name and a secret. */
+void fixture_create_list(struct fixture *fixture);
+
 /* `target` is a path with an optional query, `headers` lines "Name: value\n". */
 void fixture_send_bytes(struct fixture *fixture, const char *method, const char *target,
                         const char *headers, const void *body, size_t len);

@@ -24,19 +24,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Serves lists with one function for every operation. */
-static void serve_with(kj_process function, void *ctx)
-{
-    struct kj_processor processor = {function, function, function, function,
-                                     function, function, function, ctx};
-    assert_int_equal(kj__api_register(&fixture.api, "list", &processor), KJ_OK);
-}
-
-static void create_list(void)
-{
-    fixture_send(&fixture, "POST", "/v/1/lists", "{\"name\":\"a\",\"secret\":\"s\"}");
-}
-
 static json_t *echo(struct kj_context *context)
 {
     return json_incref(kj_context_input(context));
@@ -52,9 +39,9 @@ static enum kj_status answer_nothing(struct kj_context *context, void *ctx)
 static void no_output_is_a_204_without_event(void **state)
 {
     (void)state;
-    serve_with(answer_nothing, NULL);
+    fixture_serve_with(&fixture, answer_nothing, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.response.status, 204);
     assert_int_equal(fixture.body.len, 0);
@@ -72,14 +59,14 @@ static void status_without_output_is_kept(void **state)
 {
     (void)state;
     int status = 202;
-    serve_with(set_status, &status);
+    fixture_serve_with(&fixture, set_status, &status);
 
-    create_list();
+    fixture_create_list(&fixture);
     assert_int_equal(fixture.response.status, 202);
     assert_int_equal(fixture.body.len, 0);
 
     status = 200;
-    create_list();
+    fixture_create_list(&fixture);
     assert_int_equal(fixture.response.status, 204);
 }
 
@@ -93,9 +80,9 @@ static void status_with_output_is_kept(void **state)
 {
     (void)state;
     int status = 201;
-    serve_with(answer_with_status, &status);
+    fixture_serve_with(&fixture, answer_with_status, &status);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.response.status, 201);
     assert_non_null(strstr(fixture_text(&fixture), "\"name\":\"a\""));
@@ -118,7 +105,7 @@ static enum kj_status say_things(struct kj_context *context, void *ctx)
 static void messages_count_and_next_become_headers(void **state)
 {
     (void)state;
-    serve_with(say_things, NULL);
+    fixture_serve_with(&fixture, say_things, NULL);
 
     fixture_send(&fixture, "GET", "/lists", "");
 
@@ -133,9 +120,9 @@ static void messages_count_and_next_become_headers(void **state)
 static void lists_make_no_event(void **state)
 {
     (void)state;
-    serve_with(say_things, NULL);
+    fixture_serve_with(&fixture, say_things, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.event_count, 0);
 }
@@ -150,9 +137,9 @@ static enum kj_status redirect(struct kj_context *context, void *ctx)
 static void redirect_has_no_body_and_no_count_but_its_event(void **state)
 {
     (void)state;
-    serve_with(redirect, NULL);
+    fixture_serve_with(&fixture, redirect, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.response.status, 302);
     assert_int_equal(fixture.body.len, 0);
@@ -191,9 +178,9 @@ static enum kj_status enqueue_two(struct kj_context *context, void *ctx)
 static void enqueued_events_go_out_in_order_before_the_automatic_one(void **state)
 {
     (void)state;
-    serve_with(enqueue_two, NULL);
+    fixture_serve_with(&fixture, enqueue_two, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.event_count, 3);
     assert_string_equal(kj_event_type(fixture.events[0]), "delete");
@@ -205,9 +192,9 @@ static void enqueued_events_go_out_in_order_before_the_automatic_one(void **stat
 static void disabled_push_leaves_the_enqueued_events(void **state)
 {
     (void)state;
-    serve_with(enqueue_two, &fixture);
+    fixture_serve_with(&fixture, enqueue_two, &fixture);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.event_count, 2);
 }
@@ -215,7 +202,7 @@ static void disabled_push_leaves_the_enqueued_events(void **state)
 static void reads_publish_only_what_was_enqueued(void **state)
 {
     (void)state;
-    serve_with(enqueue_two, NULL);
+    fixture_serve_with(&fixture, enqueue_two, NULL);
 
     fixture_send(&fixture, "GET", "/lists/1", "");
 
@@ -242,9 +229,9 @@ static enum kj_status enqueue_and_fail(struct kj_context *context, void *ctx)
 static void failure_answers_every_error_and_publishes_nothing(void **state)
 {
     (void)state;
-    serve_with(enqueue_and_fail, NULL);
+    fixture_serve_with(&fixture, enqueue_and_fail, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.response.status, 409);
     assert_int_equal(fixture.event_count, 0);
@@ -271,9 +258,9 @@ static void plain_failure_is_a_500_with_the_status_text(void **state)
 {
     (void)state;
     enum kj_status status = KJ_EIO;
-    serve_with(return_status, &status);
+    fixture_serve_with(&fixture, return_status, &status);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.response.status, 500);
     assert_string_equal(fixture_error(&fixture, "title"), "Internal Server Error");
@@ -291,9 +278,9 @@ static enum kj_status fail_quietly(struct kj_context *context, void *ctx)
 static void errors_count_even_when_the_processor_returns_ok(void **state)
 {
     (void)state;
-    serve_with(fail_quietly, NULL);
+    fixture_serve_with(&fixture, fail_quietly, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.response.status, 409);
     assert_int_equal(fixture.event_count, 0);
@@ -309,7 +296,7 @@ static enum kj_status answer_null(struct kj_context *context, void *ctx)
 static void null_list_is_null(void **state)
 {
     (void)state;
-    serve_with(answer_null, NULL);
+    fixture_serve_with(&fixture, answer_null, NULL);
 
     fixture_send(&fixture, "GET", "/lists", "");
 
@@ -331,13 +318,13 @@ static void secrets_are_blank_in_answers_and_events_but_kept_where_they_are(void
 {
     (void)state;
     kept = json_pack("{s:s,s:s}", "name", "a", "secret", "s3cr3t");
-    serve_with(answer_kept, NULL);
+    fixture_serve_with(&fixture, answer_kept, NULL);
 
     fixture_send(&fixture, "GET", "/lists/1", "");
     assert_string_equal(fixture_text(&fixture), "{\"name\":\"a\",\"secret\":\"\"}");
     fixture_send(&fixture, "GET", "/lists", "");
     assert_string_equal(fixture_text(&fixture), "[{\"name\":\"a\",\"secret\":\"\"}]");
-    create_list();
+    fixture_create_list(&fixture);
 
     const json_t *entity = kj_event_entity(fixture.events[0]);
     assert_string_equal(json_string_value(json_object_get(entity, "secret")), "");
@@ -356,7 +343,7 @@ static void objects_of_a_shared_list_are_not_changed(void **state)
 {
     (void)state;
     kept = json_pack("[{s:s}]", "secret", "s3cr3t");
-    serve_with(answer_kept_list, NULL);
+    fixture_serve_with(&fixture, answer_kept_list, NULL);
 
     fixture_send(&fixture, "GET", "/lists", "");
 
@@ -380,9 +367,9 @@ static enum kj_status answer_nested(struct kj_context *context, void *ctx)
 static void output_that_nests_too_deep_is_a_500(void **state)
 {
     (void)state;
-    serve_with(answer_nested, NULL);
+    fixture_serve_with(&fixture, answer_nested, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.response.status, 500);
     assert_int_equal(fixture.event_count, 0);
@@ -466,7 +453,7 @@ static void head_of_an_object_retrieves_and_answers_204(void **state)
 {
     (void)state;
     kept = json_pack("{s:s}", "name", "a");
-    serve_with(answer_kept, NULL);
+    fixture_serve_with(&fixture, answer_kept, NULL);
 
     fixture_send(&fixture, "HEAD", "/v/1/lists/1", "");
 
@@ -480,9 +467,9 @@ static void without_a_publisher_there_are_no_events(void **state)
 {
     (void)state;
     fixture.api.publish = NULL;
-    serve_with(enqueue_two, NULL);
+    fixture_serve_with(&fixture, enqueue_two, NULL);
 
-    create_list();
+    fixture_create_list(&fixture);
 
     assert_int_equal(fixture.response.status, 200);
     assert_int_equal(fixture.event_count, 0);
