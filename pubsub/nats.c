@@ -1,119 +1,41 @@
-/* nats.c - the courier of the NATS backend; the only file that sees libnats.
+/* nats.c - the courier of the NATS backend: joins, sends, receives.
  *
- * Messages arrive on a libnats thread that only decodes and pushes; libnats's other
- * callbacks only set flags. The courier dials until a first connection stands. After that
- * libnats reconnects by itself and renews subscriptions; it gives up when a broker refuses
- * the credentials twice, and the courier dials anew.
+ * We are in touch with the broker (KJ__NATS_UP) when both lines stand and the broker has
+ * confirmed all subscriptions: only then is anything published, so our own subscriptions
+ * hear it. Messages arrive on a libnats thread that only decodes and pushes.
  */
 #include "base/clock.h"
-#include "pubsub/nats_courier.h"
+#include "pubsub/nats_wire.h"
 #include "pubsub/thread.h"
 
 #include <limits.h>
-#include <nats/nats.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum {
     SEND_RETRY_MS = 50,
     LAST_FLUSH_MS = 500,
-    /* A broker that reads nothing for this long is left, which bounds every call that has
-     * to wait for the courier. */
-    WRITE_DEADLINE_MS = 5000,
-    /* A broker behind a dead link is noticed after two of these. */
-    KEEPALIVE_MS = 10000,
-    KEEPALIVE_MISSES = 2,
+    /* Bounds the wait for a confirmation, after which it is asked for again. */
+    CONFIRM_MS = 1000,
     /* Messages libnats may hold for its own thread, which never waits. */
     INBOX_LIMIT = 65536,
     INBOX_BYTES = 64 << 20,
 };
 
-struct kj__nats_wire {
-    natsOptions *options;
-    natsConnection *connection; /* NULL: none yet, or given up */
-    void *in_hand;              /* the publication to send next, or NULL */
-    uint64_t handled;           /* publications taken from the queue and done with */
-    bool refusal_told;          /* since the broker was last there */
-    uint64_t retry_at_ms;       /* when to look again unasked; 0: never */
-};
+/* Lock held. */
+static bool all_lines_up(const struct kj__nats *self)
+{
+    return self->wire->lines[KJ__NATS_SUBSCRIBING].up && self->wire->lines[KJ__NATS_PUBLISHING].up;
+}
 
 /* Lock held. */
 static void link_is_up(struct kj__nats *self)
 {
     atomic_store(&self->link, KJ__NATS_UP);
+    self->refusal_told = false;
     if (self->away_told) {
         self->away_told = false;
         kj__alarm_raise(self->back, &self->hub.reporter);
     }
-    kj__nats_wake(self);
     pthread_cond_broadcast(&self->changed);
-}
-
-/* Lock held. */
-static void link_is_away(struct kj__nats *self)
-{
-    atomic_store(&self->link, KJ__NATS_AWAY);
-    if (!self->away_told) {
-        self->away_told = true;
-        kj__alarm_raise(self->away, &self->hub.reporter);
-    }
-    pthread_cond_broadcast(&self->changed);
-}
-
-static void on_reconnected(natsConnection *connection, void *closure)
-{
-    struct kj__nats *self = closure;
-    (void)connection;
-    pthread_mutex_lock(&self->lock);
-    if (!self->closing) {
-        link_is_up(self);
-    }
-    pthread_mutex_unlock(&self->lock);
-}
-
-static void on_disconnected(natsConnection *connection, void *closure)
-{
-    struct kj__nats *self = closure;
-    (void)connection;
-    pthread_mutex_lock(&self->lock);
-    if (!self->closing) {
-        KJ__HUB_COUNT(&self->hub, disconnects);
-        link_is_away(self);
-    }
-    pthread_mutex_unlock(&self->lock);
-}
-
-static void on_ended(natsConnection *connection, void *closure)
-{
-    struct kj__nats *self = closure;
-    (void)connection;
-    pthread_mutex_lock(&self->lock);
-    self->ended = true;
-    if (!self->closing) {
-        link_is_away(self);
-    }
-    kj__nats_wake(self);
-    pthread_cond_broadcast(&self->changed);
-    pthread_mutex_unlock(&self->lock);
-}
-
-static void report_refusal(struct kj__nats *self, const char *why)
-{
-    struct kj__alarm *alarm = kj__alarm_new(KJ_EREFUSED, "the broker refuses: %.256s", why);
-    if (alarm) {
-        kj__alarm_raise(alarm, &self->hub.reporter);
-        kj__alarm_release(alarm, &self->hub.reporter);
-    }
-}
-
-static void on_trouble(natsConnection *connection, natsSubscription *handle, natsStatus status,
-                       void *closure)
-{
-    (void)connection;
-    (void)handle;
-    if (status != NATS_SLOW_CONSUMER) { /* what was dropped is seen in on_message */
-        report_refusal(closure, natsStatus_GetText(status));
-    }
 }
 
 /* Counts what libnats dropped because its own thread was too slow. It drops only while
@@ -128,7 +50,7 @@ static void count_inbox_drops(struct kj__nats_subscription *subscription, natsSu
     int64_t fresh = dropped < seen ? dropped : dropped - seen; /* a new handle starts at 0 */
     if (fresh > 0) {
         KJ__HUB_COUNT_BY(subscription->base.hub, dropped, (uint64_t)fresh);
-        kj__alarm_raise(subscription->base.overrun, &subscription->base.hub->reporter);
+        kj__alarm_raise(subscription->owner->inbox_full, &subscription->base.hub->reporter);
     }
 }
 
@@ -159,40 +81,6 @@ static void on_complete(void *closure)
     kj__subscription_unref(closure);
 }
 
-/* Tells why the broker will not have us, once for each time it goes away. */
-static void tell_refusal(struct kj__nats *self, natsStatus status)
-{
-    const char *why = nats_GetLastError(NULL);
-    const char *after_place = why ? strstr(why, "): ") : NULL; /* "(conn.c:12): text" */
-    bool unreachable = status == NATS_NO_SERVER || status == NATS_TIMEOUT ||
-                       status == NATS_IO_ERROR;
-    if (!unreachable && !self->wire->refusal_told) {
-        self->wire->refusal_told = true;
-        report_refusal(self, after_place ? after_place + 3 : natsStatus_GetText(status));
-    }
-}
-
-/* Makes the first connection, and the next one after libnats has given one up. */
-static void dial(struct kj__nats *self)
-{
-    natsStatus status = natsConnection_Connect(&self->wire->connection, self->wire->options);
-    pthread_mutex_lock(&self->lock);
-    if (!self->closing && status == NATS_OK) {
-        link_is_up(self);
-    } else if (!self->closing) {
-        link_is_away(self);
-    }
-    pthread_mutex_unlock(&self->lock);
-    if (status == NATS_OK) {
-        self->wire->refusal_told = false;
-        atomic_store(&self->rearrange, true); /* for those that waited for a connection */
-    } else {
-        self->wire->connection = NULL;
-        self->wire->retry_at_ms = kj__clock_monotonic_ms() + self->reconnect_wait_ms;
-        tell_refusal(self, status);
-    }
-}
-
 /* Tells the broker, if it knows of the subscription, that it is over. */
 static void forget_handle(struct kj__nats_subscription *subscription)
 {
@@ -200,27 +88,31 @@ static void forget_handle(struct kj__nats_subscription *subscription)
     subscription->handle = NULL;
 }
 
-/* No lower than the limit of the queue behind it. */
-static int inbox_limit(const struct kj_subscription *subscription)
+/* A limit of libnats: no lower than that of the queue behind it. */
+static int inbox_limit(uint64_t queue_limit, int least)
 {
-    size_t limit = subscription->queue.limit;
-    return limit < INBOX_LIMIT ? INBOX_LIMIT : limit < INT_MAX ? (int)limit : INT_MAX;
+    return queue_limit < (uint64_t)least ? least
+           : queue_limit < INT_MAX       ? (int)queue_limit
+                                         : INT_MAX;
 }
 
 /* False when libnats would not have it; the subscription is then joining still. */
 static bool join(struct kj__nats *self, struct kj__nats_subscription *subscription)
 {
     struct kj_subscription *base = &subscription->base;
+    natsConnection *connection = self->wire->lines[KJ__NATS_SUBSCRIBING].connection;
     natsSubscription *handle = NULL;
     kj__subscription_ref(base); /* given back by on_complete */
     natsStatus status = base->group
-                            ? natsConnection_QueueSubscribe(&handle, self->wire->connection,
-                                                            base->topic, base->group, on_message,
-                                                            subscription)
-                            : natsConnection_Subscribe(&handle, self->wire->connection, base->topic,
-                                                       on_message, subscription);
+                            ? natsConnection_QueueSubscribe(&handle, connection, base->topic,
+                                                            base->group, on_message, subscription)
+                            : natsConnection_Subscribe(&handle, connection, base->topic, on_message,
+                                                       subscription);
+    self->wire->confirmed = false;
     if (status == NATS_OK) {
-        natsSubscription_SetPendingLimits(handle, inbox_limit(base), INBOX_BYTES);
+        natsSubscription_SetPendingLimits(handle,
+                                          inbox_limit(base->backlog.queue.limit, INBOX_LIMIT),
+                                          inbox_limit(base->backlog.byte_limit, INBOX_BYTES));
         status = natsSubscription_SetOnCompleteCB(handle, on_complete, base);
     }
     if (status == NATS_OK) {
@@ -251,6 +143,7 @@ static void let_go_all(struct kj__nats *self)
             return;
         }
         forget_handle(subscription);
+        self->wire->confirmed = false; /* a group's publications are the others' from now on */
         kj__subscription_unref(&subscription->base);
     }
 }
@@ -278,19 +171,15 @@ static void rearrange(struct kj__nats *self)
 {
     if (atomic_exchange(&self->rearrange, false)) {
         let_go_all(self);
-        if (self->wire->connection) {
+        if (self->wire->lines[KJ__NATS_SUBSCRIBING].connection) {
             join_all(self);
         }
     }
 }
 
-/* Ends the connection and waits until libnats calls back no more for it. Subscriptions that
- * go on are to join the next one. */
-static void hang_up(struct kj__nats *self)
+/* Subscriptions that go on are to join the next connection. */
+static void leave_all(struct kj__nats *self)
 {
-    if (!self->wire->connection) {
-        return;
-    }
     for (;;) {
         pthread_mutex_lock(&self->lock);
         struct kj__nats_subscription *subscription = kj__nats_first(self, KJ__NATS_JOINED);
@@ -304,13 +193,95 @@ static void hang_up(struct kj__nats *self)
         forget_handle(subscription);
     }
     let_go_all(self);
-    natsConnection_Destroy(self->wire->connection);
-    self->wire->connection = NULL;
-    pthread_mutex_lock(&self->lock);
-    while (!self->ended) {
-        pthread_cond_wait(&self->changed, &self->lock);
+}
+
+static void hang_up(struct kj__nats *self, struct kj__nats_line *line)
+{
+    if (line == &self->wire->lines[KJ__NATS_SUBSCRIBING]) {
+        leave_all(self);
     }
-    self->ended = false;
+    kj__nats_hang_up(line);
+}
+
+/* Makes the first connection, and the next one after libnats has given one up. */
+static bool try_to_dial(struct kj__nats *self, struct kj__nats_line *line)
+{
+    if (self->wire->retry_at_ms > 0) {
+        return false;
+    }
+    if (!kj__nats_dial(line)) {
+        self->wire->retry_at_ms = kj__clock_monotonic_ms() + self->reconnect_wait_ms;
+        return false;
+    }
+    atomic_store(&self->rearrange, true); /* for those that waited for a connection */
+    return true;
+}
+
+/* Clears away what libnats has given up, and dials what is missing. */
+static void mend(struct kj__nats *self)
+{
+    for (size_t i = 0; i < KJ__NATS_LINE_COUNT; i++) {
+        struct kj__nats_line *line = &self->wire->lines[i];
+        pthread_mutex_lock(&self->lock);
+        bool ended = line->ended;
+        pthread_mutex_unlock(&self->lock);
+        if (ended) {
+            hang_up(self, line);
+            self->wire->retry_at_ms = kj__clock_monotonic_ms() + self->reconnect_wait_ms;
+        }
+        if (!line->connection && !try_to_dial(self, line)) {
+            return;
+        }
+    }
+}
+
+/* Waits until the broker knows of all that has been written to that line; in short steps,
+ * so that who closes the backend does not wait for a ping with a long time. */
+static natsStatus flush(const struct kj__nats *self, size_t line, uint64_t until_ms)
+{
+    natsConnection *connection = self->wire->lines[line].connection;
+    natsStatus status = NATS_TIMEOUT;
+    uint64_t now = kj__clock_monotonic_ms();
+    while (status == NATS_TIMEOUT && now < until_ms) {
+        uint64_t left = until_ms - now;
+        status = natsConnection_FlushTimeout(connection,
+                                             left < CONFIRM_MS ? (int64_t)left : CONFIRM_MS);
+        if (atomic_load(&self->link) != KJ__NATS_UP) {
+            break;
+        }
+        now = kj__clock_monotonic_ms();
+    }
+    return status;
+}
+
+/* Whether the broker knows all subscriptions; asks it when that is in doubt. */
+static bool confirm(struct kj__nats *self)
+{
+    if (!self->wire->confirmed) {
+        uint64_t until_ms = kj__clock_monotonic_ms() + CONFIRM_MS;
+        self->wire->confirmed = flush(self, KJ__NATS_SUBSCRIBING, until_ms) == NATS_OK;
+    }
+    return self->wire->confirmed;
+}
+
+/* Finds out whether we are in touch with the broker. */
+static void settle(struct kj__nats *self)
+{
+    pthread_mutex_lock(&self->lock);
+    bool due = all_lines_up(self) && atomic_load(&self->link) != KJ__NATS_UP && !self->closing;
+    pthread_mutex_unlock(&self->lock);
+    if (!due) {
+        return;
+    }
+    self->wire->confirmed = false;
+    if (!confirm(self)) {
+        self->wire->retry_at_ms = kj__clock_monotonic_ms() + SEND_RETRY_MS;
+        return;
+    }
+    pthread_mutex_lock(&self->lock);
+    if (all_lines_up(self) && !self->closing) {
+        link_is_up(self);
+    }
     pthread_mutex_unlock(&self->lock);
 }
 
@@ -341,8 +312,8 @@ static bool send_one(struct kj__nats *self, struct kj_publication *publication)
     if (kj_publication_encode(publication, &bytes, &len)) {
         status = NATS_NO_MEMORY;
     } else if (len <= INT32_MAX) {
-        status = natsConnection_Publish(self->wire->connection, kj_publication_topic(publication),
-                                        bytes, (int)len);
+        status = natsConnection_Publish(self->wire->lines[KJ__NATS_PUBLISHING].connection,
+                                        kj_publication_topic(publication), bytes, (int)len);
     }
     free(bytes);
     if (is_passing(status)) {
@@ -365,7 +336,7 @@ static void answer_ping(struct kj__nats *self)
     uint64_t now = kj__clock_monotonic_ms();
     bool late = now >= self->ping_deadline_ms;
     bool due = !late && self->wire->handled >= self->ping_after;
-    uint64_t left = due ? self->ping_deadline_ms - now : 0;
+    uint64_t until_ms = self->ping_deadline_ms;
     if (late || due) {
         atomic_store(&self->pinged, false);
     }
@@ -374,7 +345,10 @@ static void answer_ping(struct kj__nats *self)
         return;
     }
     rearrange(self); /* a subscription made before the ping reaches the broker before it */
-    natsStatus status = natsConnection_FlushTimeout(self->wire->connection, (int64_t)left);
+    natsStatus status = flush(self, KJ__NATS_SUBSCRIBING, until_ms);
+    if (status == NATS_OK) {
+        status = flush(self, KJ__NATS_PUBLISHING, until_ms);
+    }
     pthread_mutex_lock(&self->lock);
     self->ping_answered = ticket;
     self->ping_status = status == NATS_OK        ? KJ_OK
@@ -389,11 +363,14 @@ static void send_all(struct kj__nats *self)
 {
     while (atomic_load(&self->link) == KJ__NATS_UP) {
         answer_ping(self);
-        if (!self->wire->in_hand && kj__queue_take(&self->outgoing, &self->wire->in_hand, 1) == 0) {
+        if (!self->wire->in_hand) {
+            self->wire->in_hand = kj__backlog_take(&self->outgoing);
+        }
+        if (!self->wire->in_hand) {
             return;
         }
         rearrange(self);
-        if (!send_one(self, self->wire->in_hand)) {
+        if (!confirm(self) || !send_one(self, self->wire->in_hand)) {
             self->wire->retry_at_ms = kj__clock_monotonic_ms() + SEND_RETRY_MS;
             return;
         }
@@ -404,7 +381,7 @@ static void send_all(struct kj__nats *self)
 }
 
 /* Waits until there is something to do; false when closing. */
-static bool wait_for_work(struct kj__nats *self, bool *ended)
+static bool wait_for_work(struct kj__nats *self)
 {
     pthread_mutex_lock(&self->lock);
     while (!self->woken && !self->closing) {
@@ -418,7 +395,6 @@ static bool wait_for_work(struct kj__nats *self, bool *ended)
     if (self->wire->retry_at_ms <= kj__clock_monotonic_ms()) {
         self->wire->retry_at_ms = 0;
     }
-    *ended = self->ended;
     bool open = !self->closing;
     pthread_mutex_unlock(&self->lock);
     return open;
@@ -427,112 +403,23 @@ static bool wait_for_work(struct kj__nats *self, bool *ended)
 void *kj__nats_run_courier(void *arg)
 {
     struct kj__nats *self = arg;
-    bool ended = false;
-    dial(self);
-    while (wait_for_work(self, &ended)) {
-        if (ended) {
-            hang_up(self);
-            self->wire->retry_at_ms = kj__clock_monotonic_ms() + self->reconnect_wait_ms;
-        } else if (!self->wire->connection && self->wire->retry_at_ms == 0) {
-            dial(self);
-        }
+    struct kj__nats_line *publishing = &self->wire->lines[KJ__NATS_PUBLISHING];
+    do {
+        mend(self);
         rearrange(self);
+        settle(self);
         send_all(self);
-    }
+    } while (wait_for_work(self));
     if (self->wire->in_hand) {
         kj__nats_discard(self, self->wire->in_hand);
     }
-    if (self->wire->connection &&
-        natsConnection_Status(self->wire->connection) == NATS_CONN_STATUS_CONNECTED) {
+    if (publishing->connection &&
+        natsConnection_Status(publishing->connection) == NATS_CONN_STATUS_CONNECTED) {
         /* libnats resets the socket, which would lose what the kernel still holds. */
-        natsConnection_FlushTimeout(self->wire->connection, LAST_FLUSH_MS);
+        natsConnection_FlushTimeout(publishing->connection, LAST_FLUSH_MS);
     }
-    hang_up(self);
+    hang_up(self, publishing);
+    hang_up(self, &self->wire->lines[KJ__NATS_SUBSCRIBING]);
     nats_ReleaseThreadMemory();
     return NULL;
-}
-
-static natsStatus set_credentials(natsOptions *to, const struct kj_pubsub_nats_options *options)
-{
-    natsStatus status = NATS_OK;
-    if (options->user) {
-        status = natsOptions_SetUserInfo(to, options->user,
-                                         options->password ? options->password : "");
-    }
-    if (status == NATS_OK && options->token) {
-        status = natsOptions_SetToken(to, options->token);
-    }
-    if (status == NATS_OK && options->credentials_file) {
-        status = natsOptions_SetUserCredentialsFromFiles(to, options->credentials_file, NULL);
-    }
-    return status;
-}
-
-/* How the connection behaves when the broker does not. */
-static natsStatus set_resilience(natsOptions *to, struct kj__nats *self)
-{
-    const natsStatus results[] = {
-        natsOptions_SetMaxReconnect(to, -1),
-        natsOptions_SetReconnectWait(to, self->reconnect_wait_ms),
-        /* Publications wait in our queue, where they are bounded and counted; libnats takes
-         * one at most before it says that it is reconnecting. */
-        natsOptions_SetReconnectBufSize(to, 1),
-        natsOptions_SetWriteDeadline(to, WRITE_DEADLINE_MS),
-        natsOptions_SetPingInterval(to, KEEPALIVE_MS),
-        natsOptions_SetMaxPingsOut(to, KEEPALIVE_MISSES),
-        natsOptions_SetDisconnectedCB(to, on_disconnected, self),
-        natsOptions_SetReconnectedCB(to, on_reconnected, self),
-        natsOptions_SetClosedCB(to, on_ended, self),
-        natsOptions_SetErrorHandler(to, on_trouble, self),
-    };
-    for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
-        if (results[i] != NATS_OK) {
-            return results[i];
-        }
-    }
-    return NATS_OK;
-}
-
-static natsStatus make_options(struct kj__nats *self, const struct kj__nats_urls *urls,
-                               const struct kj_pubsub_nats_options *options)
-{
-    natsStatus status = natsOptions_Create(&self->wire->options);
-    if (status != NATS_OK) {
-        return status;
-    }
-    natsOptions *to = self->wire->options;
-    status = natsOptions_SetServers(to, (const char **)urls->list, urls->count);
-    if (status == NATS_OK) {
-        status = natsOptions_SetName(to, options->client_name ? options->client_name : "kujata");
-    }
-    if (status == NATS_OK) {
-        /* One write per publication: its own cost is that of the system call, where
-         * libnats's buffer would hold a lone publication back for a millisecond. */
-        status = natsOptions_SetSendAsap(to, true);
-    }
-    if (status == NATS_OK) {
-        status = natsOptions_UseGlobalMessageDelivery(to, true);
-    }
-    if (status == NATS_OK) {
-        status = set_credentials(to, options);
-    }
-    return status == NATS_OK ? set_resilience(to, self) : status;
-}
-
-enum kj_status kj__nats_wire_new(struct kj__nats *self, const struct kj__nats_urls *urls,
-                                 const struct kj_pubsub_nats_options *options)
-{
-    self->wire = calloc(1, sizeof *self->wire);
-    if (!self->wire) {
-        return KJ_ENOMEM;
-    }
-    return make_options(self, urls, options) == NATS_OK ? KJ_OK : KJ_ENOMEM;
-}
-
-void kj__nats_wire_free(struct kj__nats_wire *wire)
-{
-    if (wire) {
-        natsOptions_Destroy(wire->options);
-        free(wire);
-    }
 }

@@ -3,11 +3,12 @@
 #include "pubsub/nats_courier.h"
 #include "pubsub/thread.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_RECONNECT_WAIT_MS = 500, DEFAULT_PUBLISH_QUEUE_LIMIT = 65536 };
+enum { DEFAULT_RECONNECT_WAIT_MS = 500 };
 
 static struct kj__nats *nats_of(struct kj_pubsub *base)
 {
@@ -50,24 +51,27 @@ void kj__nats_discard(struct kj__nats *self, struct kj_publication *publication)
     KJ__HUB_COUNT(&self->hub, discarded);
 }
 
+static enum kj_status refuse(struct kj__nats *self, struct kj__alarm *why)
+{
+    KJ__HUB_COUNT(&self->hub, refused);
+    kj__alarm_raise(why, &self->hub.reporter);
+    return KJ_EFULL;
+}
+
 static enum kj_status nats_publish(struct kj_pubsub *base, struct kj_publication *publication)
 {
     struct kj__nats *self = nats_of(base);
     bool was_empty = false;
-    kj_publication_ref(publication);
-    switch (kj__queue_push(&self->outgoing, publication, &was_empty)) {
-    case KJ__QUEUE_PUSHED:
+    switch (kj__backlog_push(&self->outgoing, publication, &was_empty)) {
+    case KJ__BACKLOG_PUSHED:
         break;
-    case KJ__QUEUE_FULL:
-        kj_publication_unref(publication);
-        KJ__HUB_COUNT(&self->hub, refused);
-        kj__alarm_raise(self->overrun, &self->hub.reporter);
-        return KJ_EFULL;
-    case KJ__QUEUE_CLOSED:
-        kj_publication_unref(publication);
+    case KJ__BACKLOG_TOO_MANY:
+        return refuse(self, self->too_many);
+    case KJ__BACKLOG_TOO_LARGE:
+        return refuse(self, self->too_large);
+    case KJ__BACKLOG_CLOSED:
         return KJ_ECLOSED;
-    case KJ__QUEUE_NO_MEMORY:
-        kj_publication_unref(publication);
+    case KJ__BACKLOG_NO_MEMORY:
         return KJ_ENOMEM;
     }
     KJ__HUB_COUNT(&self->hub, published);
@@ -178,9 +182,9 @@ static void nats_close(struct kj_pubsub *base)
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->lock);
 
-    kj__queue_close(&self->outgoing);
-    void *publication;
-    while (kj__queue_take(&self->outgoing, &publication, 1) > 0) {
+    kj__backlog_close(&self->outgoing);
+    struct kj_publication *publication;
+    while ((publication = kj__backlog_take(&self->outgoing))) {
         kj__nats_discard(self, publication);
     }
 }
@@ -191,10 +195,12 @@ static void fini(struct kj__nats *self)
     struct kj__reporter *reporter = &self->hub.reporter;
     kj__alarm_release(self->away, reporter);
     kj__alarm_release(self->back, reporter);
-    kj__alarm_release(self->overrun, reporter);
+    kj__alarm_release(self->too_many, reporter);
+    kj__alarm_release(self->too_large, reporter);
+    kj__alarm_release(self->inbox_full, reporter);
     kj__alarm_release(self->unsendable, reporter);
     kj__alarm_release(self->undecodable, reporter);
-    kj__queue_fini(&self->outgoing);
+    kj__backlog_fini(&self->outgoing);
     pthread_cond_destroy(&self->work);
     pthread_cond_destroy(&self->changed);
     pthread_mutex_destroy(&self->lock);
@@ -291,25 +297,31 @@ static bool make_alarms(struct kj__nats *self, const char *urls)
     self->away = kj__alarm_new(KJ_EDISCONNECTED,
                                "the broker at %.256s is away; trying on until it is back", urls);
     self->back = kj__alarm_new(KJ_OK, "the broker is back");
-    self->overrun = kj__alarm_new(KJ_EFULL,
-                                  "publications are refused because %zu wait for the broker "
-                                  "already; see to the broker or raise publish_queue_limit",
-                                  self->outgoing.limit);
+    self->too_many = kj__alarm_new(KJ_EFULL,
+                                   "publications are refused because %zu wait for the broker "
+                                   "already; see to the broker or raise publish_queue_limit",
+                                   self->outgoing.queue.limit);
+    self->too_large = kj__alarm_new(
+        KJ_EFULL,
+        "publications are refused because those that wait for the broker come to %" PRIu64
+        " bytes; see to the broker or raise publish_queue_bytes",
+        self->outgoing.byte_limit);
+    self->inbox_full = kj__alarm_new(KJ_EFULL, "publications are dropped because they arrive "
+                                               "faster than they can be decoded");
     self->unsendable = kj__alarm_new(KJ_EIO, "a publication is lost because it cannot be sent; "
                                              "is it larger than the broker's max_payload?");
     self->undecodable = kj__alarm_new(KJ_EPARSE, "a message was ignored because it is not a "
                                                  "publication; who else uses this topic?");
-    return self->away && self->back && self->overrun && self->unsendable && self->undecodable;
+    return self->away && self->back && self->too_many && self->too_large && self->inbox_full &&
+           self->unsendable && self->undecodable;
 }
 
 static void init(struct kj__nats *self, const struct kj_pubsub_nats_options *options)
 {
-    uint32_t limit = options->publish_queue_limit ? options->publish_queue_limit
-                                                  : DEFAULT_PUBLISH_QUEUE_LIMIT;
     self->base.ops = &nats_ops;
     self->reconnect_wait_ms = options->reconnect_wait_ms ? options->reconnect_wait_ms
                                                          : DEFAULT_RECONNECT_WAIT_MS;
-    kj__queue_init(&self->outgoing, limit);
+    kj__backlog_init(&self->outgoing, options->publish_queue_limit, options->publish_queue_bytes);
     pthread_mutex_init(&self->lock, NULL);
     kj__condition_init(&self->work);
     kj__condition_init(&self->changed);
@@ -346,6 +358,7 @@ enum kj_status kj_pubsub_nats_new(const struct kj_pubsub_nats_options *options,
     }
     struct kj__nats *self = status ? NULL : calloc(1, sizeof *self);
     if (!status) {
+        kj__nats_urls_shuffle(&urls);
         status = self ? start(self, &urls, options) : KJ_ENOMEM;
     }
     kj__nats_urls_fini(&urls);

@@ -2,7 +2,7 @@
  *
  * libnats holds one lock per connection while it writes and while it shakes hands with a
  * broker, which takes seconds when the broker hangs. So one thread, the courier, makes
- * every call on the connection (nats.c). Callers leave it publications in a queue and
+ * every call on the connections (nats.c, nats_wire.c). Callers leave it publications in a queue and
  * subscriptions in lists, and never wait for it (nats_backend.c). Lock order: `lock`, then
  * a subscription's queue, then the reporter.
  */
@@ -26,22 +26,22 @@ enum kj__nats_place {
 struct kj__nats {
     struct kj_pubsub base;
     struct kj__hub hub;
-    struct kj__alarm *away, *back, *overrun, *unsendable, *undecodable;
-    struct kj__queue outgoing; /* of kj_publication references */
+    struct kj__alarm *away, *back, *too_many, *too_large, *inbox_full, *unsendable, *undecodable;
+    struct kj__backlog outgoing;
     uint32_t reconnect_wait_ms;
     pthread_t courier;
     struct kj__nats_wire *wire; /* the courier's own */
 
     pthread_mutex_t lock;
     pthread_cond_t work;    /* for the courier */
-    pthread_cond_t changed; /* for those who wait for it, or for `ended` */
+    pthread_cond_t changed; /* for those who wait for it, or for the end of a connection */
     _Atomic int link;       /* enum kj__nats_link; written with lock held */
     _Atomic bool pinged;    /* some ping waits for an answer */
     _Atomic bool rearrange; /* some subscription is joining or leaving */
     bool woken;             /* guarded by lock, as is all below */
     bool closing;
-    bool ended;     /* libnats is done with the connection and calls back no more */
-    bool away_told; /* the application knows that the broker is away */
+    bool away_told;    /* the application knows that the broker is away */
+    bool refusal_told; /* and that it will not have us; since it was last there */
     struct kj__list places[KJ__NATS_PLACE_COUNT]; /* of kj__nats_subscription.node; each one
                                                      referenced */
     uint64_t ping_wanted, ping_answered;          /* tickets */

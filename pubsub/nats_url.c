@@ -2,6 +2,7 @@
 #include "pubsub/nats_url.h"
 
 #include "base/buffer.h"
+#include "base/id.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -134,6 +135,18 @@ enum kj_status kj__nats_urls_parse(const char *text, struct kj__nats_urls *urls,
         kj__nats_urls_fini(urls);
     }
     return status;
+}
+
+void kj__nats_urls_shuffle(struct kj__nats_urls *urls)
+{
+    for (int left = urls->count; left > 1; left--) {
+        uint32_t random;
+        kj__random_bytes(&random, sizeof random);
+        uint32_t chosen = random % (uint32_t)left;
+        char *url = urls->list[chosen];
+        urls->list[chosen] = urls->list[left - 1];
+        urls->list[left - 1] = url;
+    }
 }
 
 void kj__nats_urls_fini(struct kj__nats_urls *urls)

@@ -16,6 +16,9 @@ struct kj__nats_urls {
 enum kj_status kj__nats_urls_parse(const char *text, struct kj__nats_urls *urls,
                                    struct kj_error *error);
 
+/* So that not all nodes try the same broker first. */
+void kj__nats_urls_shuffle(struct kj__nats_urls *urls);
+
 /* A zeroed or half-filled one is fine. */
 void kj__nats_urls_fini(struct kj__nats_urls *urls);
 

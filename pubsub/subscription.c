@@ -3,10 +3,9 @@
 
 #include "pubsub/thread.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { DEFAULT_QUEUE_LIMIT = 65536 };
 
 bool kj__hub_init(struct kj__hub *hub, const char *module, const struct kj_pubsub_errors *errors)
 {
@@ -67,8 +66,8 @@ static void hand_over(struct kj_subscription *subscription, struct kj_publicatio
 static void *consume(void *arg)
 {
     struct kj_subscription *subscription = arg;
-    void *publication;
-    while (kj__queue_take_wait(&subscription->queue, &publication, 1) > 0) {
+    struct kj_publication *publication;
+    while ((publication = kj__backlog_take_wait(&subscription->backlog))) {
         hand_over(subscription, publication);
     }
     kj__subscription_unref(subscription);
@@ -77,8 +76,8 @@ static void *consume(void *arg)
 
 static void discard_queued(struct kj_subscription *subscription)
 {
-    void *publication;
-    while (kj__queue_take(&subscription->queue, &publication, 1) > 0) {
+    struct kj_publication *publication;
+    while ((publication = kj__backlog_take(&subscription->backlog))) {
         kj_publication_unref(publication);
         KJ__HUB_COUNT(subscription->hub, discarded);
     }
@@ -87,31 +86,41 @@ static void discard_queued(struct kj_subscription *subscription)
 static void fini(struct kj_subscription *subscription)
 {
     discard_queued(subscription);
-    kj__queue_fini(&subscription->queue);
-    kj__alarm_release(subscription->overrun, &subscription->hub->reporter);
+    kj__backlog_fini(&subscription->backlog);
+    kj__alarm_release(subscription->too_many, &subscription->hub->reporter);
+    kj__alarm_release(subscription->too_large, &subscription->hub->reporter);
     free(subscription->topic);
     free(subscription->group);
+}
+
+static bool make_alarms(struct kj_subscription *subscription)
+{
+    subscription->too_many = kj__alarm_new(
+        KJ_EFULL,
+        "subscription to %.160s: publications are dropped because %zu wait already; "
+        "make its handler faster or raise queue_limit",
+        subscription->topic, subscription->backlog.queue.limit);
+    subscription->too_large = kj__alarm_new(
+        KJ_EFULL,
+        "subscription to %.160s: publications are dropped because those that wait come to "
+        "%" PRIu64 " bytes; make its handler faster or raise queue_bytes",
+        subscription->topic, subscription->backlog.byte_limit);
+    return subscription->too_many && subscription->too_large;
 }
 
 enum kj_status kj__subscription_init(struct kj_subscription *subscription, struct kj__hub *hub,
                                      const struct kj__subscription_setup *setup)
 {
     const struct kj_subscribe_options *options = setup->options;
-    uint32_t limit = options->queue_limit ? options->queue_limit : DEFAULT_QUEUE_LIMIT;
     subscription->hub = hub;
     subscription->handler = setup->handler;
     subscription->ctx = setup->ctx;
     atomic_init(&subscription->refs, 2);
-    kj__queue_init(&subscription->queue, limit);
+    kj__backlog_init(&subscription->backlog, options->queue_limit, options->queue_bytes);
     subscription->topic = strdup(setup->topic);
     subscription->group = options->group ? strdup(options->group) : NULL;
-    subscription->overrun = kj__alarm_new(
-        KJ_EFULL,
-        "subscription to %.160s: publications are dropped because %u wait already; "
-        "make its handler faster or raise queue_limit",
-        setup->topic, limit);
     if (!subscription->topic || (options->group && !subscription->group) ||
-        !subscription->overrun) {
+        !make_alarms(subscription)) {
         fini(subscription);
         return KJ_ENOMEM;
     }
@@ -151,24 +160,28 @@ void kj__subscription_unref(struct kj_subscription *subscription)
 
 void kj__subscription_push(struct kj_subscription *subscription, struct kj_publication *publication)
 {
-    kj_publication_ref(publication);
-    enum kj__queue_result result = kj__queue_push(&subscription->queue, publication, NULL);
-    if (result == KJ__QUEUE_PUSHED) {
-        return;
-    }
-    kj_publication_unref(publication);
-    if (result == KJ__QUEUE_CLOSED) {
+    switch (kj__backlog_push(&subscription->backlog, publication, NULL)) {
+    case KJ__BACKLOG_PUSHED:
+        break;
+    case KJ__BACKLOG_CLOSED:
         KJ__HUB_COUNT(subscription->hub, discarded);
-    } else {
+        break;
+    case KJ__BACKLOG_TOO_LARGE:
         KJ__HUB_COUNT(subscription->hub, dropped);
-        kj__alarm_raise(subscription->overrun, &subscription->hub->reporter);
+        kj__alarm_raise(subscription->too_large, &subscription->hub->reporter);
+        break;
+    case KJ__BACKLOG_TOO_MANY:
+    case KJ__BACKLOG_NO_MEMORY:
+        KJ__HUB_COUNT(subscription->hub, dropped);
+        kj__alarm_raise(subscription->too_many, &subscription->hub->reporter);
+        break;
     }
 }
 
 void kj__subscription_silence(struct kj_subscription *subscription)
 {
     atomic_store(&subscription->silent, true);
-    kj__queue_close(&subscription->queue);
+    kj__backlog_close(&subscription->backlog);
     discard_queued(subscription);
 }
 

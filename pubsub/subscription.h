@@ -7,7 +7,7 @@
 #ifndef KJ_PUBSUB_SUBSCRIPTION_H
 #define KJ_PUBSUB_SUBSCRIPTION_H
 
-#include "base/queue.h"
+#include "pubsub/backlog.h"
 #include "pubsub/report.h"
 
 #include <stdatomic.h>
@@ -29,14 +29,14 @@ struct kj__hub {
 struct kj_subscription {
     _Atomic uint32_t refs; /* the owner, the consumer thread, and what the backend adds */
     struct kj__hub *hub;
-    struct kj__queue queue; /* of kj_publication references */
+    struct kj__backlog backlog;
     pthread_t consumer;
     _Atomic bool silent; /* once true the handler is not called again */
     kj_pubsub_handler handler;
     void *ctx;
     char *topic;
-    char *group;               /* NULL: none */
-    struct kj__alarm *overrun; /* publications dropped at the full queue */
+    char *group;                            /* NULL: none */
+    struct kj__alarm *too_many, *too_large; /* dropped at the full queue, by its two bounds */
 };
 
 struct kj__subscription_setup {

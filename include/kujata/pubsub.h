@@ -15,7 +15,9 @@
  *     handler does not run again.
  *  5. Full queues. kj_pubsub_publish never blocks. When the publisher's queue is full it
  *     returns KJ_EFULL and counts; when a subscription's queue is full the newest
- *     publication is dropped for that subscription, counted, and reported on_error.
+ *     publication is dropped for that subscription, counted, and reported on_error. Queues
+ *     are bounded by number and by bytes of data; where no bytes wait, one publication
+ *     larger than the bound passes.
  *  6. Away. A backend whose broker is away keeps publications in its bounded queue, goes
  *     on trying without end, and renews every subscription by itself.
  *  7. Close. kj_pubsub_close stops delivery and discards what is queued, counting it;
@@ -66,6 +68,7 @@ struct kj_pubsub_stats {
 struct kj_subscribe_options {
     const char *group;    /* promise 9; NULL: every publication */
     uint32_t queue_limit; /* publications waiting for the handler; 0: 65,536 */
+    uint64_t queue_bytes; /* bytes of their data; 0: 256 MiB */
 };
 
 /* The table a backend fills. Wrappers below validate, so an operation may rely on its

@@ -21,6 +21,7 @@ struct kj_pubsub_nats_options {
     const char *client_name;      /* shown by the broker; NULL: "kujata" */
     uint32_t reconnect_wait_ms;   /* pause between two tries; 0: 500 */
     uint32_t publish_queue_limit; /* publications waiting for the broker; 0: 65,536 */
+    uint64_t publish_queue_bytes; /* bytes of their data; 0: 256 MiB */
     struct kj_pubsub_errors errors;
 };
 

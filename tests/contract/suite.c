@@ -242,14 +242,14 @@ static void freeing_follows_an_unsubscription_inside(void **state)
     assert_int_equal(atomic_load(&leaver.calls), 1);
 }
 
-static void a_full_subscription_queue_drops_the_newest(void **state)
+/* `options` has room for four publications, bounded by the option of that name. */
+static void expect_four_to_wait(struct fixture *f, const struct kj_subscribe_options *options,
+                                const char *name)
 {
     /* given a handler that waits inside and a queue for four */
-    struct fixture *f = *state;
-    struct kj_subscribe_options options = {.queue_limit = 4};
     struct kj_subscription *subscription = NULL;
     recorder_set_gate(&f->recorder, true);
-    assert_int_equal(kj_pubsub_subscribe(f->pubsub, "events", &options, recorder_handle,
+    assert_int_equal(kj_pubsub_subscribe(f->pubsub, "events", options, recorder_handle,
                                          &f->recorder, &subscription),
                      KJ_OK);
     assert_int_equal(publish(f->pubsub, "events", 0), KJ_OK);
@@ -262,7 +262,7 @@ static void a_full_subscription_queue_drops_the_newest(void **state)
 
     /* then four wait, six are dropped, counted and reported, and the rest is delivered */
     AWAIT_STAT(f->pubsub, dropped, 6);
-    complaints_await(&f->complaints, KJ_EFULL, 1, "queue_limit");
+    complaints_await(&f->complaints, KJ_EFULL, 1, name);
     recorder_set_gate(&f->recorder, false);
     recorder_await(&f->recorder, 5);
     assert_int_equal(publish(f->pubsub, "events", 5), KJ_OK);
@@ -272,6 +272,32 @@ static void a_full_subscription_queue_drops_the_newest(void **state)
     kj_pubsub_stats(f->pubsub, &stats);
     assert_int_equal(stats.dropped, 6);
     assert_int_equal(stats.delivered, 6);
+}
+
+static void a_full_subscription_queue_drops_the_newest(void **state)
+{
+    expect_four_to_wait(*state, &(struct kj_subscribe_options){.queue_limit = 4}, "queue_limit");
+}
+
+static void a_subscription_queue_is_bounded_by_bytes(void **state)
+{
+    expect_four_to_wait(*state, &(struct kj_subscribe_options){.queue_bytes = 5 * sizeof(long) - 1},
+                        "queue_bytes");
+}
+
+static void a_publication_larger_than_the_queue_passes_when_it_is_empty(void **state)
+{
+    struct fixture *f = *state;
+    struct kj_subscribe_options options = {.queue_bytes = 1};
+    struct kj_subscription *subscription = NULL;
+    assert_int_equal(kj_pubsub_subscribe(f->pubsub, "events", &options, recorder_handle,
+                                         &f->recorder, &subscription),
+                     KJ_OK);
+    for (long i = 0; i < 10; i++) {
+        assert_int_equal(publish(f->pubsub, "events", i), KJ_OK);
+        recorder_await(&f->recorder, (size_t)i + 1);
+    }
+    assert_true(recorder_is_sequence(&f->recorder, 0));
 }
 
 static void one_member_of_a_group_gets_each_publication(void **state)
@@ -482,6 +508,8 @@ int suite_run(const char *name, suite_open open)
         SUITE_TEST(unsubscribing_inside_the_handler_silences_it),
         SUITE_TEST(freeing_follows_an_unsubscription_inside),
         SUITE_TEST(a_full_subscription_queue_drops_the_newest),
+        SUITE_TEST(a_subscription_queue_is_bounded_by_bytes),
+        SUITE_TEST(a_publication_larger_than_the_queue_passes_when_it_is_empty),
         SUITE_TEST(one_member_of_a_group_gets_each_publication),
         SUITE_TEST(groups_do_not_take_from_each_other),
         SUITE_TEST(close_discards_what_is_queued_and_refuses_the_rest),
