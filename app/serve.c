@@ -19,6 +19,7 @@ struct settings {
     int store; /* of store_names */
     const char *pubsub;
     const char *nats_user, *nats_password, *nats_credentials;
+    uint32_t nats_queue_messages, nats_queue_bytes;
     int queue_policy;
     struct text_list origins;
     bool print_counters;
@@ -65,6 +66,12 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
                 "for the broker")},
         {OPTION("--nats-credentials", OPTION_TEXT, &settings->nats_credentials, "FILE",
                 "a .creds file for the broker")},
+        {OPTION("--nats-queue-messages", OPTION_NUMBER, &settings->nats_queue_messages, "N",
+                "publications waiting for the broker; default 65536"),
+         .minimum = 1, .maximum = UINT32_MAX},
+        {OPTION("--nats-queue-bytes", OPTION_NUMBER, &settings->nats_queue_bytes, "BYTES",
+                "the same; default 268435456"),
+         .minimum = 1, .maximum = UINT32_MAX},
         {OPTION("--topic", OPTION_TEXT, &server->topic, "NAME", "of events; default events")},
         {OPTION("--push-endpoint", OPTION_TEXT, &server->push_endpoint, "PATH", "default /events")},
         {OPTION("--shards", OPTION_NUMBER, &server->shards, "N",
@@ -116,10 +123,13 @@ static int make_model(struct node *node, const struct settings *settings)
 static int make_pubsub(struct node *node, const struct settings *settings)
 {
     struct kj_error error = {0};
-    const struct kj_pubsub_nats_options nats = {.urls = settings->pubsub,
-                                                .user = settings->nats_user,
-                                                .password = settings->nats_password,
-                                                .credentials_file = settings->nats_credentials};
+    const struct kj_pubsub_nats_options nats = {
+        .urls = settings->pubsub,
+        .user = settings->nats_user,
+        .password = settings->nats_password,
+        .credentials_file = settings->nats_credentials,
+        .publish_queue_limit = settings->nats_queue_messages,
+        .publish_queue_bytes = settings->nats_queue_bytes};
     if (!settings->pubsub || strcmp(settings->pubsub, "local") == 0) {
         return kj_pubsub_local_new(NULL, &node->pubsub)
                    ? options_fail(EXIT_FAILURE, command, "no memory for the local backend")

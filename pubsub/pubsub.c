@@ -15,7 +15,7 @@ static const struct kj_pubsub_ops *ops_of(const struct kj_pubsub *pubsub)
 
 enum kj_status kj_pubsub_publish(struct kj_pubsub *pubsub, struct kj_publication *publication)
 {
-    if (!kj__topic_is_valid(kj_publication_topic(publication))) {
+    if (!kj_topic_is_valid(kj_publication_topic(publication))) {
         return KJ_EINVAL;
     }
     return ops_of(pubsub)->publish(pubsub, publication);
@@ -31,7 +31,7 @@ enum kj_status kj_pubsub_subscribe(struct kj_pubsub *pubsub, const char *topic,
     *subscription = NULL;
     options = options ? options : &defaults;
     if (!kj__topic_pattern_is_valid(topic) ||
-        (options->group && !kj__topic_is_valid(options->group))) {
+        (options->group && !kj_topic_is_valid(options->group))) {
         return KJ_EINVAL;
     }
     return ops_of(pubsub)->subscribe(pubsub, topic, options, handler, ctx, subscription);

@@ -43,7 +43,7 @@ static bool is_valid(const char *text, bool wildcards)
     }
 }
 
-bool kj__topic_is_valid(const char *text)
+bool kj_topic_is_valid(const char *text)
 {
     return is_valid(text, false);
 }

@@ -5,14 +5,12 @@
 #ifndef KJ_PUBSUB_TOPIC_H
 #define KJ_PUBSUB_TOPIC_H
 
+#include <kujata/pubsub.h>
 #include <stdbool.h>
 
 /* Bytes in a topic, a pattern or a group's name. A NATS server ends the connection of a
  * client whose control line, which holds the topic, exceeds 4,096 bytes. */
 enum { KJ__TOPIC_MAX = 1024 };
-
-/* Whether `text` may be published to: words joined by '.', none of them a wildcard. */
-bool kj__topic_is_valid(const char *text);
 
 /* Whether `text` may be subscribed to: a topic, or one with `*` words and a final `>`. */
 bool kj__topic_pattern_is_valid(const char *text);

@@ -32,6 +32,7 @@
 
 #include <kujata/publication.h>
 #include <kujata/status.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct kj_pubsub;
@@ -91,6 +92,9 @@ struct kj_pubsub_ops {
 struct kj_pubsub {
     const struct kj_pubsub_ops *ops;
 };
+
+/* Whether a topic may be published to, by promise 2.                   [any thread] */
+bool kj_topic_is_valid(const char *topic);
 
 /* Queues a publication for everyone who subscribed.                    [any thread]
  * KJ_EINVAL (topic is a pattern or malformed), KJ_EFULL, KJ_ECLOSED, KJ_ENOMEM. */

@@ -39,6 +39,13 @@ def fault(start, *command):
         (("--store", "tape"), "--store"),
         (("--pubsub", "carrier-pigeon"), "--pubsub"),
         (("--pubsub", "nats://"), "--pubsub"),
+        (("--topic", "events.>"), "topic"),
+        (("--topic", "a..b"), "topic"),
+        (("--allow-origin", "example.org"), "allowed_origins"),
+        (("--push-endpoint", "/"), "push_endpoint"),
+        (("--push-endpoint", "/lists"), "push_endpoint"),
+        (("--push-endpoint", "/a b?c"), "push_endpoint"),
+        (("--limit-ping-interval-ms", "40000"), "pong_timeout_ms"),
         (("--queue-policy", "panic"), "--queue-policy"),
         (("--print-counters=yes",), "--print-counters"),
         (("--limit-body-bytes", "1M"), "--limit-body-bytes"),
@@ -58,6 +65,8 @@ def test_the_model_is_required(start):
 
 @pytest.mark.parametrize("command", [("sub",), ("sub", "ftp://x"), ("sub", "ws://h:1/", "b"),
                                      ("sub", "ws://127.0.0.1:1/", "--encoding", "xml"),
+                                     ("sub", "ws://127.0.0.1:1/", "--identity", "task:"),
+                                     ("sub", "ws://127.0.0.1:1/", "--identity", "task:a,,b"),
                                      ("sub", "--token"), ("fly",)])  # fmt: skip
 def test_sub_and_the_program_itself_are_as_strict(start, command):
     assert fault(start, KUJATA, *command).startswith("kujata")

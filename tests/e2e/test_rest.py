@@ -1,6 +1,7 @@
 """CRUD over HTTP in both encodings, by requests and msgpack."""
 
 import json
+import socket
 
 import msgpack
 import pytest
@@ -143,3 +144,18 @@ def test_every_answer_names_the_encodings(node):
     answer = node.request("GET", "/tasks")
     assert answer.headers["Accept"] == "application/msgpack,application/json"
     assert answer.headers["Content-Type"] == "application/json; charset=UTF-8"
+
+
+def test_paths_are_unescaped_once_and_split_before(node):
+    made = node.create(title="a")
+    escaped = "%" + format(ord(made["ID"][0]), "02x") + made["ID"][1:]
+    for path, status in (
+        (f"/tasks/{escaped}", 200),  # an escape is a byte of the name
+        (f"/tasks/%25{escaped[1:]}", 404),  # an escaped escape is not unescaped again
+        (f"/tasks/{made['ID']}%00junk", 400),
+        (f"/tasks%2F{made['ID']}", 405),
+    ):
+        with socket.create_connection(("127.0.0.1", node.port), timeout=10.0) as connection:
+            head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            connection.sendall(head.encode())
+            assert connection.recv(65536).startswith(b"HTTP/1.1 %d " % status), path
