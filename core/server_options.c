@@ -1,0 +1,219 @@
+/* server_options.c - see server_options.h. */
+#include "core/server_options.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, HTTP_THREADS_DEFAULT = 32 };
+
+static void use_default(uint32_t *value, uint32_t fallback)
+{
+    if (*value == 0) {
+        *value = fallback;
+    }
+}
+
+static void fill_limits(struct kj_limits *limits)
+{
+    use_default(&limits->body_bytes, 1024 * 1024);
+    use_default(&limits->message_bytes, 64 * 1024);
+    use_default(&limits->message_fragments, 1024);
+    use_default(&limits->session_queue_bytes, 1024 * 1024);
+    use_default(&limits->session_queue_messages, 4096);
+    use_default(&limits->sessions, 100000);
+    use_default(&limits->head_timeout_ms, 5000);
+    use_default(&limits->keep_alive_ms, 2000);
+    use_default(&limits->exchange_timeout_ms, 30000);
+    use_default(&limits->ping_interval_ms, 15000);
+    use_default(&limits->pong_timeout_ms, 30000);
+    use_default(&limits->write_stall_ms, 10000);
+    use_default(&limits->close_timeout_ms, 2000);
+    use_default(&limits->drain_timeout_ms, 5000);
+}
+
+/* The endpoint takes precedence over a route, so it must not hide one. */
+static enum kj_status check_endpoint(const struct kj_server_options *options,
+                                     struct kj_error *error)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789-._~/";
+    const char *path = options->push_endpoint;
+    if (!path) {
+        return KJ_OK;
+    }
+    if (path[0] != '/' || !path[1] || path[strspn(path, allowed)]) {
+        kj_error_set(error, 0,
+                     "option push_endpoint: \"%s\" is not a slash and a path of letters, digits "
+                     "and -._~/",
+                     path);
+        return KJ_EINVAL;
+    }
+    for (size_t i = 0; i < kj_model_identity_count(options->model); i++) {
+        const char *category = kj_identity_category(kj_model_identity_at(options->model, i));
+        if (strcmp(path + 1, category) == 0) {
+            kj_error_set(error, 0, "option push_endpoint: \"%s\" is where %s are served", path,
+                         category);
+            return KJ_EINVAL;
+        }
+    }
+    return KJ_OK;
+}
+
+static enum kj_status check_origins(const struct kj_server_options *options, struct kj_error *error)
+{
+    const char *const *origin = options->allowed_origins;
+    for (; origin && *origin; origin++) {
+        const char *scheme = strstr(*origin, "://");
+        bool is_origin = scheme && scheme[3] && !strchr(scheme + 3, '/');
+        if (strcmp(*origin, "*") != 0 && !is_origin) {
+            kj_error_set(error, 0,
+                         "option allowed_origins: \"%s\" is neither * nor SCHEME://HOST[:PORT]",
+                         *origin);
+            return KJ_EINVAL;
+        }
+    }
+    return KJ_OK;
+}
+
+static enum kj_status check_options(const struct kj_server_options *options, struct kj_error *error)
+{
+    if (!options->model) {
+        kj_error_set(error, 0, "option model: a server needs one");
+        return KJ_EINVAL;
+    }
+    if (options->shards > SHARDS_MAX) {
+        kj_error_set(error, 0, "option shards: at most %d", SHARDS_MAX);
+        return KJ_EINVAL;
+    }
+    if (options->http_threads > HTTP_THREADS_MAX) {
+        kj_error_set(error, 0, "option http_threads: at most %d", HTTP_THREADS_MAX);
+        return KJ_EINVAL;
+    }
+    if (options->queue_policy < KJ_QUEUE_DROP_NEWEST ||
+        options->queue_policy > KJ_QUEUE_DISCONNECT) {
+        kj_error_set(error, 0, "option queue_policy: unknown policy %d", options->queue_policy);
+        return KJ_EINVAL;
+    }
+    if (options->topic && !kj_topic_is_valid(options->topic)) {
+        kj_error_set(error, 0, "option topic: \"%s\" is not words joined by dots", options->topic);
+        return KJ_EINVAL;
+    }
+    enum kj_status status = check_endpoint(options, error);
+    return status ? status : check_origins(options, error);
+}
+
+/* A healthy peer must have had a ping to answer before its pong is overdue. */
+static enum kj_status check_limits(const struct kj_limits *limits, struct kj_error *error)
+{
+    if (limits->pong_timeout_ms > limits->ping_interval_ms) {
+        return KJ_OK;
+    }
+    kj_error_set(error, 0,
+                 "limits pong_timeout_ms (%u) and ping_interval_ms (%u): the first must be longer "
+                 "than the second",
+                 limits->pong_timeout_ms, limits->ping_interval_ms);
+    return KJ_EINVAL;
+}
+
+static bool copy_text(char **to, const char *text, const char *fallback)
+{
+    *to = strdup(text ? text : fallback);
+    return *to != NULL;
+}
+
+static bool copy_origins(struct kj__server_options *copy, const char *const *origins)
+{
+    size_t count = 0;
+    while (origins && origins[count]) {
+        count++;
+    }
+    copy->allowed_origins = calloc(count + 1, sizeof *copy->allowed_origins);
+    for (size_t i = 0; copy->allowed_origins && i < count; i++) {
+        if (!copy_text(&copy->allowed_origins[i], origins[i], "")) {
+            return false;
+        }
+    }
+    return copy->allowed_origins != NULL;
+}
+
+/* Copies an array of handlers into `*slot`; true for an empty one. */
+static bool copy_array(void **slot, const void *items, size_t count, size_t size)
+{
+    if (count == 0) {
+        return true;
+    }
+    *slot = calloc(count, size);
+    if (!*slot) {
+        return false;
+    }
+    memcpy(*slot, items, count * size);
+    return true;
+}
+
+static bool copy_all(struct kj__server_options *copy, const struct kj_server_options *options)
+{
+    return copy_text(&copy->listen, options->listen, "127.0.0.1:8080") &&
+           copy_text(&copy->topic, options->topic, "events") &&
+           copy_text(&copy->push_endpoint, options->push_endpoint, "/events") &&
+           copy_origins(copy, options->allowed_origins) &&
+           copy_array(&copy->session_authenticators, options->session_authenticators,
+                      options->session_authenticator_count,
+                      sizeof *options->session_authenticators) &&
+           copy_array(&copy->request_authenticators, options->request_authenticators,
+                      options->request_authenticator_count,
+                      sizeof *options->request_authenticators) &&
+           copy_array(&copy->authorizers, options->authorizers, options->authorizer_count,
+                      sizeof *options->authorizers);
+}
+
+/* Lets the values lead to the copies. */
+static void point_at_copies(struct kj__server_options *copy)
+{
+    struct kj_server_options *values = &copy->values;
+    values->listen = copy->listen;
+    values->topic = copy->topic;
+    values->push_endpoint = copy->push_endpoint;
+    values->allowed_origins = (const char *const *)copy->allowed_origins;
+    values->session_authenticators = copy->session_authenticators;
+    values->request_authenticators = copy->request_authenticators;
+    values->authorizers = copy->authorizers;
+}
+
+enum kj_status kj__server_options_copy(struct kj__server_options *copy,
+                                       const struct kj_server_options *options,
+                                       struct kj_error *error)
+{
+    *copy = (struct kj__server_options){.values = *options};
+    fill_limits(&copy->values.limits);
+    use_default(&copy->values.http_threads, HTTP_THREADS_DEFAULT);
+    enum kj_status status = check_options(options, error);
+    if (!status) {
+        status = check_limits(&copy->values.limits, error);
+    }
+    if (status) {
+        return status;
+    }
+    if (!copy_all(copy, options)) {
+        kj_error_set(error, 0, "no memory for the options");
+        kj__server_options_fini(copy);
+        return KJ_ENOMEM;
+    }
+    point_at_copies(copy);
+    return KJ_OK;
+}
+
+void kj__server_options_fini(struct kj__server_options *copy)
+{
+    for (char **origin = copy->allowed_origins; origin && *origin; origin++) {
+        free(*origin);
+    }
+    free(copy->allowed_origins);
+    free(copy->session_authenticators);
+    free(copy->request_authenticators);
+    free(copy->authorizers);
+    free(copy->push_endpoint);
+    free(copy->topic);
+    free(copy->listen);
+    *copy = (struct kj__server_options){0};
+}
