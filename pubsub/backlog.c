@@ -1,6 +1,8 @@
 /* backlog.c - see backlog.h. */
 #include "pubsub/backlog.h"
 
+#include "codec/publication.h"
+
 enum { DEFAULT_LIMIT = 65536, DEFAULT_BYTE_LIMIT = 256 << 20 };
 
 void kj__backlog_init(struct kj__backlog *backlog, uint32_t limit, uint64_t byte_limit)
@@ -13,13 +15,6 @@ void kj__backlog_init(struct kj__backlog *backlog, uint32_t limit, uint64_t byte
 void kj__backlog_fini(struct kj__backlog *backlog)
 {
     kj__queue_fini(&backlog->queue);
-}
-
-static size_t length_of(const struct kj_publication *publication)
-{
-    size_t len = 0;
-    kj_publication_data(publication, &len);
-    return len;
 }
 
 /* Sets room for `len` bytes aside; false when there is not enough. */
@@ -44,7 +39,7 @@ enum kj__backlog_result kj__backlog_push(struct kj__backlog *backlog,
         [KJ__QUEUE_CLOSED] = KJ__BACKLOG_CLOSED,
         [KJ__QUEUE_NO_MEMORY] = KJ__BACKLOG_NO_MEMORY,
     };
-    size_t len = length_of(publication);
+    size_t len = kj__publication_size(publication);
     if (!reserve(backlog, len)) {
         return KJ__BACKLOG_TOO_LARGE;
     }
@@ -65,7 +60,7 @@ static struct kj_publication *take(struct kj__backlog *backlog, bool wait)
     if (taken == 0) {
         return NULL;
     }
-    atomic_fetch_sub(&backlog->bytes, length_of(publication));
+    atomic_fetch_sub(&backlog->bytes, kj__publication_size(publication));
     return publication;
 }
 

@@ -16,7 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KJ__NESTING_MAX = 64 };
+/* A value takes a hundred bytes and more where its text takes two, so their number is bounded
+ * too: a body of 1 MiB must not become 200. */
+enum { KJ__NESTING_MAX = 64, KJ__VALUES_MAX = 65536 };
 
 /* Reads the first JSON value of the bytes; what follows it is ignored, as bahamut does.
  * Duplicate keys are refused; integers that do not fit int64_t become reals. KJ_EPARSE,

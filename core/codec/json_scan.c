@@ -8,6 +8,10 @@
 /* INT64_MAX has nineteen digits. */
 enum { LONG_NUMBER_DIGITS = 19 };
 
+/* What the scan stops at: a value and the comma behind it, or a key, a colon, a value, a comma;
+ * an end for each container. */
+enum { SCAN_STEPS_MAX = 4 * KJ__VALUES_MAX };
+
 static size_t skip_blanks(const uint8_t *bytes, size_t len, size_t at)
 {
     while (at < len &&
@@ -60,9 +64,15 @@ enum kj_status kj__json_scan(const uint8_t *bytes, size_t len, struct kj__json_s
     size_t at = skip_blanks(bytes, len, 0);
     *span = (struct kj__json_span){.start = at};
     size_t depth = 0;
+    size_t values = 0; /* keys, separators and ends count with them: three to a member */
     do {
         if (at >= len) {
             return fail_truncated(len, error);
+        }
+        if (++values > SCAN_STEPS_MAX) {
+            kj_error_set(error, at, "json decode error [pos %zu]: more than %d values", at,
+                         KJ__VALUES_MAX);
+            return KJ_ELIMIT;
         }
         uint8_t byte = bytes[at];
         if (byte == '"') {

@@ -1,7 +1,8 @@
 /* msgpack.h - msgpack bytes from and to JSON values.
  *
- * Every input is walked before anything is made of it: nesting at most KJ__NESTING_MAX, every
- * declared count at most the bytes that remain, no duplicate keys. msgpack-c writes;
+ * Every input is walked before anything is made of it: nesting at most KJ__NESTING_MAX, at most
+ * KJ__VALUES_MAX values, every declared count at most the bytes that remain, no duplicate keys.
+ * msgpack-c writes;
  * the reader is our own, since msgpack-c's reserves memory by declared count and builds a tree
  * where a conversion needs none.
  *

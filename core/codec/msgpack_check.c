@@ -23,6 +23,7 @@ struct walk {
     struct kj__msgpack_reader reader;
     struct kj__keys keys;
     size_t depth;
+    size_t values;
     struct container containers[KJ__NESTING_MAX];
     struct kj_error *error;
 };
@@ -89,6 +90,9 @@ static enum kj_status step(struct walk *walk)
     enum kj_status status = kj__msgpack_next(&walk->reader, &item, walk->error);
     if (status) {
         return status;
+    }
+    if (++walk->values > 2 * KJ__VALUES_MAX) { /* keys count with them */
+        return fail(walk, KJ_ELIMIT, "more than 65536 values");
     }
     struct container *inside = walk->depth ? &walk->containers[walk->depth - 1] : NULL;
     if (inside && inside->key_is_next) {

@@ -141,6 +141,13 @@ enum kj_encoding kj_publication_encoding(const struct kj_publication *publicatio
     return publication->encoding;
 }
 
+size_t kj__publication_size(const struct kj_publication *publication)
+{
+    /* The topic is bounded by itself, and an empty map of tracking data is one byte. */
+    size_t tracking = publication->tracking_data.len > 1 ? publication->tracking_data.len : 0;
+    return publication->data.len + publication->tracking_name.len + tracking;
+}
+
 int kj__publication_response_mode(const struct kj_publication *publication)
 {
     return publication->response_mode;

@@ -14,4 +14,7 @@ enum kj__response_mode {
 /* Carried, and NONE in publications made here.                          [any thread] */
 int kj__publication_response_mode(const struct kj_publication *publication);
 
+/* Bytes of its data and tracking, which bounds of queues count.         [any thread] */
+size_t kj__publication_size(const struct kj_publication *publication);
+
 #endif

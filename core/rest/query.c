@@ -118,20 +118,30 @@ static enum kj_status take_after(struct reader *reader)
     return KJ_OK;
 }
 
-/* What nobody read is unknown: the model declares no parameters. One error for each name; the
- * value found by name tells the first of several from the others. */
+static bool was_refused(const char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What nobody read is unknown: the model declares no parameters. One error for each name. */
 static enum kj_status refuse_unread(const struct reader *reader)
 {
+    const char *refused[KJ__UNKNOWN_PARAMETERS_MAX];
+    int count = 0;
     size_t cursor = 0;
     const char *name;
     const char *value;
     enum kj_status status = KJ_OK;
-    int refused = 0;
-    while (refused < KJ__UNKNOWN_PARAMETERS_MAX && status != KJ_ENOMEM &&
+    while (count < KJ__UNKNOWN_PARAMETERS_MAX && status != KJ_ENOMEM &&
            kj__fields_next(&reader->unread, &cursor, &name, &value)) {
-        if (kj__fields_get(&reader->unread, name) == value) {
+        if (!was_refused(refused, count, name)) {
             status = refuse(reader, "elemental", "Unknown parameter: `%s`", name);
-            refused++;
+            refused[count++] = name;
         }
     }
     return status;

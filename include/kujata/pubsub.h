@@ -16,7 +16,7 @@
  *  5. Full queues. kj_pubsub_publish never blocks. When the publisher's queue is full it
  *     returns KJ_EFULL and counts; when a subscription's queue is full the newest
  *     publication is dropped for that subscription, counted, and reported on_error. Queues
- *     are bounded by number and by bytes of data; where no bytes wait, one publication
+ *     are bounded by number and by bytes (data and tracking); where no bytes wait, one publication
  *     larger than the bound passes.
  *  6. Away. A backend whose broker is away keeps publications in its bounded queue, goes
  *     on trying without end, and renews every subscription by itself.

@@ -22,8 +22,8 @@ struct kj_subscriber_options {
     uint32_t timeout_ms;           /* for connecting; 0: 10,000 */
 };
 
-/* Connects, shakes hands and sends the filter. KJ_EINVAL for a bad URL or filter, KJ_EIO or KJ_ETIMEOUT
- * when the server is not reached, KJ_EREFUSED with the server's answer in `error`. */
+/* Connects, shakes hands and sends the filter. KJ_EINVAL for a bad URL or filter, KJ_EIO or
+ * KJ_ETIMEOUT when the server is not reached, KJ_EREFUSED with the server's answer in `error`. */
 enum kj_status kj_subscriber_connect(const struct kj_subscriber_options *options,
                                      struct kj_subscriber **subscriber, struct kj_error *error);
 

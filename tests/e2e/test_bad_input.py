@@ -52,6 +52,7 @@ BAD_JSON = {
     "100,000 brackets": b"[" * 100000,
     "100,000 braces": b'{"a":' * 100000,
     "65 levels inside": b'{"title":' + b"[" * 65 + b"]" * 65 + b"}",
+    "300,000 values in one body": b'{"title":"a","x":[' + b"1," * 300000 + b"1]}",
     "an object where a text belongs": b'{"title": {"a": 1}}',
 }
 
@@ -72,6 +73,7 @@ BAD_MSGPACK = {
     "a map of 4 billion in 5 bytes": b"\xdf\xff\xff\xff\xff",
     "a text of 4 billion": b"\x81\xa5title\xdb\xff\xff\xff\xff",
     "100,000 arrays": b"\x91" * 100000,
+    "200,000 empty maps": b"\x82\xa5title\xa1a\xa1x\xdd" + struct.pack(">I", 200_000) + b"\x80" * 200_000,
     "the byte that is nothing": b"\xc1",
     "a key twice": b"\x82\xa5title\xa1a\xa5title\xa1b",
 }
