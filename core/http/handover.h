@@ -50,8 +50,7 @@ int kj__handover_find(struct kj__handover *handover, const struct kj__handover_p
 int kj__handover_take(struct kj__handover *handover, const struct kj__handover_peer *peer);
 
 /* Shuts the socket that listens on an address and port, so that civetweb's accepting thread,
- * which looks
- * for its stop flag every two seconds, wakes at once. To be followed by mg_stop. */
+ * which looks for its stop flag every two seconds, wakes at once. To be followed by mg_stop. */
 void kj__handover_shut_listener(const struct kj__handover *handover, const char *address,
                                 uint16_t port);
 
