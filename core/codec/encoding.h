@@ -22,7 +22,7 @@ enum kj_status kj__value_encode(enum kj_encoding encoding, const json_t *value,
 /* The encoding of a media type's name, or false when it is neither. */
 bool kj__encoding_from_name(const char *name, size_t len, enum kj_encoding *encoding);
 
-/* Content negotiation as bahamut's (spec 1.11). `header` is the first Content-Type or Accept
+/* Content negotiation as bahamut's. `header` is the first Content-Type or Accept
  * line, NULL when absent. *http_status is 400 or 415 on failure, and `error` holds the
  * description for the client. Media types are compared without regard to case, parameters are
  * parsed and ignored; in Accept the first known item wins. */

@@ -1,4 +1,4 @@
-/* error_array.h - the array of error objects a client receives (spec 1.10). */
+/* error_array.h - the array of error objects a client receives, as in bahamut. */
 #ifndef KJ_CODEC_ERROR_ARRAY_H
 #define KJ_CODEC_ERROR_ARRAY_H
 

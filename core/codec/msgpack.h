@@ -50,10 +50,10 @@ enum kj_status kj__msgpack_decode(const uint8_t *bytes, size_t len, json_t **val
 enum kj_status kj__msgpack_encode(const json_t *value, const struct kj__member_kinds *kinds,
                                   struct kj__buffer *out);
 
-/* Appends the JSON text of one msgpack value without building a tree (trace 3.1). */
+/* Appends the JSON text of one msgpack value without building a tree, as bahamut converts it. */
 enum kj_status kj__msgpack_to_json(const uint8_t *bytes, size_t len, struct kj__buffer *out);
 
-/* Appends the msgpack form of one JSON text, positive integers unsigned (trace 3.1). */
+/* Appends the msgpack form of one JSON text, positive integers unsigned, as bahamut does. */
 enum kj_status kj__json_to_msgpack(const uint8_t *bytes, size_t len, struct kj__buffer *out);
 
 /* The pieces an envelope is written with. */

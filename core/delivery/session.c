@@ -47,7 +47,7 @@ struct kj_session *kj__session_new(struct kj__delivery *delivery,
     if (!session) {
         return NULL;
     }
-    /* Only JSON promises UTF-8; stock clients send msgpack in text frames too (spec fact 2). */
+    /* Only JSON promises UTF-8; bahamut's clients send msgpack in text frames too. */
     kj__connection_init(&session->connection, delivery, endpoint,
                         origin->read_encoding == KJ_ENCODING_JSON);
     kj__uuid_make(session->id);

@@ -2,7 +2,7 @@
  *
  * Immutable once published and reference counted. On NATS it is the message body,
  * always msgpack, with the members data, encoding, partition, responseMode, topic,
- * trackingData and trackingName (bahamut's Publication, spec section 3).
+ * trackingData and trackingName (bahamut's Publication).
  */
 #ifndef KUJATA_PUBLICATION_H
 #define KUJATA_PUBLICATION_H
