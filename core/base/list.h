@@ -40,16 +40,4 @@ static inline void kj__list_unlink(struct kj__list *node)
     kj__list_init(node);
 }
 
-/* Moves every node of `from` to the end of `to`. */
-static inline void kj__list_move_all(struct kj__list *to, struct kj__list *from)
-{
-    if (!kj__list_is_empty(from)) {
-        from->next->prev = to->prev;
-        to->prev->next = from->next;
-        from->prev->next = to;
-        to->prev = from->prev;
-        kj__list_init(from);
-    }
-}
-
 #endif
