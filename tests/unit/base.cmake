@@ -1,3 +1,3 @@
-foreach(subject buffer map queue fields url utf8 timestamp id)
+foreach(subject buffer map queue fields url utf8 timestamp id slab)
     kujata_test(base_${subject}_test SOURCES base/${subject}_test.c MODULES base)
 endforeach()
