@@ -1,34 +1,12 @@
 /* map.c - see map.h. Separate chaining; the table doubles at a load of one. */
 #include "base/map.h"
 
-#include "base/id.h"
+#include "base/hash.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAP_FIRST_BUCKETS = 16 };
-
-static uint64_t seed;
-static pthread_once_t seed_once = PTHREAD_ONCE_INIT;
-
-static void make_seed(void)
-{
-    kj__random_bytes(&seed, sizeof seed);
-}
-
-/* FNV-1a over a secret start, finished so that low bits depend on every byte. */
-static uint64_t hash_text(const char *text)
-{
-    pthread_once(&seed_once, make_seed);
-    uint64_t hash = seed ^ UINT64_C(0xcbf29ce484222325);
-    for (const unsigned char *byte = (const unsigned char *)text; *byte; byte++) {
-        hash = (hash ^ *byte) * UINT64_C(0x100000001b3);
-        hash ^= hash >> 29;
-    }
-    hash ^= hash >> 32;
-    return hash * UINT64_C(0x9e3779b97f4a7c15);
-}
 
 static struct kj__map_entry **bucket_of(const struct kj__map *map, uint64_t hash)
 {
@@ -90,7 +68,7 @@ void *kj__map_get(const struct kj__map *map, const char *key)
     if (map->count == 0) {
         return NULL;
     }
-    const struct kj__map_entry *entry = *find_link(map, key, hash_text(key));
+    const struct kj__map_entry *entry = *find_link(map, key, kj__hash(key, strlen(key)));
     return entry ? entry->value : NULL;
 }
 
@@ -102,7 +80,7 @@ bool kj__map_put(struct kj__map *map, const char *key, void *value, void **previ
     if (map->count == map->bucket_count && !grow(map)) {
         return false;
     }
-    uint64_t hash = hash_text(key);
+    uint64_t hash = kj__hash(key, strlen(key));
     struct kj__map_entry **link = find_link(map, key, hash);
     if (*link) {
         if (previous) {
@@ -131,7 +109,7 @@ void *kj__map_remove(struct kj__map *map, const char *key)
     if (map->count == 0) {
         return NULL;
     }
-    struct kj__map_entry **link = find_link(map, key, hash_text(key));
+    struct kj__map_entry **link = find_link(map, key, kj__hash(key, strlen(key)));
     struct kj__map_entry *entry = *link;
     if (!entry) {
         return NULL;
