@@ -26,7 +26,7 @@ foreach(library kujata kujata_static)
     set_target_properties(${library} PROPERTIES LINKER_LANGUAGE C)
     target_include_directories(${library} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-    target_link_libraries(${library} PUBLIC PkgConfig::JANSSON PRIVATE msgpackc Threads::Threads m
+    target_link_libraries(${library} PUBLIC PkgConfig::JANSSON PRIVATE msgpackc Threads::Threads m re2 stdc++
                           $<BUILD_INTERFACE:${CIVETWEB_LIBRARY}> $<BUILD_INTERFACE:${NATS_LIBRARY}>
                           $<INSTALL_INTERFACE:civetweb> $<INSTALL_INTERFACE:nats>)
 endforeach()

@@ -1,7 +1,7 @@
 # One set of flags for everything built here.
 add_compile_definitions(_GNU_SOURCE)
-add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-                    -Wvla -Werror -fno-strict-aliasing)
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wvla -Werror -fno-strict-aliasing
+                    "$<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes;-Wmissing-prototypes>")
 if(KUJATA_SANITIZE)
     add_compile_options(-fsanitize=${KUJATA_SANITIZE} -fno-omit-frame-pointer -g
                         -fno-sanitize-recover=all)

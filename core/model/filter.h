@@ -30,10 +30,10 @@ enum {
     KJ__FILTER_TEXT_MAX = 4096,
     KJ__FILTER_DEPTH_MAX = 32, /* parentheses in parentheses */
     KJ__FILTER_COMPARISONS_MAX = 128,
-    KJ__FILTER_LIST_MAX = 256,      /* values of one list */
-    KJ__FILTER_PATTERNS_MAX = 8,    /* of `matches`, in one filter */
-    KJ__FILTER_PATTERN_MAX = 512,   /* bytes of one pattern */
-    KJ__FILTER_SUBJECT_MAX = 16384, /* bytes of a string that a pattern is tried on */
+    KJ__FILTER_LIST_MAX = 256,    /* values of one list */
+    KJ__FILTER_PATTERNS_MAX = 8,  /* of `matches`, in one filter */
+    KJ__FILTER_PATTERN_MAX = 512, /* bytes of one pattern */
+    KJ__FILTER_WORK_MAX = 65536,  /* steps of one evaluation; one is about a comparison's worth */
 };
 
 struct kj__filter;
@@ -81,12 +81,13 @@ size_t kj__filter_size(const struct kj__filter *filter);
 /* What evaluations share: make one per event, or per list of objects. */
 struct kj__filter_round {
     int64_t now_ns; /* nanoseconds since 1970; what now() is */
-    uint64_t cut;   /* grows by one for each string no pattern was tried on, as too long */
+    uint64_t cut;   /* grows by one for each evaluation that came to KJ__FILTER_WORK_MAX */
 };
 
 /* Whether an entity matches. It is the object that kj_event_entity gives, decoded once per event
  * and shared by all threads, or any object of a store; NULL, for one that could not be decoded,
- * matches nothing. Never fails and never allocates but inside RE2, within its budget.
+ * matches nothing. An evaluation that would take more than KJ__FILTER_WORK_MAX ends as no match and
+ * is counted. Nothing is allocated but inside RE2, within its budget.
  *
  * A constant is converted to the type of the value it meets; what cannot be converted is not
  * equal and in no order. On a list, a comparison holds when it does for any item. An absent

@@ -16,7 +16,7 @@ stage() {
     fi
 }
 
-# list_sources FOLDER...: every C file in those that exist, NUL at the end of each name.
+# list_sources FOLDER...: every C and C++ file in those that exist, NUL at the end of each name.
 list_sources() {
     local folder present=()
     for folder in "$@"; do
@@ -24,7 +24,7 @@ list_sources() {
             present+=("$folder")
         fi
     done
-    find "${present[@]}" -name '*.[ch]' -print0
+    find "${present[@]}" '(' -name '*.[ch]' -o -name '*.cc' ')' -print0
 }
 
 check_format() {
@@ -42,7 +42,8 @@ check_lengths() {
 # takes the flags of a debug build, in which it sees the assertions.
 check_tidy() {
     local build=build/tidy
-    cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang >/dev/null
+    cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang \
+        -DCMAKE_CXX_COMPILER=clang++ >/dev/null
     /usr/bin/python3 /usr/bin/run-clang-tidy -quiet -p $build -j "$(nproc)" \
         "$PWD/(app|core|examples|handlers|pubsub)/" >$build/clang-tidy.log 2>&1 || {
         grep -A 4 -E '(warning|error):' $build/clang-tidy.log
