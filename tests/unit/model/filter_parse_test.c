@@ -234,7 +234,7 @@ static void filter_refuses_a_pattern_that_grows_when_compiled(void **state)
     (void)state;
     struct kj__filter *filter;
     struct kj_error error = {{0}, 0};
-    const char text[] = "a matches \"(a{40}){40}\"";
+    const char text[] = "a matches \"\\pL{100}\"";
     assert_int_equal(kj__filter_parse(text, sizeof text - 1, KJ__FILTER_FULL, &filter, &error),
                      KJ_ELIMIT);
     assert_int_equal(error.position, 10);
