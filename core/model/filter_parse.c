@@ -7,6 +7,7 @@
 
 #include "base/utf8.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,6 +173,7 @@ static enum kj_status join(const struct kj__filter_parser *parser, struct kj__fi
                            enum kj__filter_node_type conjunction, struct kj__filter_node *right)
 {
     struct kj__filter_node *group = *left;
+    assert(group && right);
     if (group->type != conjunction) {
         group = calloc(1, sizeof *group);
         if (!group) {
