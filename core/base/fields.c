@@ -1,6 +1,7 @@
 /* fields.c - see fields.h. */
 #include "base/fields.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -91,4 +92,38 @@ bool kj__fields_copy(struct kj__fields *to, const struct kj__fields *from)
     }
     kj__buffer_append(&to->text, from->text.data, from->text.len);
     return true;
+}
+
+bool kj__fields_pack(const struct kj__fields *fields, struct kj__packed_fields **packed)
+{
+    struct kj__packed_fields *made = NULL;
+    if (fields->text.len > 0) {
+        made = malloc(sizeof *made + fields->text.len);
+        if (!made) {
+            return false;
+        }
+        made->len = (uint32_t)fields->text.len;
+        made->ignore_case = fields->ignore_case;
+        memcpy(made->text, fields->text.data, fields->text.len);
+    }
+    free(*packed);
+    *packed = made;
+    return true;
+}
+
+void kj__packed_fields_view(const struct kj__packed_fields *packed, struct kj__fields *fields)
+{
+    *fields = (struct kj__fields){0};
+    if (packed) {
+        fields->ignore_case = packed->ignore_case;
+        fields->text = (struct kj__buffer){
+            .data = (uint8_t *)packed->text, .len = packed->len, .capacity = packed->len};
+    }
+}
+
+const char *kj__packed_fields_get(const struct kj__packed_fields *packed, const char *name)
+{
+    struct kj__fields fields;
+    kj__packed_fields_view(packed, &fields);
+    return kj__fields_get(&fields, name);
 }

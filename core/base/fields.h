@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct kj__fields {
     struct kj__buffer text; /* name NUL value NUL, again and again */
@@ -36,5 +37,22 @@ bool kj__fields_next(const struct kj__fields *fields, size_t *cursor, const char
 
 /* Makes `to` an exact copy; false when there is no memory. */
 bool kj__fields_copy(struct kj__fields *to, const struct kj__fields *from);
+
+/* The same list where it is kept long and changes seldom: NULL when empty, else one allocation
+ * of just the size. Freed with free(). */
+struct kj__packed_fields {
+    uint32_t len;
+    bool ignore_case;
+    char text[];
+};
+
+/* False when there is no memory; *packed, which must be NULL or packed before, is as it was. */
+bool kj__fields_pack(const struct kj__fields *fields, struct kj__packed_fields **packed);
+
+/* Points `fields` at the text of a packed list, to be read only and not finished. */
+void kj__packed_fields_view(const struct kj__packed_fields *packed, struct kj__fields *fields);
+
+/* The first value of a name, or NULL. */
+const char *kj__packed_fields_get(const struct kj__packed_fields *packed, const char *name);
 
 #endif

@@ -40,4 +40,14 @@ static inline void kj__list_unlink(struct kj__list *node)
     kj__list_init(node);
 }
 
+/* Appends all of `from` to `to`. */
+static inline void kj__list_move(struct kj__list *from, struct kj__list *to)
+{
+    while (!kj__list_is_empty(from)) {
+        struct kj__list *node = from->next;
+        kj__list_unlink(node);
+        kj__list_append(to, node);
+    }
+}
+
 #endif
