@@ -3,7 +3,7 @@
  * A frame is read into a JSON value first: it is small, bounded by the session's message
  * limit, and replaced seldom, while `wants` is asked for every event.
  */
-#include <kujata/push_config.h>
+#include "codec/push_config.h"
 
 #include "base/buffer.h"
 #include "base/fields.h"
@@ -86,6 +86,32 @@ const char *kj_push_config_filter(const struct kj_push_config *config, const cha
 {
     const struct wanted *wanted = config ? kj__map_get(&config->identities, identity) : NULL;
     return wanted ? wanted->filter : NULL;
+}
+
+size_t kj__push_config_count(const struct kj_push_config *config)
+{
+    return config->identities.count;
+}
+
+bool kj__push_config_next(const struct kj_push_config *config, const void **cursor,
+                          struct kj__push_config_entry *entry)
+{
+    const struct kj__map_entry *next = kj__map_next(&config->identities, *cursor);
+    if (next) {
+        const struct wanted *wanted = next->value;
+        *entry = (struct kj__push_config_entry){.identity = next->key,
+                                                .filter = wanted->filter,
+                                                .type_count = wanted->type_count,
+                                                .types = wanted->types};
+    }
+    *cursor = next;
+    return next != NULL;
+}
+
+void kj__push_config_drop_parameters(struct kj_push_config *config)
+{
+    kj__fields_fini(&config->parameters);
+    config->parameter_count = 0;
 }
 
 void kj_push_config_parameters(const struct kj_push_config *config,
