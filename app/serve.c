@@ -21,6 +21,7 @@ struct settings {
     const char *nats_user, *nats_password, *nats_credentials;
     uint32_t nats_queue_messages, nats_queue_bytes;
     int queue_policy;
+    int io;
     struct text_list origins;
     bool print_counters;
     struct kj_server_options server;
@@ -40,6 +41,13 @@ static const char *const policy_names[] = {
     [KJ_QUEUE_DROP_NEWEST] = "drop-newest",
     [KJ_QUEUE_DROP_OLDEST] = "drop-oldest",
     [KJ_QUEUE_DISCONNECT] = "disconnect",
+    NULL,
+};
+
+static const char *const io_names[] = {
+    [KJ_IO_AUTO] = "auto",
+    [KJ_IO_EPOLL] = "epoll",
+    [KJ_IO_URING] = "uring",
     NULL,
 };
 
@@ -75,8 +83,11 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {OPTION("--topic", OPTION_TEXT, &server->topic, "NAME", "of events; default events")},
         {OPTION("--push-endpoint", OPTION_TEXT, &server->push_endpoint, "PATH", "default /events")},
         {OPTION("--shards", OPTION_NUMBER, &server->shards, "N",
-                "delivery threads; default one per core"),
+                "delivery threads; default one per core it may use"),
          .minimum = 1, .maximum = SHARDS_MAX},
+        {OPTION("--io", OPTION_CHOICE, &settings->io, "auto|epoll|uring",
+                "how events reach the sockets; default auto: io_uring where it can be had"),
+         .choices = io_names},
         {OPTION("--http-threads", OPTION_NUMBER, &server->http_threads, "N",
                 "REST workers; default 32"),
          .minimum = 1, .maximum = HTTP_THREADS_MAX},
@@ -153,6 +164,7 @@ static int make_server(struct node *node, struct settings *settings)
     struct kj_processor processor = kj_store_processor(node->store);
     settings->server.model = node->model;
     settings->server.pubsub = node->pubsub;
+    settings->server.io = (enum kj_io)settings->io;
     settings->server.queue_policy = (enum kj_queue_policy)settings->queue_policy;
     settings->server.allowed_origins = settings->origins.items;
     enum kj_status status = kj_server_new(&settings->server, &node->server, &error);

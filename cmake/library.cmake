@@ -27,6 +27,7 @@ foreach(library kujata kujata_static)
     target_include_directories(${library} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
     target_link_libraries(${library} PUBLIC PkgConfig::JANSSON PRIVATE msgpackc Threads::Threads m re2 stdc++
+                          ${URING_LIBRARIES}
                           $<BUILD_INTERFACE:${CIVETWEB_LIBRARY}> $<BUILD_INTERFACE:${NATS_LIBRARY}>
                           $<INSTALL_INTERFACE:civetweb> $<INSTALL_INTERFACE:nats>)
 endforeach()
@@ -49,5 +50,8 @@ install(FILES ${PROJECT_BINARY_DIR}/kujataConfig.cmake
 # The paths in it start from the file itself, so that the installed tree may be moved.
 file(RELATIVE_PATH kujata_pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" kujata_pc_prefix ${kujata_pc_prefix})
+if(URING_FOUND)
+    set(kujata_pc_uring -luring)
+endif()
 configure_file(cmake/kujata.pc.in ${PROJECT_BINARY_DIR}/kujata.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/kujata.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

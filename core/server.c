@@ -110,25 +110,26 @@ static void init_api(struct kj_server *server)
 static enum kj_status init_push(struct kj_server *server)
 {
     const struct kj_server_options *options = &server->options.values;
-    enum kj_status status = kj__delivery_new(options->shards, &server->counters, &server->delivery);
+    enum kj_status status = kj__delivery_new(options->shards, options->io, &server->counters,
+                                             &server->delivery);
     if (status) {
         return status;
     }
-    kj__events_init(&server->events,
-                    &(struct kj__events_options){
-                        .delivery = server->delivery,
-                        .pubsub = options->pubsub,
-                        .counters = &server->counters,
-                        .topic = options->topic,
-                        .dispatch = &options->dispatch,
-                        .publish = &options->publish,
-                        .authenticators = options->session_authenticators,
-                        .authenticator_count = options->session_authenticator_count,
-                        .allowed_origins = options->allowed_origins,
-                        .limits = &options->limits,
-                        .queue_policy = options->queue_policy,
-                    });
-    server->has_push = true;
+    status = kj__events_init(&server->events,
+                             &(struct kj__events_options){
+                                 .delivery = server->delivery,
+                                 .pubsub = options->pubsub,
+                                 .counters = &server->counters,
+                                 .topic = options->topic,
+                                 .dispatch = &options->dispatch,
+                                 .publish = &options->publish,
+                                 .authenticators = options->session_authenticators,
+                                 .authenticator_count = options->session_authenticator_count,
+                                 .allowed_origins = options->allowed_origins,
+                                 .limits = &options->limits,
+                                 .queue_policy = options->queue_policy,
+                             });
+    server->has_push = true; /* to be finished, whatever its status */
     server->upgrade = (struct kj__http_upgrade){
         .path = options->push_endpoint,
         .prepare = prepare_session,
@@ -138,7 +139,7 @@ static enum kj_status init_push(struct kj_server *server)
         .release = release_session,
         .ctx = server,
     };
-    return KJ_OK;
+    return status;
 }
 
 enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_server **server,
@@ -157,7 +158,10 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
     if (!status && options->pubsub) {
         status = init_push(made);
         if (status) {
-            kj_error_set(error, 0, "cannot make the shards: %s", kj_status_text(status));
+            kj_error_set(error, 0, "%s: %s",
+                         status == KJ_EUNSUPPORTED ? "option io: io_uring cannot be had here"
+                                                   : "cannot make the shards",
+                         kj_status_text(status));
         }
     }
     if (status) {
@@ -295,10 +299,11 @@ void kj_server_free(struct kj_server *server)
         return;
     }
     kj_server_stop(server);
-    kj__delivery_free(server->delivery);
     if (server->has_push) {
+        kj__delivery_stop(server->delivery, 0); /* which may never have started */
         kj__events_fini(&server->events);
     }
+    kj__delivery_free(server->delivery);
     kj__api_fini(&server->api);
     kj__server_options_fini(&server->options);
     pthread_cond_destroy(&server->life_changed);

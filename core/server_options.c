@@ -95,6 +95,10 @@ static enum kj_status check_options(const struct kj_server_options *options, str
         kj_error_set(error, 0, "option queue_policy: unknown policy %d", options->queue_policy);
         return KJ_EINVAL;
     }
+    if (options->io < KJ_IO_AUTO || options->io > KJ_IO_URING) {
+        kj_error_set(error, 0, "option io: unknown value %d", options->io);
+        return KJ_EINVAL;
+    }
     if (options->topic && !kj_topic_is_valid(options->topic)) {
         kj_error_set(error, 0, "option topic: \"%s\" is not words joined by dots", options->topic);
         return KJ_EINVAL;

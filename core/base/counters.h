@@ -41,6 +41,9 @@
     X(bytes_out, "frame_bytes_sent_total")                                                         \
     X(push_configs, "push_configs_total")                                                          \
     X(push_configs_bad, "push_configs_bad_total")                                                  \
+    X(interests, "push_interests_current")                                                         \
+    X(filters_evaluated, "filters_evaluated_total")                                                \
+    X(filters_cut, "filters_cut_short_total")                                                      \
     X(events_published, "events_published_total")                                                  \
     X(events_publish_refused, "events_publish_refused_total")                                      \
     X(events_publish_failed, "events_publish_failed_total")                                        \

@@ -1,22 +1,14 @@
-/* connection.c - see connection.h. Everything here but the [any thread] calls runs on the
- * shard that owns the connection. */
+/* connection.c - see connection.h: deadlines, closing and reading. What leaves is in
+ * connection_write.c, what other threads ask for in connection_post.c. */
 #include "delivery/connection.h"
 
-#include "base/clock.h"
 #include "delivery/delivery.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum {
-    WRITE_VECTOR_MAX = 64, /* frames gathered in one call */
-    CONTROLS_MAX = 32      /* pongs a peer can make us hold */
-};
 
 static struct kj__counters *counters_of(const struct kj__connection *connection)
 {
@@ -31,10 +23,18 @@ void kj__connection_init(struct kj__connection *connection, struct kj__delivery 
     size_t turn = atomic_fetch_add_explicit(&delivery->next_shard, 1, memory_order_relaxed);
     connection->shard = &delivery->shards[turn % delivery->shard_count];
     connection->endpoint = endpoint;
-    kj__frame_reader_init(&connection->reader);
     kj__out_queue_init(&connection->out);
     kj__list_init(&connection->round_link);
     kj__wheel_entry_init(&connection->timer);
+}
+
+static void free_reader(struct kj__connection *connection)
+{
+    if (connection->reader) {
+        kj__frame_reader_fini(connection->reader);
+        free(connection->reader);
+        connection->reader = NULL;
+    }
 }
 
 struct kj__connection *kj__connection_ref(struct kj__connection *connection)
@@ -46,7 +46,7 @@ struct kj__connection *kj__connection_ref(struct kj__connection *connection)
 void kj__connection_unref(struct kj__connection *connection)
 {
     if (atomic_fetch_sub_explicit(&connection->refs, 1, memory_order_acq_rel) == 1) {
-        kj__frame_reader_fini(&connection->reader);
+        free_reader(connection);
         kj__out_queue_fini(&connection->out);
         connection->endpoint->protocol->release(connection);
     }
@@ -94,6 +94,13 @@ static void count_cause(struct kj__connection *connection, enum kj__close_cause 
     }
 }
 
+static void leave_seats(struct kj__connection *connection)
+{
+    while (connection->seats) {
+        kj__seat_leave(connection->seats);
+    }
+}
+
 void kj__connection_abort(struct kj__connection *connection, enum kj__close_cause cause)
 {
     if (connection->state == KJ__CONNECTION_CLOSED) {
@@ -104,15 +111,17 @@ void kj__connection_abort(struct kj__connection *connection, enum kj__close_caus
         count_cause(connection, cause);
     }
     connection->state = KJ__CONNECTION_CLOSED;
+    leave_seats(connection);
     kj__wheel_disarm(&shard->wheel, &connection->timer);
     if (connection->fd >= 0) {
+        kj__writer_forget(&shard->writer, connection->fd);
         /* Closing alone would leave it in the set while anyone else, such as a child about to
          * exec, holds the same open socket. */
         epoll_ctl(shard->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
         close(connection->fd);
         connection->fd = -1;
     }
-    kj__shard_remove_member(shard, connection);
+    kj__shard_remove(shard, connection);
     uint32_t unsent = kj__out_queue_clear(&connection->out);
     KJ__COUNT_BY(counters_of(connection), dropped_closing, unsent);
     kj__list_unlink(&connection->round_link);
@@ -129,7 +138,7 @@ static uint64_t earliest(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static void arm_timer(struct kj__connection *connection)
+void kj__connection_arm_timer(struct kj__connection *connection)
 {
     const struct kj__endpoint *endpoint = connection->endpoint;
     uint64_t deadline = connection->close_deadline_ms;
@@ -176,158 +185,8 @@ void kj__connection_on_deadline(struct kj__connection *connection)
         send_ping(connection);
     }
     if (connection->state == KJ__CONNECTION_OPEN) {
-        arm_timer(connection);
+        kj__connection_arm_timer(connection);
     }
-}
-
-/* ---- writing ---- */
-
-static void set_waits_for_write(struct kj__connection *connection, bool waits)
-{
-    if (connection->waits_for_write == waits) {
-        return;
-    }
-    struct epoll_event event = {.events = EPOLLIN | (waits ? (uint32_t)EPOLLOUT : 0),
-                                .data.ptr = connection};
-    epoll_ctl(connection->shard->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event);
-    connection->waits_for_write = waits;
-}
-
-/* Everything has left, the close frame last: our side ends, and the peer has a moment to end
- * its own, so that what we sent is not lost to a reset. */
-static void shut_down(struct kj__connection *connection)
-{
-    connection->state = KJ__CONNECTION_SHUT;
-    shutdown(connection->fd, SHUT_WR);
-    connection->close_deadline_ms = earliest(connection->close_deadline_ms,
-                                             connection->shard->now_ms +
-                                                 connection->endpoint->close_timeout_ms);
-    arm_timer(connection);
-}
-
-/* One call's worth of progress: false when the socket takes no more, or is gone. */
-static bool write_some(struct kj__connection *connection)
-{
-    struct iovec vector[WRITE_VECTOR_MAX];
-    struct msghdr message = {.msg_iov = vector};
-    message.msg_iovlen = (size_t)kj__out_queue_gather(&connection->out, vector, WRITE_VECTOR_MAX);
-    ssize_t written = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (written < 0) {
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return false;
-        }
-        if (errno != EINTR) {
-            kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
-            return false;
-        }
-        return true;
-    }
-    struct kj__tally *tally = &connection->shard->tally;
-    tally->bytes_out += (uint64_t)written;
-    tally->frames_out += kj__out_queue_written(&connection->out, (size_t)written);
-    connection->stalled_since_ms = 0;
-    return true;
-}
-
-void kj__connection_flush(struct kj__connection *connection)
-{
-    if (connection->fd < 0 || connection->state == KJ__CONNECTION_SHUT) {
-        return;
-    }
-    while (!kj__out_queue_is_empty(&connection->out) && write_some(connection)) {
-    }
-    if (connection->state == KJ__CONNECTION_CLOSED) {
-        return;
-    }
-    bool is_blocked = !kj__out_queue_is_empty(&connection->out);
-    set_waits_for_write(connection, is_blocked);
-    if (is_blocked && !connection->stalled_since_ms) {
-        connection->stalled_since_ms = connection->shard->now_ms;
-        arm_timer(connection);
-    }
-    if (!is_blocked && connection->state == KJ__CONNECTION_CLOSING) {
-        shut_down(connection);
-    }
-}
-
-static bool has_room(const struct kj__connection *connection, size_t len)
-{
-    const struct kj__endpoint *endpoint = connection->endpoint;
-    const struct kj__out_queue *out = &connection->out;
-    /* One frame larger than the whole limit may still go to an idle connection. */
-    return out->count < endpoint->queue_messages &&
-           (out->count == 0 || out->bytes + len <= endpoint->queue_bytes);
-}
-
-/* The queue is full: acts as the policy says. KJ__SENT when there is room after all. */
-static enum kj__send_result make_room(struct kj__connection *connection, size_t len)
-{
-    struct kj__counters *counters = counters_of(connection);
-    switch (connection->endpoint->queue_policy) {
-    case KJ_QUEUE_DROP_OLDEST:
-        while (!has_room(connection, len)) {
-            if (!kj__out_queue_drop_oldest(&connection->out)) {
-                break; /* only a half-written frame is left: this one goes */
-            }
-            KJ__COUNT(counters, dropped_queue_full);
-        }
-        if (has_room(connection, len)) {
-            return KJ__SENT;
-        }
-        break;
-    case KJ_QUEUE_DISCONNECT:
-        KJ__COUNT(counters, dropped_queue_full);
-        kj__connection_close(connection, KJ__CLOSE_POLICY, "too slow", KJ__CAUSE_QUEUE_FULL, false);
-        return KJ__SEND_CLOSED;
-    case KJ_QUEUE_DROP_NEWEST:
-        break;
-    }
-    KJ__COUNT(counters, dropped_queue_full);
-    return KJ__SEND_DROPPED;
-}
-
-/* Frames a peer can provoke without end must not pile up: beyond a few, what it does not
- * read is not repeated (RFC 6455 5.5.3 allows answering only the latest ping). */
-static bool may_queue_control(struct kj__connection *connection)
-{
-    if (connection->out.controls >= CONTROLS_MAX) {
-        kj__connection_flush(connection);
-    }
-    return connection->state == KJ__CONNECTION_OPEN && connection->out.controls < CONTROLS_MAX;
-}
-
-enum kj__send_result kj__connection_send(struct kj__connection *connection,
-                                         struct kj__out_frame *frame)
-{
-    if (connection->state != KJ__CONNECTION_OPEN) {
-        if (!frame->is_control) {
-            KJ__COUNT(counters_of(connection), dropped_closing);
-        }
-        return KJ__SEND_CLOSED;
-    }
-    if (frame->is_control) {
-        if (!may_queue_control(connection)) {
-            return KJ__SEND_DROPPED;
-        }
-    } else if (!has_room(connection, frame->len)) {
-        kj__connection_flush(connection); /* the socket may have room by now */
-        if (connection->state != KJ__CONNECTION_OPEN) {
-            KJ__COUNT(counters_of(connection), dropped_closing);
-            return KJ__SEND_CLOSED;
-        }
-        if (!has_room(connection, frame->len)) {
-            enum kj__send_result result = make_room(connection, frame->len);
-            if (result != KJ__SENT) {
-                return result;
-            }
-        }
-    }
-    if (!kj__out_queue_push(&connection->out, frame)) {
-        KJ__COUNT(counters_of(connection), dropped_no_memory);
-        return KJ__SEND_DROPPED;
-    }
-    kj__shard_mark_dirty(connection->shard, connection);
-    return KJ__SENT;
 }
 
 /* ---- closing ---- */
@@ -341,7 +200,15 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
         }
         return;
     }
+    if (flush_first) {
+        leave_seats(connection); /* what they still owe goes to the queue */
+        if (connection->state != KJ__CONNECTION_OPEN) {
+            return;
+        }
+    }
     count_cause(connection, cause);
+    connection->state = KJ__CONNECTION_CLOSING;
+    leave_seats(connection);
     if (!flush_first) {
         uint32_t dropped = kj__out_queue_drop_data(&connection->out);
         KJ__COUNT_BY(counters_of(connection), dropped_closing, dropped);
@@ -353,14 +220,25 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
         kj__connection_abort(connection, cause);
         return;
     }
-    connection->state = KJ__CONNECTION_CLOSING;
     connection->close_deadline_ms = connection->shard->now_ms +
                                     connection->endpoint->close_timeout_ms;
     if (flush_first && connection->shard->is_draining) {
         connection->close_deadline_ms = connection->shard->drain_deadline_ms;
     }
-    arm_timer(connection);
+    kj__connection_arm_timer(connection);
     kj__shard_mark_dirty(connection->shard, connection);
+}
+
+/* Everything has left, the close frame last: our side ends, and the peer has a moment to end
+ * its own, so that what we sent is not lost to a reset. */
+void kj__connection_shut_down(struct kj__connection *connection)
+{
+    connection->state = KJ__CONNECTION_SHUT;
+    shutdown(connection->fd, SHUT_WR);
+    connection->close_deadline_ms = earliest(connection->close_deadline_ms,
+                                             connection->shard->now_ms +
+                                                 connection->endpoint->close_timeout_ms);
+    kj__connection_arm_timer(connection);
 }
 
 /* ---- reading ---- */
@@ -401,6 +279,30 @@ static bool on_close(void *ctx, uint16_t code)
     return false;
 }
 
+/* Most input ends with a whole frame: a reader is kept only where it does not. False when there
+ * is no memory to keep it. */
+static bool keep_reader(struct kj__connection *connection, struct kj__frame_reader *reader,
+                        bool is_kept)
+{
+    if (!is_kept || kj__frame_reader_is_idle(reader)) {
+        if (reader != connection->reader) {
+            kj__frame_reader_fini(reader);
+        }
+        free_reader(connection);
+        return true;
+    }
+    if (reader == connection->reader) {
+        return true;
+    }
+    connection->reader = malloc(sizeof *reader);
+    if (!connection->reader) {
+        kj__frame_reader_fini(reader);
+        return false;
+    }
+    *connection->reader = *reader;
+    return true;
+}
+
 static void feed(struct kj__connection *connection, uint8_t *bytes, size_t len)
 {
     static const struct kj__frame_events events = {
@@ -415,8 +317,17 @@ static void feed(struct kj__connection *connection, uint8_t *bytes, size_t len)
         .check_utf8 = connection->check_utf8,
         .role = KJ__FRAME_SERVER,
     };
-    struct kj__frame_outcome outcome = kj__frame_reader_feed(&connection->reader, &limits, bytes,
-                                                             len, &events, connection);
+    struct kj__frame_reader fresh;
+    struct kj__frame_reader *reader = connection->reader ? connection->reader : &fresh;
+    if (reader == &fresh) {
+        kj__frame_reader_init(&fresh);
+    }
+    struct kj__frame_outcome outcome = kj__frame_reader_feed(reader, &limits, bytes, len, &events,
+                                                             connection);
+    bool is_kept = connection->state == KJ__CONNECTION_OPEN && !outcome.code;
+    if (!keep_reader(connection, reader, is_kept)) {
+        outcome = (struct kj__frame_outcome){.code = KJ__CLOSE_INTERNAL, .reason = "no memory"};
+    }
     if (outcome.code) {
         bool over_limit = outcome.code == KJ__CLOSE_TOO_LARGE || outcome.code == KJ__CLOSE_POLICY;
         kj__connection_close(connection, outcome.code, outcome.reason,
@@ -442,124 +353,4 @@ void kj__connection_on_readable(struct kj__connection *connection)
     if (connection->state == KJ__CONNECTION_OPEN) { /* else it is closing: thrown away */
         feed(connection, shard->read_buffer, (size_t)got);
     }
-}
-
-/* ---- from other threads ---- */
-
-struct connection_job {
-    struct kj__job job;
-    struct kj__connection *connection; /* a reference */
-    int fd;
-    uint16_t code;
-    const char *reason;
-    enum kj__close_cause cause;
-};
-
-static bool post(struct kj__connection *connection, struct connection_job values,
-                 void (*run)(struct kj__job *job, struct kj__shard *shard))
-{
-    struct connection_job *job = malloc(sizeof *job);
-    if (!job) {
-        return false;
-    }
-    *job = values;
-    job->job.run = run;
-    job->connection = kj__connection_ref(connection);
-    if (!kj__shard_post(connection->shard, &job->job)) {
-        kj__connection_unref(connection);
-        free(job);
-        return false;
-    }
-    return true;
-}
-
-static void finish(struct connection_job *job)
-{
-    kj__connection_unref(job->connection);
-    free(job);
-}
-
-static void run_announce(struct kj__job *base, struct kj__shard *shard)
-{
-    struct connection_job *job = (struct connection_job *)base;
-    kj__connection_ref(job->connection); /* the shard's, until it is closed */
-    shard->connections++;
-    if (shard->is_draining || !kj__shard_add_member(shard, job->connection)) {
-        kj__connection_abort(job->connection, KJ__CAUSE_SERVER);
-    }
-    finish(job);
-}
-
-bool kj__connection_announce(struct kj__connection *connection)
-{
-    return post(connection, (struct connection_job){0}, run_announce);
-}
-
-static void set_socket_options(int fd)
-{
-    int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-static void run_attach(struct kj__job *base, struct kj__shard *shard)
-{
-    struct connection_job *job = (struct connection_job *)base;
-    struct kj__connection *connection = job->connection;
-    if (connection->state != KJ__CONNECTION_PREPARED) {
-        close(job->fd);
-        finish(job);
-        return;
-    }
-    connection->fd = job->fd;
-    set_socket_options(connection->fd);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    if (epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) != 0) {
-        kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
-        finish(job);
-        return;
-    }
-    connection->state = KJ__CONNECTION_OPEN;
-    connection->was_open = true;
-    connection->last_pong_ms = shard->now_ms;
-    connection->next_ping_ms = shard->now_ms + connection->endpoint->ping_interval_ms;
-    arm_timer(connection);
-    connection->endpoint->protocol->on_open(connection);
-    finish(job);
-}
-
-bool kj__connection_attach(struct kj__connection *connection, int fd)
-{
-    bool is_posted = post(connection, (struct connection_job){.fd = fd}, run_attach);
-    if (!is_posted) {
-        close(fd);
-    }
-    return is_posted;
-}
-
-static void run_abandon(struct kj__job *base, struct kj__shard *shard)
-{
-    (void)shard;
-    struct connection_job *job = (struct connection_job *)base;
-    kj__connection_abort(job->connection, KJ__CAUSE_PEER);
-    finish(job);
-}
-
-void kj__connection_abandon(struct kj__connection *connection)
-{
-    post(connection, (struct connection_job){0}, run_abandon);
-}
-
-static void run_close(struct kj__job *base, struct kj__shard *shard)
-{
-    (void)shard;
-    struct connection_job *job = (struct connection_job *)base;
-    kj__connection_close(job->connection, job->code, job->reason, job->cause, false);
-    finish(job);
-}
-
-void kj__connection_close_later(struct kj__connection *connection, uint16_t code,
-                                const char *reason, enum kj__close_cause cause)
-{
-    post(connection, (struct connection_job){.code = code, .reason = reason, .cause = cause},
-         run_close);
 }

@@ -14,6 +14,7 @@
 
 #include "base/counters.h"
 #include "base/list.h"
+#include "delivery/audience.h"
 #include "delivery/frame.h"
 #include "delivery/out_queue.h"
 #include "delivery/wheel.h"
@@ -37,6 +38,10 @@ struct kj__protocol {
                        size_t len);
     /* The connection has left its shard; `was_open` says whether on_open ran. */
     void (*on_closed)(struct kj__connection *connection, bool was_open);
+    /* A data frame was dropped for want of room; and, once after such drops, there is room again
+     * for a word about it. Both may be NULL. */
+    void (*on_dropped)(struct kj__connection *connection);
+    void (*on_room)(struct kj__connection *connection);
     /* The last reference is gone: free the memory. Any thread. */
     void (*release)(struct kj__connection *connection);
 };
@@ -58,7 +63,6 @@ enum kj__close_cause {
 /* What the connections of one endpoint have in common. */
 struct kj__endpoint {
     const struct kj__protocol *protocol;
-    unsigned index; /* given by kj__delivery_add_endpoint */
     uint32_t message_bytes, message_fragments;
     uint32_t queue_bytes, queue_messages;
     enum kj_queue_policy queue_policy;
@@ -82,13 +86,15 @@ struct kj__connection {
     bool check_utf8;
     bool is_dirty;        /* in the shard's list to flush */
     bool waits_for_write; /* registered for writability */
-    bool is_member, was_open;
-    uint32_t member_index; /* in the shard's array of its endpoint */
+    bool has_dropped;     /* since the protocol's on_room ran last */
+    bool is_listed, was_open;
+    uint32_t list_index; /* in the shard's connections */
     struct kj__shard *shard;
     const struct kj__endpoint *endpoint;
-    struct kj__frame_reader reader;
+    struct kj__seat *seats;          /* in the audiences it belongs to; only while open */
+    struct kj__frame_reader *reader; /* of a message that is not whole yet; else NULL */
     struct kj__out_queue out;
-    struct kj__list round_link; /* in the shard's dirty list, or its list of the closed */
+    struct kj__list round_link; /* in the shard's list of the prepared, the dirty or the closed */
     struct kj__wheel_entry timer;
     uint64_t next_ping_ms, last_pong_ms;
     uint64_t stalled_since_ms; /* 0 while bytes leave */
@@ -120,7 +126,8 @@ enum kj__send_result {
     KJ__SEND_CLOSED,  /* the connection is closing, or the policy closed it */
 };
 
-/* Queues a frame, taking a reference of its own. Counts what it drops. */
+/* Queues a frame for this connection alone, taking a reference of its own, behind all its
+ * audiences have for it. Counts what it drops. */
 enum kj__send_result kj__connection_send(struct kj__connection *connection,
                                          struct kj__out_frame *frame);
 
@@ -137,5 +144,28 @@ void kj__connection_on_deadline(struct kj__connection *connection);
 
 /* Writes what is queued, as far as the socket takes it. */
 void kj__connection_flush(struct kj__connection *connection);
+
+/* ---- between the files of this folder ---- */
+
+/* The descriptor, while nothing is queued and writes may go straight to the socket; else -1. */
+int kj__connection_direct_fd(const struct kj__connection *connection);
+
+/* kj__connection_send without a look at the audiences. */
+enum kj__send_result kj__connection_enqueue(struct kj__connection *connection,
+                                            struct kj__out_frame *frame);
+
+/* `written` bytes of this frame have left: the rest is queued, whatever the limits. False when
+ * that ended the connection. */
+bool kj__connection_enqueue_rest(struct kj__connection *connection, struct kj__out_frame *frame,
+                                 size_t written);
+
+/* The socket takes no more for now. */
+void kj__connection_note_blocked(struct kj__connection *connection);
+
+/* Everything has left, the close frame last. */
+void kj__connection_shut_down(struct kj__connection *connection);
+
+/* Sets the next deadline, by the state of things. */
+void kj__connection_arm_timer(struct kj__connection *connection);
 
 #endif

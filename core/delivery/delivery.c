@@ -5,15 +5,16 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { EPOLL_BATCH = 256, MEMBERS_FIRST_CAPACITY = 16 };
+enum { EPOLL_BATCH = 256, CONNECTIONS_FIRST_CAPACITY = 16 };
 
-/* ---- membership and marks ---- */
+/* ---- lists ---- */
 
 void kj__shard_mark_dirty(struct kj__shard *shard, struct kj__connection *connection)
 {
@@ -23,34 +24,35 @@ void kj__shard_mark_dirty(struct kj__shard *shard, struct kj__connection *connec
     }
 }
 
-bool kj__shard_add_member(struct kj__shard *shard, struct kj__connection *connection)
+bool kj__shard_add(struct kj__shard *shard, struct kj__connection *connection)
 {
-    struct kj__members *members = &shard->members[connection->endpoint->index];
-    if (members->count == members->capacity) {
-        size_t capacity = members->capacity ? members->capacity * 2 : MEMBERS_FIRST_CAPACITY;
-        struct kj__connection **items = realloc(members->items, capacity * sizeof *items);
+    kj__connection_ref(connection); /* until it is released */
+    shard->unreleased++;
+    kj__list_append(&shard->prepared, &connection->round_link);
+    if (shard->connection_count == shard->connection_capacity) {
+        size_t capacity = shard->connection_capacity ? shard->connection_capacity * 2
+                                                     : CONNECTIONS_FIRST_CAPACITY;
+        struct kj__connection **items = realloc(shard->connections, capacity * sizeof *items);
         if (!items) {
             return false;
         }
-        members->items = items;
-        members->capacity = capacity;
+        shard->connections = items;
+        shard->connection_capacity = capacity;
     }
-    connection->member_index = (uint32_t)members->count;
-    connection->is_member = true;
-    members->items[members->count++] = connection;
+    connection->list_index = (uint32_t)shard->connection_count;
+    connection->is_listed = true;
+    shard->connections[shard->connection_count++] = connection;
     return true;
 }
 
-void kj__shard_remove_member(struct kj__shard *shard, struct kj__connection *connection)
+void kj__shard_remove(struct kj__shard *shard, struct kj__connection *connection)
 {
-    if (!connection->is_member) {
-        return;
+    if (connection->is_listed) {
+        struct kj__connection *last = shard->connections[--shard->connection_count];
+        shard->connections[connection->list_index] = last;
+        last->list_index = connection->list_index;
+        connection->is_listed = false;
     }
-    struct kj__members *members = &shard->members[connection->endpoint->index];
-    struct kj__connection *last = members->items[--members->count];
-    members->items[connection->member_index] = last;
-    last->member_index = connection->member_index;
-    connection->is_member = false;
 }
 
 /* ---- one round ---- */
@@ -71,6 +73,9 @@ static void handle_socket(const struct epoll_event *event)
 static bool run_jobs(struct kj__shard *shard)
 {
     void *jobs[KJ__ROUND_JOBS];
+    if (shard->logged_bytes > KJ__LOGGED_MAX) {
+        return true;
+    }
     size_t count = kj__queue_take(&shard->inbox, jobs, KJ__ROUND_JOBS);
     for (size_t i = 0; i < count; i++) {
         struct kj__job *job = jobs[i];
@@ -79,11 +84,27 @@ static bool run_jobs(struct kj__shard *shard)
     return count == KJ__ROUND_JOBS;
 }
 
+void kj__shard_take_more(struct kj__shard *shard)
+{
+    shard->has_more_jobs |= run_jobs(shard);
+}
+
 static void meet_deadlines(struct kj__shard *shard)
 {
     struct kj__wheel_entry *entry;
     while ((entry = kj__wheel_expire(&shard->wheel, shard->now_ms))) {
         kj__connection_on_deadline(KJ__CONTAINER_OF(entry, struct kj__connection, timer));
+    }
+}
+
+/* Each audience once; one that is behind again has its turn in the next round. */
+static void flush_audiences(struct kj__shard *shard)
+{
+    struct kj__list turn;
+    kj__list_init(&turn);
+    kj__list_move(&shard->behind, &turn);
+    while (!kj__list_is_empty(&turn)) {
+        kj__audience_flush(KJ__CONTAINER_OF(turn.next, struct kj__audience, behind_link));
     }
 }
 
@@ -104,7 +125,7 @@ static void release_closed(struct kj__shard *shard)
         struct kj__connection *connection = KJ__CONTAINER_OF(shard->closed.next,
                                                              struct kj__connection, round_link);
         kj__list_unlink(&connection->round_link);
-        shard->connections--;
+        shard->unreleased--;
         kj__connection_unref(connection);
     }
 }
@@ -123,10 +144,8 @@ static void add_tally(struct kj__shard *shard)
 
 static void abort_all(struct kj__shard *shard)
 {
-    for (size_t i = 0; i < KJ__ENDPOINTS_MAX; i++) {
-        while (shard->members[i].count > 0) {
-            kj__connection_abort(shard->members[i].items[0], KJ__CAUSE_SERVER);
-        }
+    while (shard->connection_count > 0) {
+        kj__connection_abort(shard->connections[0], KJ__CAUSE_SERVER);
     }
 }
 
@@ -135,16 +154,17 @@ static bool is_done(struct kj__shard *shard)
     if (!shard->is_draining) {
         return false;
     }
-    if (shard->connections > 0 && shard->now_ms >= shard->drain_deadline_ms) {
+    if (shard->unreleased > 0 && shard->now_ms >= shard->drain_deadline_ms) {
         abort_all(shard);
         release_closed(shard);
     }
-    return shard->connections == 0;
+    return shard->unreleased == 0;
 }
 
-static int wait_ms(const struct kj__shard *shard, bool has_more_jobs)
+static int wait_ms(const struct kj__shard *shard)
 {
-    return has_more_jobs ? 0 : kj__wheel_wait_ms(&shard->wheel, kj__clock_monotonic_ms());
+    bool has_work = shard->has_more_jobs || !kj__list_is_empty(&shard->behind);
+    return has_work ? 0 : kj__wheel_wait_ms(&shard->wheel, kj__clock_monotonic_ms());
 }
 
 /* Begins once the inbox is empty, so that what was posted before the stop still goes out. */
@@ -152,11 +172,21 @@ static void begin_drain(struct kj__shard *shard)
 {
     shard->is_draining = true;
     shard->drain_deadline_ms = shard->now_ms + shard->drain_timeout_ms;
-    for (size_t i = 0; i < KJ__ENDPOINTS_MAX; i++) {
-        /* Closing a prepared connection takes it out and moves the last one here. */
-        for (size_t at = shard->members[i].count; at > 0; at--) {
-            kj__connection_close(shard->members[i].items[at - 1], KJ__CLOSE_GOING_AWAY, NULL,
-                                 KJ__CAUSE_SERVER, true);
+    /* Closing a prepared connection takes it out and moves the last one here. */
+    for (size_t at = shard->connection_count; at > 0; at--) {
+        kj__connection_close(shard->connections[at - 1], KJ__CLOSE_GOING_AWAY, NULL,
+                             KJ__CAUSE_SERVER, true);
+    }
+}
+
+static void handle_sockets(struct kj__shard *shard, const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.ptr) {
+            handle_socket(&events[i]);
+        } else {
+            uint64_t wakes;
+            shard->has_more_jobs |= read(shard->wake_fd, &wakes, sizeof wakes) > 0;
         }
     }
 }
@@ -165,25 +195,18 @@ static void *run_shard(void *argument)
 {
     struct kj__shard *shard = argument;
     struct epoll_event events[EPOLL_BATCH];
-    bool has_more_jobs = false;
     while (!is_done(shard)) {
-        int count = epoll_wait(shard->epoll_fd, events, EPOLL_BATCH, wait_ms(shard, has_more_jobs));
+        int count = epoll_wait(shard->epoll_fd, events, EPOLL_BATCH, wait_ms(shard));
         shard->now_ms = kj__clock_monotonic_ms();
-        for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr) {
-                handle_socket(&events[i]);
-            } else {
-                uint64_t wakes;
-                has_more_jobs = read(shard->wake_fd, &wakes, sizeof wakes) > 0;
-            }
+        handle_sockets(shard, events, count);
+        if (shard->has_more_jobs) {
+            shard->has_more_jobs = run_jobs(shard);
         }
-        if (has_more_jobs) {
-            has_more_jobs = run_jobs(shard);
-        }
-        if (!has_more_jobs && !shard->is_draining && atomic_load(&shard->drain_is_wanted)) {
+        if (!shard->has_more_jobs && !shard->is_draining && atomic_load(&shard->drain_is_wanted)) {
             begin_drain(shard);
         }
         meet_deadlines(shard);
+        flush_audiences(shard);
         flush_dirty(shard);
         release_closed(shard);
         add_tally(shard);
@@ -217,7 +240,8 @@ bool kj__shard_post(struct kj__shard *shard, struct kj__job *job)
 
 /* ---- life ---- */
 
-static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard *shard)
+static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard *shard,
+                                 enum kj_io io)
 {
     shard->delivery = delivery;
     shard->wake_fd = -1;
@@ -225,6 +249,8 @@ static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard
     kj__wheel_init(&shard->wheel, kj__clock_monotonic_ms());
     kj__list_init(&shard->dirty);
     kj__list_init(&shard->closed);
+    kj__list_init(&shard->prepared);
+    kj__list_init(&shard->behind);
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
@@ -232,7 +258,7 @@ static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard
         epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, shard->wake_fd, &event) != 0) {
         return KJ_EIO;
     }
-    return KJ_OK;
+    return kj__writer_init(&shard->writer, io);
 }
 
 static void fini_shard(struct kj__shard *shard)
@@ -243,19 +269,24 @@ static void fini_shard(struct kj__shard *shard)
     if (shard->wake_fd >= 0) {
         close(shard->wake_fd);
     }
-    for (size_t i = 0; i < KJ__ENDPOINTS_MAX; i++) {
-        free(shard->members[i].items);
-    }
+    kj__writer_fini(&shard->writer);
+    free(shard->connections);
     kj__queue_fini(&shard->inbox);
 }
 
-enum kj_status kj__delivery_new(size_t shard_count, struct kj__counters *counters,
+static size_t usable_cores(void)
+{
+    cpu_set_t set;
+    int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return cores > 0 ? (size_t)cores : 1;
+}
+
+enum kj_status kj__delivery_new(size_t shard_count, enum kj_io io, struct kj__counters *counters,
                                 struct kj__delivery **delivery)
 {
     *delivery = NULL;
     if (shard_count == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        shard_count = cores > 0 ? (size_t)cores : 1;
+        shard_count = usable_cores();
     }
     struct kj__delivery *made = calloc(1, sizeof *made);
     struct kj__shard *shards = calloc(shard_count, sizeof *shards);
@@ -269,7 +300,7 @@ enum kj_status kj__delivery_new(size_t shard_count, struct kj__counters *counter
     made->shard_count = shard_count;
     enum kj_status status = KJ_OK;
     for (size_t i = 0; i < shard_count; i++) {
-        enum kj_status result = init_shard(made, &shards[i]);
+        enum kj_status result = init_shard(made, &shards[i], io);
         status = status ? status : result;
     }
     if (status) {
@@ -278,12 +309,6 @@ enum kj_status kj__delivery_new(size_t shard_count, struct kj__counters *counter
     }
     *delivery = made;
     return KJ_OK;
-}
-
-void kj__delivery_add_endpoint(struct kj__delivery *delivery, struct kj__endpoint *endpoint)
-{
-    endpoint->index = delivery->endpoint_count;
-    delivery->endpoints[delivery->endpoint_count++] = endpoint;
 }
 
 enum kj_status kj__delivery_start(struct kj__delivery *delivery)

@@ -1,9 +1,9 @@
 /* delivery.h - the shards: one thread and one epoll set each, owning their connections.
  *
  * A shard works in rounds: it waits, reads what arrived, runs a batch of the jobs posted to
- * it, meets deadlines, and then writes every connection that has something queued, once. So
- * with k messages waiting a connection gets them in one write, and with one waiting it gets
- * it at once.
+ * it, meets deadlines, and then writes to every connection that is to get something, once,
+ * looking for further jobs between batches of writes. So with k messages waiting a connection
+ * gets them in one write, and with one waiting it gets it at once.
  */
 #ifndef KJ_DELIVERY_DELIVERY_H
 #define KJ_DELIVERY_DELIVERY_H
@@ -11,6 +11,7 @@
 #include "base/counters.h"
 #include "base/queue.h"
 #include "delivery/connection.h"
+#include "delivery/writer.h"
 
 #include <kujata/status.h>
 #include <pthread.h>
@@ -19,21 +20,16 @@
 #include <stdint.h>
 
 enum {
-    KJ__ENDPOINTS_MAX = 8,
-    KJ__ROUND_JOBS = 256,        /* jobs run before a flush; well below a session's queue */
-    KJ__INBOX_LIMIT = 65536,     /* jobs waiting; a poster waits beyond it */
-    KJ__READ_BUFFER_SIZE = 65536 /* shared by all connections of a shard */
+    KJ__ROUND_JOBS = 256,             /* jobs run between two batches of writes */
+    KJ__LOGGED_MAX = 64 << 20,        /* bytes of frames in audiences' logs; beyond it jobs wait */
+    KJ__INBOX_LIMIT = 65536,          /* jobs waiting; a poster waits beyond it */
+    KJ__READ_BUFFER_SIZE = 65536,     /* shared by all connections of a shard */
+    KJ__JOIN_BUFFER_SIZE = 4 * 65536, /* the same, for small frames joined for one write */
 };
 
 /* Work for a shard. `run` is called there once and disposes of the job. */
 struct kj__job {
     void (*run)(struct kj__job *job, struct kj__shard *shard);
-};
-
-/* The connections of one endpoint on one shard, dense and in no order. */
-struct kj__members {
-    struct kj__connection **items;
-    size_t count, capacity;
 };
 
 /* What a shard did since it last added to the server's counters. */
@@ -49,34 +45,37 @@ struct kj__shard {
     bool is_running;
     struct kj__queue inbox; /* of struct kj__job */
     struct kj__wheel wheel;
-    uint64_t now_ms; /* as of this round */
-    struct kj__members members[KJ__ENDPOINTS_MAX];
-    struct kj__list dirty;  /* connections to flush at the end of the round */
-    struct kj__list closed; /* connections to release at the end of the round */
-    size_t connections;     /* announced and not closed */
+    uint64_t now_ms;                     /* as of this round */
+    struct kj__connection **connections; /* announced and not closed; in no order */
+    size_t connection_count, connection_capacity;
+    size_t unreleased;        /* announced and not released */
+    struct kj__list prepared; /* connections without a socket yet */
+    struct kj__list dirty;    /* connections to flush at the end of the round */
+    struct kj__list closed;   /* connections to release at the end of the round */
+    struct kj__list behind;   /* audiences with members behind */
+    size_t logged_bytes;      /* of frames in the audiences' logs */
+    struct kj__writer writer;
     struct kj__tally tally;
     uint32_t drain_timeout_ms;
     _Atomic bool drain_is_wanted; /* set once, by kj__delivery_stop */
     bool is_draining;
+    bool has_more_jobs; /* the inbox may hold some, without a wake to come */
     uint64_t drain_deadline_ms;
     uint8_t read_buffer[KJ__READ_BUFFER_SIZE];
+    uint8_t joined_frames[KJ__JOIN_BUFFER_SIZE];
 };
 
 struct kj__delivery {
     struct kj__shard *shards;
     size_t shard_count;
-    struct kj__counters *counters;                     /* borrowed */
-    struct kj__endpoint *endpoints[KJ__ENDPOINTS_MAX]; /* borrowed; fixed once started */
-    unsigned endpoint_count;
+    struct kj__counters *counters; /* borrowed */
     _Atomic size_t next_shard;
 };
 
-/* `shard_count` 0: one per core. */
-enum kj_status kj__delivery_new(size_t shard_count, struct kj__counters *counters,
+/* `shard_count` 0: one for each core this process may use. KJ_EUNSUPPORTED: `io` cannot be
+ * had here. */
+enum kj_status kj__delivery_new(size_t shard_count, enum kj_io io, struct kj__counters *counters,
                                 struct kj__delivery **delivery);
-
-/* Before the start. The endpoint must outlive the delivery. */
-void kj__delivery_add_endpoint(struct kj__delivery *delivery, struct kj__endpoint *endpoint);
 
 enum kj_status kj__delivery_start(struct kj__delivery *delivery);
 
@@ -93,17 +92,14 @@ void kj__delivery_free(struct kj__delivery *delivery); /* stops first; NULL is f
 
 /* ---- on the shard ---- */
 
-static inline const struct kj__members *kj__shard_members(const struct kj__shard *shard,
-                                                          const struct kj__endpoint *endpoint)
-{
-    return &shard->members[endpoint->index];
-}
-
 /* Queues a connection for the flush at the end of the round. */
 void kj__shard_mark_dirty(struct kj__shard *shard, struct kj__connection *connection);
 
-/* Membership; called by connection.c. */
-bool kj__shard_add_member(struct kj__shard *shard, struct kj__connection *connection);
-void kj__shard_remove_member(struct kj__shard *shard, struct kj__connection *connection);
+/* Runs jobs that arrived since the round began, between two batches of writes. */
+void kj__shard_take_more(struct kj__shard *shard);
+
+/* The connections of a shard, the prepared ones apart as well; for connection.c. */
+bool kj__shard_add(struct kj__shard *shard, struct kj__connection *connection);
+void kj__shard_remove(struct kj__shard *shard, struct kj__connection *connection);
 
 #endif

@@ -83,6 +83,12 @@ struct kj__frame_reader {
 void kj__frame_reader_init(struct kj__frame_reader *reader);
 void kj__frame_reader_fini(struct kj__frame_reader *reader);
 
+/* Whether it is between messages, as after its init: nothing is lost when it is thrown away. */
+static inline bool kj__frame_reader_is_idle(const struct kj__frame_reader *reader)
+{
+    return reader->header_len == 0 && !reader->in_payload && reader->message_opcode == 0;
+}
+
 /* How a feed ended. Neither a code nor is_stopped: all was taken, go on. */
 struct kj__frame_outcome {
     bool is_stopped;    /* a callback returned false */

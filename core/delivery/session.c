@@ -26,24 +26,65 @@ static bool add_cookies(struct kj__fields *cookies, const char *header)
     return true;
 }
 
+/* What makes a request a handshake says nothing about the client. */
+static bool is_of_handshake(const char *name)
+{
+    return strncasecmp(name, "Sec-WebSocket-", strlen("Sec-WebSocket-")) == 0 ||
+           strcasecmp(name, "Connection") == 0 || strcasecmp(name, "Upgrade") == 0;
+}
+
+static bool keep_headers(struct kj_session *session, const struct kj__fields *headers)
+{
+    struct kj__fields kept;
+    size_t cursor = 0;
+    const char *name;
+    const char *value;
+    bool is_kept = true;
+    kj__fields_init(&kept, true);
+    while (is_kept && kj__fields_next(headers, &cursor, &name, &value)) {
+        is_kept = is_of_handshake(name) || kj__fields_add(&kept, name, value);
+    }
+    is_kept = is_kept && kj__fields_pack(&kept, &session->headers);
+    kj__fields_fini(&kept);
+    return is_kept;
+}
+
+static bool keep_cookies(struct kj_session *session, const char *header)
+{
+    struct kj__fields cookies;
+    kj__fields_init(&cookies, false);
+    bool is_kept = add_cookies(&cookies, header) && kj__fields_pack(&cookies, &session->cookies);
+    kj__fields_fini(&cookies);
+    return is_kept;
+}
+
+static bool keep_parameters(struct kj_session *session, const char *query)
+{
+    struct kj__fields parameters;
+    kj__fields_init(&parameters, false);
+    bool is_kept = kj__url_parse_query(query, &parameters) &&
+                   kj__fields_pack(&parameters, &session->parameters);
+    kj__fields_fini(&parameters);
+    return is_kept;
+}
+
 static bool fill(struct kj_session *session, const struct kj__session_origin *origin)
 {
     const char *cookie = kj__fields_get(origin->headers, "Cookie");
     session->remote_address = strdup(origin->remote_address);
-    if (!session->remote_address || !kj__fields_copy(&session->headers, origin->headers) ||
-        !kj__url_parse_query(origin->query, &session->parameters) ||
-        (cookie && !add_cookies(&session->cookies, cookie))) {
+    if (!session->remote_address || !keep_headers(session, origin->headers) ||
+        !keep_parameters(session, origin->query) || (cookie && !keep_cookies(session, cookie))) {
         return false;
     }
-    session->wants_errors = kj__fields_get(&session->parameters, "enableErrors") != NULL;
+    session->wants_errors = kj_session_parameter(session, "enableErrors") != NULL;
     return true;
 }
 
-struct kj_session *kj__session_new(struct kj__delivery *delivery,
+struct kj_session *kj__session_new(struct kj__slab *slab, struct kj__delivery *delivery,
                                    const struct kj__endpoint *endpoint,
                                    const struct kj__session_origin *origin)
 {
-    struct kj_session *session = calloc(1, sizeof *session);
+    struct kj_session *session = kj__slab_take(slab);
     if (!session) {
         return NULL;
     }
@@ -54,27 +95,23 @@ struct kj_session *kj__session_new(struct kj__delivery *delivery,
     session->start_ns = kj__clock_wall_ns();
     session->read_encoding = origin->read_encoding;
     session->write_encoding = origin->write_encoding;
-    kj__fields_init(&session->parameters, false);
-    kj__fields_init(&session->headers, true);
-    kj__fields_init(&session->cookies, false);
     if (!fill(session, origin)) {
-        kj__session_free(session);
+        kj__session_free(slab, session);
         return NULL;
     }
     return session;
 }
 
-void kj__session_free(struct kj_session *session)
+void kj__session_free(struct kj__slab *slab, struct kj_session *session)
 {
     kj_session_set_data(session, NULL, NULL);
     kj__claims_fini(&session->claims);
-    kj_push_config_free(session->config);
-    kj__fields_fini(&session->cookies);
-    kj__fields_fini(&session->headers);
-    kj__fields_fini(&session->parameters);
+    free(session->cookies);
+    free(session->headers);
+    free(session->parameters);
     free(session->remote_address);
     free(session->held);
-    free(session);
+    kj__slab_give(slab, session);
 }
 
 /* ---- push configs ---- */
@@ -99,35 +136,28 @@ static void add_pair(const char *name, const char *value, void *ctx)
     merge->has_token |= strcmp(name, "token") == 0;
 }
 
-static enum kj_status merge_parameters(struct kj_session *session,
-                                       const struct kj_push_config *config)
+enum kj_status kj__session_merge_parameters(struct kj_session *session,
+                                            const struct kj_push_config *config)
 {
     struct merge merge = {.has_token = session->has_pushed_token};
+    struct kj__fields current;
+    kj__packed_fields_view(session->parameters, &current);
     kj__fields_init(&merge.merged, false);
-    merge.failed = !kj__fields_copy(&merge.merged, &session->parameters);
+    merge.failed = !kj__fields_copy(&merge.merged, &current);
     kj_push_config_parameters(config, remove_name, &merge);
     kj_push_config_parameters(config, add_pair, &merge);
-    if (merge.failed || merge.merged.text.len > KJ__SESSION_PARAMETERS_MAX) {
-        kj__fields_fini(&merge.merged);
-        return merge.failed ? KJ_ENOMEM : KJ_ELIMIT;
+    enum kj_status status = merge.failed ? KJ_ENOMEM : KJ_OK;
+    if (!status && merge.merged.text.len > KJ__SESSION_PARAMETERS_MAX) {
+        status = KJ_ELIMIT;
     }
-    kj__fields_fini(&session->parameters);
-    session->parameters = merge.merged;
-    session->has_pushed_token = merge.has_token;
-    return KJ_OK;
-}
-
-enum kj_status kj__session_set_config_take(struct kj_session *session,
-                                           struct kj_push_config *config)
-{
-    enum kj_status status = merge_parameters(session, config);
-    if (status) {
-        kj_push_config_free(config);
-        return status;
+    if (!status && !kj__fields_pack(&merge.merged, &session->parameters)) {
+        status = KJ_ENOMEM;
     }
-    kj_push_config_free(session->config);
-    session->config = config;
-    return KJ_OK;
+    if (!status) {
+        session->has_pushed_token = merge.has_token;
+    }
+    kj__fields_fini(&merge.merged);
+    return status;
 }
 
 /* ---- what users ask ---- */
@@ -154,7 +184,7 @@ int64_t kj_session_start_ns(const struct kj_session *session)
 
 const char *kj_session_parameter(const struct kj_session *session, const char *name)
 {
-    return kj__fields_get(&session->parameters, name);
+    return kj__packed_fields_get(session->parameters, name);
 }
 
 const char *kj_session_token(const struct kj_session *session)
@@ -168,12 +198,12 @@ const char *kj_session_token(const struct kj_session *session)
 
 const char *kj_session_header(const struct kj_session *session, const char *name)
 {
-    return kj__fields_get(&session->headers, name);
+    return kj__packed_fields_get(session->headers, name);
 }
 
 const char *kj_session_cookie(const struct kj_session *session, const char *name)
 {
-    return kj__fields_get(&session->cookies, name);
+    return kj__packed_fields_get(session->cookies, name);
 }
 
 const char *kj_session_remote_address(const struct kj_session *session)
@@ -210,11 +240,6 @@ void kj_session_set_data(struct kj_session *session, void *data, void (*release)
 void *kj_session_data(const struct kj_session *session)
 {
     return session->data;
-}
-
-const struct kj_push_config *kj_session_push_config(const struct kj_session *session)
-{
-    return session->config;
 }
 
 bool kj_session_wants_errors(const struct kj_session *session)

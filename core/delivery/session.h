@@ -9,12 +9,16 @@
 #include "base/claims.h"
 #include "base/fields.h"
 #include "base/id.h"
+#include "base/slab.h"
 #include "delivery/connection.h"
 
 #include <kujata/push_config.h>
 #include <kujata/session.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+struct kj__interest;
+struct kj__message;
 
 struct kj_session {
     struct kj__connection connection; /* first: the shard knows it as this */
@@ -25,14 +29,18 @@ struct kj_session {
     enum kj_encoding read_encoding, write_encoding;
     int64_t start_ns;
     char *remote_address;
-    struct kj__fields parameters, headers, cookies;
+    struct kj__packed_fields *parameters, *headers, *cookies;
     struct kj__claims claims;
     void *data;
     void (*release_data)(void *data);
-    struct kj_push_config *config; /* NULL until the first good one */
+    struct kj__seat seat;          /* among those who asked for the same events */
+    struct kj__interest *interest; /* what it asked for; the protocol's reference */
     /* Messages published between the announcement and the socket: references. */
     struct kj__message **held;
-    size_t held_count;
+    uint32_t held_count;
+    /* Events dropped for want of room that the client was not told of, and when the first was. */
+    uint32_t dropped;
+    int64_t dropped_since_ns;
 };
 
 /* What a handshake brings; borrowed. */
@@ -43,13 +51,14 @@ struct kj__session_origin {
     enum kj_encoding read_encoding, write_encoding;
 };
 
-/* A prepared session with one reference for the caller; NULL when there is no memory. */
-struct kj_session *kj__session_new(struct kj__delivery *delivery,
+/* A prepared session of a slab of them, with one reference for the caller; NULL when there is no
+ * memory. */
+struct kj_session *kj__session_new(struct kj__slab *slab, struct kj__delivery *delivery,
                                    const struct kj__endpoint *endpoint,
                                    const struct kj__session_origin *origin);
 
 /* Frees what kj__session_new made; for the protocol's release. */
-void kj__session_free(struct kj_session *session);
+void kj__session_free(struct kj__slab *slab, struct kj_session *session);
 
 static inline struct kj_session *kj__session_of(struct kj__connection *connection)
 {
@@ -60,9 +69,9 @@ static inline struct kj_session *kj__session_of(struct kj__connection *connectio
  * never forgotten, so it must end somewhere. */
 enum { KJ__SESSION_PARAMETERS_MAX = 32 * 1024 };
 
-/* Takes a config over from the one before, and its parameters into the session's. KJ_ELIMIT or
- * KJ_ENOMEM: everything stays as it was. */
-enum kj_status kj__session_set_config_take(struct kj_session *session,
-                                           struct kj_push_config *config);
+/* Takes a config's parameters into the session's. KJ_ELIMIT or KJ_ENOMEM: they stay as they
+ * were. */
+enum kj_status kj__session_merge_parameters(struct kj_session *session,
+                                            const struct kj_push_config *config);
 
 #endif

@@ -9,6 +9,7 @@
 #include "dispatch/protocol.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* A node says it is up only once it hears what others publish, or after this time. */
@@ -55,11 +56,7 @@ enum kj_status kj__events_publish(struct kj__events *events, const struct kj_eve
 static void run_post(struct kj__job *job, struct kj__shard *shard)
 {
     struct kj__message *message = ((struct kj__message_post *)job)->message;
-    const struct kj__members *members = kj__shard_members(shard, message->endpoint);
-    /* Backwards, since a session that is closed swaps places with the last. */
-    for (size_t i = members->count; i > 0; i--) {
-        kj__events_deliver(kj__session_of(members->items[i - 1]), message);
-    }
+    kj__events_deliver(message->endpoint->ctx, shard, message);
     kj__message_unref(message);
 }
 
@@ -96,7 +93,8 @@ static void on_publication(struct kj_publication *publication, void *ctx)
         return;
     }
     struct kj__message *message = kj__message_new_take(event, handler, options->delivery,
-                                                       &events->endpoint);
+                                                       &events->endpoint,
+                                                       kj__interests_numbers(&events->interests));
     if (!message) {
         KJ__COUNT(options->counters, dropped_no_memory);
         return;
@@ -115,8 +113,21 @@ static void on_publication(struct kj_publication *publication, void *ctx)
 
 /* ---- life ---- */
 
-void kj__events_init(struct kj__events *events, const struct kj__events_options *options)
+/* What every session without a push config has: the interest of an empty one. */
+static enum kj_status make_everything(struct kj__events *events)
 {
+    static const char empty[] = "{}";
+    struct kj_error error;
+    struct kj_push_config *config;
+    enum kj_status status = kj_push_config_decode((const uint8_t *)empty, strlen(empty),
+                                                  KJ_ENCODING_JSON, &config, &error);
+    return status ? status
+                  : kj__interests_get_take(&events->interests, config, &events->everything, &error);
+}
+
+enum kj_status kj__events_init(struct kj__events *events, const struct kj__events_options *options)
+{
+    struct kj__delivery *delivery = options->delivery;
     *events = (struct kj__events){.options = *options};
     pthread_mutex_init(&events->addresses_lock, NULL);
     kj__map_init(&events->addresses);
@@ -134,7 +145,17 @@ void kj__events_init(struct kj__events *events, const struct kj__events_options 
         .close_timeout_ms = limits->close_timeout_ms,
         .ctx = events,
     };
-    kj__delivery_add_endpoint(options->delivery, &events->endpoint);
+    kj__slab_init(&events->sessions_slab, sizeof(struct kj_session));
+    kj__interests_init(&events->interests, delivery->shard_count, options->counters);
+    enum kj_status status = make_everything(events);
+    events->rosters = calloc(delivery->shard_count, sizeof *events->rosters);
+    if (status || !events->rosters) {
+        return status ? status : KJ_ENOMEM;
+    }
+    for (size_t i = 0; i < delivery->shard_count; i++) {
+        kj__roster_init(&events->rosters[i], &delivery->shards[i], i, events->everything);
+    }
+    return KJ_OK;
 }
 
 enum kj_status kj__events_start(struct kj__events *events)
@@ -182,6 +203,13 @@ void kj__events_stop(struct kj__events *events, uint32_t timeout_ms)
 
 void kj__events_fini(struct kj__events *events)
 {
+    for (size_t i = 0; events->rosters && i < events->options.delivery->shard_count; i++) {
+        kj__roster_fini(&events->rosters[i]);
+    }
+    free(events->rosters);
+    kj__interest_unref(events->everything);
+    kj__interests_fini(&events->interests);
+    kj__slab_fini(&events->sessions_slab);
     kj__map_fini(&events->addresses, NULL);
     pthread_mutex_destroy(&events->addresses_lock);
 }

@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "delivery/delivery.h"
 #include "delivery/session.h"
+#include "dispatch/roster.h"
 
 #include <kujata/error.h>
 #include <kujata/handlers.h>
@@ -39,6 +40,10 @@ struct kj__events_options {
 struct kj__events {
     struct kj__events_options options;
     struct kj__endpoint endpoint;
+    struct kj__slab sessions_slab;
+    struct kj__interests interests;
+    struct kj__interest *everything; /* of sessions that named no identity */
+    struct kj__roster *rosters;      /* one for each shard */
     struct kj_subscription *subscription;
     _Atomic uint64_t sessions; /* prepared and open, against limits->sessions */
     pthread_mutex_t addresses_lock;
@@ -46,8 +51,8 @@ struct kj__events {
     _Atomic bool is_closed;   /* no new sessions */
 };
 
-/* Adds the endpoint to the delivery; subscribes with kj__events_start. */
-void kj__events_init(struct kj__events *events, const struct kj__events_options *options);
+/* Subscribes with kj__events_start. KJ_ENOMEM. */
+enum kj_status kj__events_init(struct kj__events *events, const struct kj__events_options *options);
 enum kj_status kj__events_start(struct kj__events *events);
 
 /* Refuses handshakes from now on. */
@@ -56,6 +61,8 @@ void kj__events_close(struct kj__events *events);
 /* Waits for publications under way to reach the shards, at most `timeout_ms`, then ends the
  * subscription. */
 void kj__events_stop(struct kj__events *events, uint32_t timeout_ms);
+
+/* Once the delivery is stopped, and before it is freed. */
 void kj__events_fini(struct kj__events *events);
 
 /* Asks the publish handler, encodes and publishes. Never blocks; counts what fails.

@@ -184,7 +184,8 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
     struct kj_session *session = NULL;
     if (negotiate(handshake, &origin, refusal) && check_origin(events, handshake, refusal) &&
         take_place(events, handshake->remote_address, refusal)) {
-        session = kj__session_new(events->options.delivery, &events->endpoint, &origin);
+        session = kj__session_new(&events->sessions_slab, events->options.delivery,
+                                  &events->endpoint, &origin);
         if (!session) {
             kj__events_give_place(events, handshake->remote_address);
             refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");

@@ -1,6 +1,7 @@
 /* message.c - see message.h. */
 #include "dispatch/message.h"
 
+#include "base/clock.h"
 #include "codec/event.h"
 
 #include <stdlib.h>
@@ -8,14 +9,23 @@
 struct kj__message *kj__message_new_take(struct kj_event *event,
                                          const struct kj_dispatch_handler *handler,
                                          const struct kj__delivery *delivery,
-                                         const struct kj__endpoint *endpoint)
+                                         const struct kj__endpoint *endpoint,
+                                         uint32_t verdict_count)
 {
+    static _Atomic uint64_t last_serial;
     struct kj__message *message = calloc(1, sizeof *message +
                                                 delivery->shard_count * sizeof message->posts[0]);
-    if (!message) {
+    _Atomic uint64_t *verdicts = verdict_count ? calloc(verdict_count, sizeof *verdicts) : NULL;
+    if (!message || (verdict_count && !verdicts)) {
+        free(verdicts);
+        free(message);
         kj_event_unref(event);
         return NULL;
     }
+    message->verdicts = verdicts;
+    message->verdict_count = verdict_count;
+    message->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
+    message->received_ns = kj__clock_wall_ns();
     atomic_init(&message->refs, 1);
     message->event = event;
     message->handler = handler;
@@ -44,6 +54,7 @@ void kj__message_unref(struct kj__message *message)
     }
     pthread_mutex_destroy(&message->encode_lock);
     kj_event_unref(message->event);
+    free(message->verdicts);
     free(message);
 }
 

@@ -29,16 +29,22 @@ struct kj__message {
     const char *const *related; /* identities whose filters let this one pass too */
     const struct kj__endpoint *endpoint;
     struct kj__counters *counters;
+    int64_t received_ns;        /* wall clock; what now() is in filters */
+    uint64_t serial;            /* of this node */
+    _Atomic uint64_t *verdicts; /* by the number of an interest; see kj__interest_wants */
+    uint32_t verdict_count;
     pthread_mutex_t encode_lock; /* only for the first use of an encoding */
     struct kj__out_frame *_Atomic frames[KJ_ENCODING_COUNT];
     struct kj__message_post posts[]; /* one for each shard */
 };
 
-/* Takes over the event's reference, also on failure. One reference for the caller. */
+/* Takes over the event's reference, also on failure. One reference for the caller.
+ * `verdict_count`: room for what interests say of it. */
 struct kj__message *kj__message_new_take(struct kj_event *event,
                                          const struct kj_dispatch_handler *handler,
                                          const struct kj__delivery *delivery,
-                                         const struct kj__endpoint *endpoint);
+                                         const struct kj__endpoint *endpoint,
+                                         uint32_t verdict_count);
 
 struct kj__message *kj__message_ref(struct kj__message *message); /* [any thread] */
 void kj__message_unref(struct kj__message *message);              /* [any thread] */

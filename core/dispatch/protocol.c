@@ -2,35 +2,26 @@
 #include "dispatch/protocol.h"
 
 #include "base/clock.h"
+#include "base/timestamp.h"
 #include "codec/error_array.h"
 #include "codec/event.h"
 
 #include <stdlib.h>
+
+enum { NS_PER_S = 1000000000 };
 
 static struct kj__events *events_of(const struct kj_session *session)
 {
     return session->connection.endpoint->ctx;
 }
 
-/* ---- events out ---- */
-
-static bool wants(const struct kj_session *session, const struct kj__message *message)
+static struct kj__roster *roster_of(const struct kj_session *session)
 {
-    const struct kj_event *event = message->event;
-    if (session->is_in_error || kj_event_timestamp_ns(event) < session->start_ns) {
-        return false;
-    }
-    const char *type = kj_event_type(event);
-    if (kj_push_config_wants(session->config, kj_event_identity(event), type)) {
-        return true;
-    }
-    for (const char *const *name = message->related; name && *name; name++) {
-        if (kj_push_config_wants(session->config, *name, type)) {
-            return true;
-        }
-    }
-    return false;
+    struct kj__events *events = events_of(session);
+    return &events->rosters[session->connection.shard - events->options.delivery->shards];
 }
+
+/* ---- events out ---- */
 
 /* The session's socket is not there yet; the decision waits for it, in order. */
 static void hold(struct kj_session *session, struct kj__message *message)
@@ -48,26 +39,35 @@ static void hold(struct kj_session *session, struct kj__message *message)
     held[session->held_count++] = kj__message_ref(message);
 }
 
-void kj__events_deliver(struct kj_session *session, struct kj__message *message)
+void kj__events_offer(struct kj_session *session, struct kj__message *message)
 {
     const struct kj_dispatch_handler *handler = message->handler;
-    if (session->connection.state == KJ__CONNECTION_PREPARED) {
-        hold(session, message);
-        return;
-    }
-    if (session->connection.state != KJ__CONNECTION_OPEN || !wants(session, message) ||
+    if (kj_event_timestamp_ns(message->event) < session->start_ns ||
         (handler->should_dispatch &&
          !handler->should_dispatch(session, message->event, message->summary, handler->ctx))) {
         return;
     }
     struct kj__out_frame *frame = kj__message_frame(message, session->write_encoding);
-    if (!frame) {
+    session->connection.shard->tally.events_queued++;
+    if (frame) {
+        kj__connection_send(&session->connection, frame);
+    } else {
         KJ__COUNT(message->counters, dropped_no_memory);
-        return;
     }
-    if (kj__connection_send(&session->connection, frame) == KJ__SENT) {
-        session->connection.shard->tally.events_queued++;
+}
+
+void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
+                        struct kj__message *message)
+{
+    for (struct kj__list *link = shard->prepared.next; link != &shard->prepared;
+         link = link->next) {
+        struct kj__connection *connection = KJ__CONTAINER_OF(link, struct kj__connection,
+                                                             round_link);
+        if (connection->endpoint == &events->endpoint) {
+            hold(kj__session_of(connection), message);
+        }
     }
+    kj__roster_deliver(&events->rosters[shard - events->options.delivery->shards], message);
 }
 
 /* Decides what was held, or counts it as lost. A delivery may end the session, which comes
@@ -80,13 +80,23 @@ static void release_held(struct kj_session *session, bool deliver)
     session->held_count = 0;
     for (size_t i = 0; i < count; i++) {
         if (deliver && session->connection.state == KJ__CONNECTION_OPEN) {
-            kj__events_deliver(session, held[i]);
+            kj__events_offer(session, held[i]); /* there is no push config yet */
         } else {
             KJ__COUNT(held[i]->counters, dropped_closing);
         }
         kj__message_unref(held[i]);
     }
     free(held);
+}
+
+/* Seats the session by what it asked for. */
+static void enter(struct kj_session *session)
+{
+    if (session->connection.state == KJ__CONNECTION_OPEN &&
+        !kj__roster_enter(roster_of(session), session)) {
+        kj__connection_close(&session->connection, KJ__CLOSE_INTERNAL, "no memory",
+                             KJ__CAUSE_SERVER, false);
+    }
 }
 
 static void on_open(struct kj__connection *connection)
@@ -99,6 +109,7 @@ static void on_open(struct kj__connection *connection)
         options->dispatch->on_session_start(session, options->dispatch->ctx);
     }
     release_held(session, true);
+    enter(session);
 }
 
 static void on_closed(struct kj__connection *connection, bool was_open)
@@ -106,6 +117,7 @@ static void on_closed(struct kj__connection *connection, bool was_open)
     struct kj_session *session = kj__session_of(connection);
     const struct kj__events_options *options = &events_of(session)->options;
     release_held(session, false);
+    kj__roster_leave(roster_of(session), session);
     if (was_open) {
         KJ__UNCOUNT(options->counters, sessions);
         if (options->dispatch->on_session_stop) {
@@ -117,11 +129,13 @@ static void on_closed(struct kj__connection *connection, bool was_open)
 static void release(struct kj__connection *connection)
 {
     struct kj_session *session = kj__session_of(connection);
-    kj__events_give_place(events_of(session), session->remote_address);
-    kj__session_free(session);
+    struct kj__events *events = events_of(session);
+    kj__events_give_place(events, session->remote_address);
+    kj__interest_unref(session->interest);
+    kj__session_free(&events->sessions_slab, session);
 }
 
-/* ---- push configs in ---- */
+/* ---- error events ---- */
 
 static struct kj__out_frame *make_error_frame(const struct kj_session *session,
                                               const struct kj_api_error *error)
@@ -142,11 +156,10 @@ static struct kj__out_frame *make_error_frame(const struct kj_session *session,
     return frame;
 }
 
-/* Tells a client that asked for error events; until its next good config it gets no other. */
+/* Tells a client that asked for error events. */
 static void send_error_event(struct kj_session *session, const struct kj_api_error *error)
 {
     struct kj__out_frame *frame = make_error_frame(session, error);
-    session->is_in_error = true;
     if (!frame) {
         kj__connection_close(&session->connection, KJ__CLOSE_INTERNAL, NULL, KJ__CAUSE_BAD_CONFIG,
                              false);
@@ -156,6 +169,43 @@ static void send_error_event(struct kj_session *session, const struct kj_api_err
     kj__connection_send(&session->connection, frame);
     kj__out_frame_unref(frame);
 }
+
+/* ---- slow clients ---- */
+
+static void on_dropped(struct kj__connection *connection)
+{
+    struct kj_session *session = kj__session_of(connection);
+    if (session->dropped++ == 0) {
+        session->dropped_since_ns = kj__clock_wall_ns();
+    }
+}
+
+/* How many events it has missed, and since when. */
+static void on_room(struct kj__connection *connection)
+{
+    struct kj_session *session = kj__session_of(connection);
+    uint32_t dropped = session->dropped;
+    session->dropped = 0;
+    if (!session->wants_errors || dropped == 0) {
+        return;
+    }
+    char since[KJ__TIMESTAMP_TEXT_SIZE];
+    kj__timestamp_format(
+        (struct kj__timestamp){.seconds = session->dropped_since_ns / NS_PER_S,
+                               .nanoseconds = (uint32_t)(session->dropped_since_ns % NS_PER_S)},
+        since);
+    struct kj_error text = {{0}, 0};
+    kj_error_set(&text, 0, "%u events were dropped since %s: this session's queue was full",
+                 dropped, since);
+    json_t *data = json_pack("{s:I, s:s}", "dropped", (json_int_t)dropped, "since", since);
+    send_error_event(session, &(struct kj_api_error){.title = "Events dropped",
+                                                     .subject = "kujata",
+                                                     .description = text.text,
+                                                     .data = data});
+    json_decref(data);
+}
+
+/* ---- push configs in ---- */
 
 static void refuse_config(struct kj_session *session, enum kj_status status,
                           const struct kj_error *why)
@@ -168,11 +218,43 @@ static void refuse_config(struct kj_session *session, enum kj_status status,
     }
     /* A filter at fault is named, as bahamut names it. */
     json_t *data = status == KJ_EINVAL ? json_pack("{s:s}", "pushconfig", "filters") : NULL;
+    session->is_in_error = true;
+    kj__roster_leave(roster_of(session), session);
     send_error_event(session, &(struct kj_api_error){.title = "Bad request",
                                                      .subject = "bahamut",
                                                      .description = why->text,
                                                      .data = data});
     json_decref(data);
+}
+
+/* Replaces what the session asked for. A config at fault changes nothing. */
+static enum kj_status take_config(struct kj_session *session, struct kj_push_config *config,
+                                  struct kj_error *error)
+{
+    struct kj__events *events = events_of(session);
+    enum kj_status status = kj__session_merge_parameters(session, config);
+    if (status) {
+        kj_push_config_free(config);
+        kj_error_set(error, 0, "the parameters were not taken over: %s", kj_status_text(status));
+        return status;
+    }
+    struct kj__interest *interest;
+    status = kj__interests_get_take(&events->interests, config, &interest, error);
+    if (status) {
+        return status;
+    }
+    kj__roster_leave(roster_of(session), session);
+    kj__interest_unref(session->interest);
+    session->interest = interest;
+    session->is_in_error = false;
+    KJ__COUNT(events->options.counters, push_configs);
+    enter(session);
+    return KJ_OK;
+}
+
+const struct kj_push_config *kj_session_push_config(const struct kj_session *session)
+{
+    return session->interest ? session->interest->config : NULL;
 }
 
 /* Text or binary: the session's encoding says what it is, not the frame. */
@@ -186,15 +268,11 @@ static void on_message(struct kj__connection *connection, enum kj__opcode opcode
     enum kj_status status = kj_push_config_decode(data, len, session->read_encoding, &config,
                                                   &error);
     if (!status) {
-        status = kj__session_set_config_take(session, config);
-        kj_error_set(&error, 0, "the parameters were not taken over: %s", kj_status_text(status));
+        status = take_config(session, config, &error);
     }
     if (status) {
         refuse_config(session, status, &error);
-        return;
     }
-    session->is_in_error = false;
-    KJ__COUNT(events_of(session)->options.counters, push_configs);
 }
 
 const struct kj__protocol kj__events_protocol = {
@@ -202,5 +280,7 @@ const struct kj__protocol kj__events_protocol = {
     .on_open = on_open,
     .on_message = on_message,
     .on_closed = on_closed,
+    .on_dropped = on_dropped,
+    .on_room = on_room,
     .release = release,
 };

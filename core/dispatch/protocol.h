@@ -8,8 +8,13 @@
 
 extern const struct kj__protocol kj__events_protocol;
 
-/* Decides for one session and queues the event; holds it while the session is prepared. */
-void kj__events_deliver(struct kj_session *session, struct kj__message *message);
+/* Gives a message to the sessions of a shard: at once, or held where the socket is not there
+ * yet. */
+void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
+                        struct kj__message *message);
+
+/* Decides for one open session whose interest lets the event through, and queues it. */
+void kj__events_offer(struct kj_session *session, struct kj__message *message);
 
 /* The place of a session in the limits; taken at the handshake, given back at its release. */
 enum kj_status kj__events_take_place(struct kj__events *events, const char *remote_address);

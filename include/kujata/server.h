@@ -25,6 +25,13 @@ enum kj_queue_policy {
     KJ_QUEUE_DISCONNECT, /* close code 1008 */
 };
 
+/* How events reach the sockets. */
+enum kj_io {
+    KJ_IO_AUTO = 0, /* io_uring where the kernel allows it and the build has liburing */
+    KJ_IO_EPOLL,
+    KJ_IO_URING, /* or the server cannot be made: KJ_EUNSUPPORTED */
+};
+
 /* Zero means the default given. */
 struct kj_limits {
     uint32_t body_bytes;             /* of a request; 1 MiB; over it: 413 */
@@ -54,6 +61,7 @@ struct kj_server_options {
     uint32_t http_threads;        /* 0: 32 */
     struct kj_limits limits;
     enum kj_queue_policy queue_policy;
+    enum kj_io io;
 
     /* Origins a browser may connect from besides the server's own ("https://host[:port]"),
      * NULL at the end; "*" allows every one. NULL: only its own. */

@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     static struct echo echo;
-    if (kj__delivery_new(2, &echo.counters, &echo.delivery)) {
+    if (kj__delivery_new(2, KJ_IO_AUTO, &echo.counters, &echo.delivery)) {
         return 1;
     }
     echo.endpoint = (struct kj__endpoint){
@@ -183,7 +183,6 @@ int main(int argc, char **argv)
         .write_stall_ms = 10000,
         .close_timeout_ms = 2000,
     };
-    kj__delivery_add_endpoint(echo.delivery, &echo.endpoint);
     int result = kj__delivery_start(echo.delivery) ? 1 : run(&echo, argv[2]);
     kj__delivery_free(echo.delivery);
     return result;

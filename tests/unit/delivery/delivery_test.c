@@ -17,6 +17,9 @@ enum { DEADLINE_MS = 10000 };
 
 static const uint8_t MASK[4] = {1, 2, 3, 4};
 
+/* Every test runs with each way to the sockets that there is. */
+static enum kj_io fixture_io;
+
 struct fixture {
     struct kj__counters counters;
     struct kj__delivery *delivery;
@@ -81,8 +84,8 @@ static int set_up(void **state)
                                               .write_stall_ms = 60000,
                                               .close_timeout_ms = 500,
                                               .ctx = fixture};
-    assert_int_equal(kj__delivery_new(2, &fixture->counters, &fixture->delivery), KJ_OK);
-    kj__delivery_add_endpoint(fixture->delivery, &fixture->endpoint);
+    assert_int_equal(kj__delivery_new(2, fixture_io, &fixture->counters, &fixture->delivery),
+                     KJ_OK);
     *state = fixture;
     return 0;
 }
@@ -338,5 +341,13 @@ int main(void)
         WITH_FIXTURE(stopping_flushes_and_says_1001),
         WITH_FIXTURE(an_abandoned_handshake_leaves_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    struct kj__writer writer;
+    fixture_io = KJ_IO_EPOLL;
+    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
+    if (kj__writer_init(&writer, KJ_IO_URING) == KJ_OK) {
+        kj__writer_fini(&writer);
+        fixture_io = KJ_IO_URING;
+        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
+    }
+    return failed;
 }

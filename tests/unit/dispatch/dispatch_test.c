@@ -50,7 +50,8 @@ static int set_up(void **state)
 static void start(struct fixture *fixture)
 {
     assert_int_equal(kj_pubsub_local_new(NULL, &fixture->pubsub), KJ_OK);
-    assert_int_equal(kj__delivery_new(2, &fixture->counters, &fixture->delivery), KJ_OK);
+    assert_int_equal(kj__delivery_new(2, KJ_IO_AUTO, &fixture->counters, &fixture->delivery),
+                     KJ_OK);
     kj__events_init(&fixture->events,
                     &(struct kj__events_options){
                         .delivery = fixture->delivery,
@@ -72,8 +73,9 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     kj__events_stop(&fixture->events, 100);
-    kj__delivery_free(fixture->delivery);
+    kj__delivery_stop(fixture->delivery, 0);
     kj__events_fini(&fixture->events);
+    kj__delivery_free(fixture->delivery);
     kj_pubsub_free(fixture->pubsub);
     free(fixture);
     return 0;

@@ -1,0 +1,309 @@
+/* audience.c - see audience.h. */
+#include "delivery/audience.h"
+
+#include "delivery/connection.h"
+#include "delivery/delivery.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MEMBERS_FIRST_CAPACITY = 4,
+    LOG_FIRST_CAPACITY = 16,
+    JOINED_MAX = 64 * 1024, /* bytes of small frames joined for one send */
+};
+
+void kj__audience_init(struct kj__audience *audience, struct kj__shard *shard)
+{
+    *audience = (struct kj__audience){.shard = shard};
+    kj__list_init(&audience->behind_link);
+}
+
+/* Forgets the frames before `position`. */
+static void trim_log(struct kj__audience *audience, uint32_t position)
+{
+    uint32_t gone = position - audience->begin;
+    uint32_t left = audience->end - position;
+    for (uint32_t i = 0; i < gone; i++) {
+        audience->shard->logged_bytes -= audience->log[i]->len;
+        kj__out_frame_unref(audience->log[i]);
+    }
+    if (left > 0) {
+        memmove(audience->log, audience->log + gone, left * sizeof(struct kj__out_frame *));
+    } else if (audience->log_capacity > LOG_FIRST_CAPACITY) {
+        free(audience->log);
+        audience->log = NULL;
+        audience->log_capacity = 0;
+    }
+    audience->begin = position;
+}
+
+void kj__audience_fini(struct kj__audience *audience)
+{
+    trim_log(audience, audience->end);
+    kj__list_unlink(&audience->behind_link);
+    free(audience->log);
+    free(audience->members);
+}
+
+/* ---- seats ---- */
+
+bool kj__audience_seat(struct kj__audience *audience, struct kj__seat *seat,
+                       struct kj__connection *connection)
+{
+    if (audience->count == audience->capacity) {
+        size_t capacity = audience->capacity ? audience->capacity * 2 : MEMBERS_FIRST_CAPACITY;
+        struct kj__member *members = realloc(audience->members, capacity * sizeof *members);
+        if (!members) {
+            return false;
+        }
+        audience->members = members;
+        audience->capacity = capacity;
+    }
+    *seat = (struct kj__seat){.connection = connection,
+                              .audience = audience,
+                              .next = connection->seats,
+                              .index = (uint32_t)audience->count};
+    connection->seats = seat;
+    audience->members[audience->count++] = (struct kj__member){
+        .seat = seat, .fd = kj__connection_direct_fd(connection), .position = audience->end};
+    return true;
+}
+
+static struct kj__member *member_of(const struct kj__seat *seat)
+{
+    return &seat->audience->members[seat->index];
+}
+
+void kj__seat_set_fd(struct kj__seat *seat, int fd)
+{
+    member_of(seat)->fd = fd;
+}
+
+void kj__seat_settle(struct kj__seat *seat)
+{
+    struct kj__audience *audience = seat->audience;
+    /* By index: a send may close the connection, and its seat is then gone. */
+    while (seat->audience && member_of(seat)->position != audience->end) {
+        struct kj__member *member = member_of(seat);
+        struct kj__out_frame *frame = audience->log[member->position++ - audience->begin];
+        kj__connection_enqueue(seat->connection, frame);
+    }
+}
+
+static void take_out(struct kj__seat *seat)
+{
+    struct kj__audience *audience = seat->audience;
+    struct kj__member *member = member_of(seat);
+    *member = audience->members[--audience->count];
+    member->seat->index = seat->index;
+    struct kj__seat **link = &seat->connection->seats;
+    while (*link != seat) {
+        link = &(*link)->next;
+    }
+    *link = seat->next;
+    *seat = (struct kj__seat){0};
+    if (audience->count == 0 && !audience->is_flushing) {
+        trim_log(audience, audience->end);
+    }
+}
+
+void kj__seat_leave(struct kj__seat *seat)
+{
+    if (!seat->audience) {
+        return;
+    }
+    if (seat->connection->state == KJ__CONNECTION_OPEN) {
+        kj__seat_settle(seat);
+    }
+    if (!seat->audience) {
+        return;
+    }
+    uint32_t lost = seat->audience->end - member_of(seat)->position;
+    KJ__COUNT_BY(seat->audience->shard->delivery->counters, dropped_closing, lost);
+    take_out(seat);
+}
+
+/* ---- the log ---- */
+
+static bool grow_log(struct kj__audience *audience)
+{
+    uint32_t capacity = audience->log_capacity ? audience->log_capacity * 2 : LOG_FIRST_CAPACITY;
+    struct kj__out_frame **log = realloc(audience->log, capacity * sizeof(struct kj__out_frame *));
+    if (!log) {
+        return false;
+    }
+    audience->log = log;
+    audience->log_capacity = capacity;
+    return true;
+}
+
+bool kj__audience_append(struct kj__audience *audience, struct kj__out_frame *frame)
+{
+    struct kj__shard *shard = audience->shard;
+    if (audience->end - audience->begin == audience->log_capacity && !grow_log(audience)) {
+        return false;
+    }
+    audience->log[audience->end++ - audience->begin] = kj__out_frame_ref(frame);
+    shard->tally.events_queued += audience->count;
+    shard->logged_bytes += frame->len;
+    if (kj__list_is_empty(&audience->behind_link)) {
+        kj__list_append(&shard->behind, &audience->behind_link);
+    }
+    return true;
+}
+
+/* ---- a flush ---- */
+
+/* A run of frames as one piece of memory. */
+struct piece {
+    uint32_t from, to; /* positions */
+    const uint8_t *bytes;
+    uint32_t len;
+};
+
+/* One batch of direct writes: whose they are, and what each was to get. */
+struct batch {
+    struct kj__seat *seats[KJ__WRITES_MAX];
+    struct piece pieces[KJ__WRITES_MAX];
+    size_t joined; /* bytes used in the shard's room for joined frames */
+};
+
+static struct kj__out_frame *frame_at(const struct kj__audience *audience, uint32_t position)
+{
+    return audience->log[position - audience->begin];
+}
+
+/* Whole frames from `from` on: one where it is, or several copied into `room`. */
+static struct piece join(const struct kj__audience *audience, uint32_t from, uint8_t *room)
+{
+    struct kj__out_frame *first = frame_at(audience, from);
+    struct piece piece = {
+        .from = from, .to = from + 1, .bytes = first->bytes, .len = (uint32_t)first->len};
+    while (piece.to != audience->end &&
+           piece.len + frame_at(audience, piece.to)->len <= JOINED_MAX) {
+        struct kj__out_frame *frame = frame_at(audience, piece.to++);
+        if (piece.bytes != room) {
+            memcpy(room, first->bytes, first->len);
+            piece.bytes = room;
+        }
+        memcpy(room + piece.len, frame->bytes, frame->len);
+        piece.len += (uint32_t)frame->len;
+    }
+    return piece;
+}
+
+/* Adds a write for the member; false when the batch has no room for what it is to get. */
+static bool add_write(struct kj__audience *audience, struct kj__member *member, struct batch *batch)
+{
+    struct kj__shard *shard = audience->shard;
+    struct kj__writer *writer = &shard->writer;
+    size_t count = writer->count;
+    struct piece *piece = &batch->pieces[count];
+    if (count > 0 && batch->pieces[count - 1].from == member->position) {
+        *piece = batch->pieces[count - 1]; /* most members are where the one before is */
+    } else if (batch->joined + JOINED_MAX > sizeof shard->joined_frames) {
+        return false;
+    } else {
+        *piece = join(audience, member->position, shard->joined_frames + batch->joined);
+        batch->joined += piece->to - piece->from > 1 ? piece->len : 0;
+    }
+    batch->seats[count] = member->seat;
+    member->position = piece->to;
+    kj__writer_add(writer, member->fd, piece->bytes, piece->len);
+    return true;
+}
+
+/* The socket took `result` bytes of the piece, or failed: the rest goes to the queue. */
+static void take_rest(struct kj__seat *seat, const struct piece *piece, int result)
+{
+    struct kj__connection *connection = seat->connection; /* the seat may be left below */
+    const struct kj__audience *audience = seat->audience;
+    size_t sent = result > 0 ? (size_t)result : 0;
+    uint32_t position = piece->from;
+    while (frame_at(audience, position)->len <= sent) {
+        sent -= frame_at(audience, position++)->len;
+    }
+    struct kj__tally *tally = &audience->shard->tally;
+    tally->frames_out += position - piece->from;
+    tally->bytes_out += result > 0 ? (uint64_t)result : 0;
+    /* Back to where it is, so that what it missed is in the log for whoever counts it. */
+    member_of(seat)->position = position;
+    if (result < 0 && result != -EAGAIN && result != -EWOULDBLOCK && result != -EINTR) {
+        kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
+        return;
+    }
+    if (sent > 0) {
+        member_of(seat)->position++;
+        if (!kj__connection_enqueue_rest(connection, frame_at(audience, position), sent)) {
+            return;
+        }
+    }
+    kj__connection_note_blocked(connection);
+    kj__seat_settle(seat);
+}
+
+static void run_batch(struct kj__audience *audience, struct batch *batch)
+{
+    struct kj__writer *writer = &audience->shard->writer;
+    struct kj__tally *tally = &audience->shard->tally;
+    kj__writer_run(writer);
+    for (size_t i = 0; i < writer->count; i++) {
+        const struct kj__write *write = &writer->writes[i];
+        const struct piece *piece = &batch->pieces[i];
+        if (write->result == (int)write->len) {
+            tally->frames_out += piece->to - piece->from;
+            tally->bytes_out += write->len;
+        } else {
+            take_rest(batch->seats[i], piece, write->result);
+        }
+    }
+    writer->count = 0;
+    batch->joined = 0;
+}
+
+/* How far the furthest member is behind. */
+static uint32_t longest_lag(const struct kj__audience *audience)
+{
+    uint32_t longest = 0;
+    for (size_t i = 0; i < audience->count; i++) {
+        uint32_t lag = audience->end - audience->members[i].position;
+        longest = lag > longest ? lag : longest;
+    }
+    return longest;
+}
+
+void kj__audience_flush(struct kj__audience *audience)
+{
+    struct kj__shard *shard = audience->shard;
+    struct batch batch = {.joined = 0};
+    size_t i = 0;
+    kj__list_unlink(&audience->behind_link);
+    audience->is_flushing = true;
+    /* Members may leave while a batch runs, and the last one then takes the place of one that
+     * is done: it is found behind at the end. */
+    while (i < audience->count) {
+        struct kj__member *member = &audience->members[i];
+        bool is_added = true;
+        if (member->position != audience->end) {
+            if (member->fd < 0) {
+                kj__seat_settle(member->seat);
+            } else {
+                is_added = add_write(audience, member, &batch);
+            }
+        }
+        i += is_added;
+        if (!is_added || kj__writer_is_full(&shard->writer)) {
+            run_batch(audience, &batch);
+            kj__shard_take_more(shard);
+        }
+    }
+    run_batch(audience, &batch);
+    audience->is_flushing = false;
+    uint32_t lag = longest_lag(audience);
+    trim_log(audience, audience->end - lag);
+    if (lag > 0 && kj__list_is_empty(&audience->behind_link)) {
+        kj__list_append(&shard->behind, &audience->behind_link);
+    }
+}

@@ -1,0 +1,128 @@
+/* connection_post.c - what other threads ask of a connection, as jobs for its shard. */
+#include "delivery/connection.h"
+#include "delivery/delivery.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct connection_job {
+    struct kj__job job;
+    struct kj__connection *connection; /* a reference */
+    int fd;
+    uint16_t code;
+    const char *reason;
+    enum kj__close_cause cause;
+};
+
+static bool post(struct kj__connection *connection, struct connection_job values,
+                 void (*run)(struct kj__job *job, struct kj__shard *shard))
+{
+    struct connection_job *job = malloc(sizeof *job);
+    if (!job) {
+        return false;
+    }
+    *job = values;
+    job->job.run = run;
+    job->connection = kj__connection_ref(connection);
+    if (!kj__shard_post(connection->shard, &job->job)) {
+        kj__connection_unref(connection);
+        free(job);
+        return false;
+    }
+    return true;
+}
+
+static void finish(struct connection_job *job)
+{
+    kj__connection_unref(job->connection);
+    free(job);
+}
+
+static void run_announce(struct kj__job *base, struct kj__shard *shard)
+{
+    struct connection_job *job = (struct connection_job *)base;
+    if (!kj__shard_add(shard, job->connection) || shard->is_draining) {
+        kj__connection_abort(job->connection, KJ__CAUSE_SERVER);
+    }
+    finish(job);
+}
+
+bool kj__connection_announce(struct kj__connection *connection)
+{
+    return post(connection, (struct connection_job){0}, run_announce);
+}
+
+static void set_socket_options(int fd)
+{
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+static void run_attach(struct kj__job *base, struct kj__shard *shard)
+{
+    struct connection_job *job = (struct connection_job *)base;
+    struct kj__connection *connection = job->connection;
+    if (connection->state != KJ__CONNECTION_PREPARED) {
+        close(job->fd);
+        finish(job);
+        return;
+    }
+    connection->fd = job->fd;
+    set_socket_options(connection->fd);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    if (epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) != 0) {
+        kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
+        finish(job);
+        return;
+    }
+    kj__list_unlink(&connection->round_link); /* no longer among the prepared */
+    kj__writer_register(&shard->writer, connection->fd);
+    connection->state = KJ__CONNECTION_OPEN;
+    connection->was_open = true;
+    connection->last_pong_ms = shard->now_ms;
+    connection->next_ping_ms = shard->now_ms + connection->endpoint->ping_interval_ms;
+    kj__connection_arm_timer(connection);
+    connection->endpoint->protocol->on_open(connection);
+    finish(job);
+}
+
+bool kj__connection_attach(struct kj__connection *connection, int fd)
+{
+    bool is_posted = post(connection, (struct connection_job){.fd = fd}, run_attach);
+    if (!is_posted) {
+        close(fd);
+    }
+    return is_posted;
+}
+
+static void run_abandon(struct kj__job *base, struct kj__shard *shard)
+{
+    (void)shard;
+    struct connection_job *job = (struct connection_job *)base;
+    kj__connection_abort(job->connection, KJ__CAUSE_PEER);
+    finish(job);
+}
+
+void kj__connection_abandon(struct kj__connection *connection)
+{
+    post(connection, (struct connection_job){0}, run_abandon);
+}
+
+static void run_close(struct kj__job *base, struct kj__shard *shard)
+{
+    (void)shard;
+    struct connection_job *job = (struct connection_job *)base;
+    kj__connection_close(job->connection, job->code, job->reason, job->cause, false);
+    finish(job);
+}
+
+void kj__connection_close_later(struct kj__connection *connection, uint16_t code,
+                                const char *reason, enum kj__close_cause cause)
+{
+    post(connection, (struct connection_job){.code = code, .reason = reason, .cause = cause},
+         run_close);
+}

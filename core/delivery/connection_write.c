@@ -1,0 +1,264 @@
+/* connection_write.c - what leaves a connection: its queue, the limits of it, and the socket. */
+#include "delivery/connection.h"
+#include "delivery/delivery.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum {
+    WRITE_VECTOR_MAX = 64, /* frames gathered in one call */
+    CONTROLS_MAX = 32      /* pongs a peer can make us hold */
+};
+
+static struct kj__counters *counters_of(const struct kj__connection *connection)
+{
+    return connection->shard->delivery->counters;
+}
+
+int kj__connection_direct_fd(const struct kj__connection *connection)
+{
+    bool is_direct = connection->state == KJ__CONNECTION_OPEN &&
+                     kj__out_queue_is_empty(&connection->out);
+    return is_direct ? connection->fd : -1;
+}
+
+/* The queue got its first frame, or is empty again. */
+static void update_seats(const struct kj__connection *connection)
+{
+    int fd = kj__connection_direct_fd(connection);
+    for (struct kj__seat *seat = connection->seats; seat; seat = seat->next) {
+        kj__seat_set_fd(seat, fd);
+    }
+}
+
+/* ---- the socket ---- */
+
+static void set_waits_for_write(struct kj__connection *connection, bool waits)
+{
+    if (connection->waits_for_write == waits) {
+        return;
+    }
+    struct epoll_event event = {.events = EPOLLIN | (waits ? (uint32_t)EPOLLOUT : 0),
+                                .data.ptr = connection};
+    epoll_ctl(connection->shard->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event);
+    connection->waits_for_write = waits;
+}
+
+void kj__connection_note_blocked(struct kj__connection *connection)
+{
+    set_waits_for_write(connection, true);
+    if (!connection->stalled_since_ms) {
+        connection->stalled_since_ms = connection->shard->now_ms;
+        kj__connection_arm_timer(connection);
+    }
+}
+
+/* One call's worth of progress: false when the socket takes no more, or is gone. */
+static bool write_some(struct kj__connection *connection)
+{
+    struct iovec vector[WRITE_VECTOR_MAX];
+    struct msghdr message = {.msg_iov = vector};
+    message.msg_iovlen = (size_t)kj__out_queue_gather(&connection->out, vector, WRITE_VECTOR_MAX);
+    ssize_t written = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (written < 0) {
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return false;
+        }
+        if (errno != EINTR) {
+            kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
+            return false;
+        }
+        return true;
+    }
+    struct kj__tally *tally = &connection->shard->tally;
+    tally->bytes_out += (uint64_t)written;
+    tally->frames_out += kj__out_queue_written(&connection->out, (size_t)written);
+    connection->stalled_since_ms = 0;
+    return true;
+}
+
+/* Tells the protocol once that frames were dropped, now that there is room to tell the peer. */
+static void report_drops(struct kj__connection *connection)
+{
+    if (connection->has_dropped) {
+        connection->has_dropped = false;
+        if (connection->endpoint->protocol->on_room) {
+            connection->endpoint->protocol->on_room(connection);
+        }
+    }
+}
+
+/* Writes until nothing waits; false when the socket takes no more, or is gone. */
+static bool write_all(struct kj__connection *connection)
+{
+    while (!kj__out_queue_is_empty(&connection->out)) {
+        if (!write_some(connection)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void kj__connection_flush(struct kj__connection *connection)
+{
+    if (connection->fd < 0 || connection->state == KJ__CONNECTION_SHUT) {
+        return;
+    }
+    bool is_done = write_all(connection);
+    if (is_done && connection->has_dropped) {
+        report_drops(connection);
+        is_done = write_all(connection);
+    }
+    if (connection->state == KJ__CONNECTION_CLOSED) {
+        return;
+    }
+    if (!is_done) {
+        kj__connection_note_blocked(connection);
+        return;
+    }
+    set_waits_for_write(connection, false);
+    update_seats(connection);
+    if (connection->state == KJ__CONNECTION_CLOSING) {
+        kj__connection_shut_down(connection);
+    }
+}
+
+/* ---- the queue ---- */
+
+static bool has_room(const struct kj__connection *connection, size_t len)
+{
+    const struct kj__endpoint *endpoint = connection->endpoint;
+    const struct kj__out_queue *out = &connection->out;
+    /* One frame larger than the whole limit may still go to an idle connection. */
+    return out->count < endpoint->queue_messages &&
+           (out->count == 0 || out->bytes + len <= endpoint->queue_bytes);
+}
+
+static void note_drop(struct kj__connection *connection)
+{
+    KJ__COUNT(counters_of(connection), dropped_queue_full);
+    connection->has_dropped = true;
+    if (connection->endpoint->protocol->on_dropped) {
+        connection->endpoint->protocol->on_dropped(connection);
+    }
+}
+
+/* The queue is full: acts as the policy says. KJ__SENT when there is room after all. */
+static enum kj__send_result make_room(struct kj__connection *connection, size_t len)
+{
+    switch (connection->endpoint->queue_policy) {
+    case KJ_QUEUE_DROP_OLDEST:
+        while (!has_room(connection, len)) {
+            if (!kj__out_queue_drop_oldest(&connection->out)) {
+                break; /* only a half-written frame is left: this one goes */
+            }
+            note_drop(connection);
+        }
+        if (has_room(connection, len)) {
+            return KJ__SENT;
+        }
+        break;
+    case KJ_QUEUE_DISCONNECT:
+        note_drop(connection);
+        kj__connection_close(connection, KJ__CLOSE_POLICY, "too slow", KJ__CAUSE_QUEUE_FULL, false);
+        return KJ__SEND_CLOSED;
+    case KJ_QUEUE_DROP_NEWEST:
+        break;
+    }
+    note_drop(connection);
+    return KJ__SEND_DROPPED;
+}
+
+/* Frames a peer can provoke without end must not pile up: beyond a few, what it does not
+ * read is not repeated (RFC 6455 5.5.3 allows answering only the latest ping). */
+static bool may_queue_control(struct kj__connection *connection)
+{
+    if (connection->out.controls >= CONTROLS_MAX) {
+        kj__connection_flush(connection);
+    }
+    return connection->state == KJ__CONNECTION_OPEN && connection->out.controls < CONTROLS_MAX;
+}
+
+/* Room for a data frame, by the policy where there is none. */
+static enum kj__send_result find_room(struct kj__connection *connection, size_t len)
+{
+    if (!has_room(connection, len)) {
+        kj__connection_flush(connection); /* the socket may have room by now */
+        if (connection->state != KJ__CONNECTION_OPEN) {
+            KJ__COUNT(counters_of(connection), dropped_closing);
+            return KJ__SEND_CLOSED;
+        }
+    }
+    return has_room(connection, len) ? KJ__SENT : make_room(connection, len);
+}
+
+static enum kj__send_result push(struct kj__connection *connection, struct kj__out_frame *frame)
+{
+    bool was_empty = kj__out_queue_is_empty(&connection->out);
+    if (!kj__out_queue_push(&connection->out, frame)) {
+        if (!frame->is_control) {
+            KJ__COUNT(counters_of(connection), dropped_no_memory);
+        }
+        return KJ__SEND_DROPPED;
+    }
+    if (was_empty) {
+        update_seats(connection);
+    }
+    if (!connection->waits_for_write) {
+        kj__shard_mark_dirty(connection->shard, connection);
+    }
+    return KJ__SENT;
+}
+
+enum kj__send_result kj__connection_enqueue(struct kj__connection *connection,
+                                            struct kj__out_frame *frame)
+{
+    if (connection->state != KJ__CONNECTION_OPEN) {
+        if (!frame->is_control) {
+            KJ__COUNT(counters_of(connection), dropped_closing);
+        }
+        return KJ__SEND_CLOSED;
+    }
+    if (frame->is_control) {
+        return may_queue_control(connection) ? push(connection, frame) : KJ__SEND_DROPPED;
+    }
+    enum kj__send_result result = find_room(connection, frame->len);
+    if (result != KJ__SENT) {
+        return result;
+    }
+    if (connection->endpoint->queue_policy == KJ_QUEUE_DROP_NEWEST) {
+        report_drops(connection); /* here, where the gap is */
+    }
+    if (connection->state != KJ__CONNECTION_OPEN) {
+        KJ__COUNT(counters_of(connection), dropped_closing);
+        return KJ__SEND_CLOSED;
+    }
+    return push(connection, frame);
+}
+
+bool kj__connection_enqueue_rest(struct kj__connection *connection, struct kj__out_frame *frame,
+                                 size_t written)
+{
+    if (!kj__out_queue_push(&connection->out, frame)) {
+        /* Half a frame is out: nothing can follow it. */
+        KJ__COUNT(counters_of(connection), dropped_no_memory);
+        kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
+        return false;
+    }
+    kj__out_queue_written(&connection->out, written);
+    update_seats(connection);
+    return true;
+}
+
+enum kj__send_result kj__connection_send(struct kj__connection *connection,
+                                         struct kj__out_frame *frame)
+{
+    /* What an audience has logged came earlier. Without a link kept: a seat that settles may
+     * close the connection, and its seats are then left. */
+    for (struct kj__seat *seat = connection->seats; seat && !frame->is_control;
+         seat = connection->seats ? seat->next : NULL) {
+        kj__seat_settle(seat);
+    }
+    return kj__connection_enqueue(connection, frame);
+}

@@ -1,0 +1,260 @@
+/* roster.c - see roster.h. */
+#include "dispatch/roster.h"
+
+#include "dispatch/protocol.h"
+
+#include <stdlib.h>
+
+void kj__roster_init(struct kj__roster *roster, struct kj__shard *shard, size_t index,
+                     struct kj__interest *everything)
+{
+    *roster = (struct kj__roster){.shard = shard, .index = index, .everything = everything};
+    kj__map_init(&roster->by_identity);
+    kj__list_init(&roster->empty);
+}
+
+/* ---- sets of rows ---- */
+
+static bool set_add(struct kj__row_set *set, struct kj__row *row)
+{
+    if (set->count == set->capacity) {
+        size_t capacity = set->capacity ? set->capacity * 2 : 4;
+        struct kj__row **rows = realloc(set->rows, capacity * sizeof(struct kj__row *));
+        if (!rows) {
+            return false;
+        }
+        set->rows = rows;
+        set->capacity = capacity;
+    }
+    set->rows[set->count++] = row;
+    return true;
+}
+
+static void set_remove(struct kj__row_set *set, const struct kj__row *row)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->rows[i] == row) {
+            set->rows[i] = set->rows[--set->count];
+            return;
+        }
+    }
+}
+
+static void set_free(void *value)
+{
+    struct kj__row_set *set = value;
+    free(set->rows);
+    free(set);
+}
+
+/* The set of an identity, made when it is the first to name it. */
+static struct kj__row_set *set_of(struct kj__roster *roster, const char *identity)
+{
+    struct kj__row_set *set = kj__map_get(&roster->by_identity, identity);
+    if (!set) {
+        set = calloc(1, sizeof *set);
+        if (set && !kj__map_put(&roster->by_identity, identity, set, NULL)) {
+            free(set);
+            set = NULL;
+        }
+    }
+    return set;
+}
+
+/* ---- rows ---- */
+
+/* Takes a row out of every set it is in. */
+static void unlist(struct kj__roster *roster, const struct kj__row *row)
+{
+    struct kj__push_config_entry entry;
+    set_remove(&roster->of_everything, row);
+    for (const void *at = NULL; kj__push_config_next(row->interest->config, &at, &entry);) {
+        struct kj__row_set *set = kj__map_get(&roster->by_identity, entry.identity);
+        if (set) {
+            set_remove(set, row);
+            if (set->count == 0) {
+                set_free(kj__map_remove(&roster->by_identity, entry.identity));
+            }
+        }
+    }
+}
+
+static bool list(struct kj__roster *roster, struct kj__row *row)
+{
+    struct kj__push_config_entry entry;
+    if (kj__push_config_count(row->interest->config) == 0) {
+        return set_add(&roster->of_everything, row);
+    }
+    for (const void *at = NULL; kj__push_config_next(row->interest->config, &at, &entry);) {
+        struct kj__row_set *set = set_of(roster, entry.identity);
+        if (!set || !set_add(set, row)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void row_free(struct kj__roster *roster, struct kj__row *row)
+{
+    unlist(roster, row);
+    kj__list_unlink(&row->empty_link);
+    for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
+        kj__audience_fini(&row->audiences[i]);
+    }
+    row->interest->rows[roster->index] = NULL;
+    kj__interest_unref(row->interest);
+    free(row);
+}
+
+static struct kj__row *row_new(struct kj__roster *roster, struct kj__interest *interest)
+{
+    struct kj__row *row = calloc(1, sizeof *row);
+    if (!row) {
+        return NULL;
+    }
+    row->interest = kj__interest_ref(interest);
+    row->newest_start_ns = INT64_MIN;
+    interest->rows[roster->index] = row;
+    kj__list_init(&row->empty_link);
+    for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
+        kj__audience_init(&row->audiences[i], roster->shard);
+    }
+    if (!list(roster, row)) {
+        row_free(roster, row);
+        return NULL;
+    }
+    return row;
+}
+
+/* A flush may be going through an audience whose last member has just left. */
+static bool may_free(const struct kj__row *row)
+{
+    bool may = true;
+    for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
+        may &= row->audiences[i].count == 0 && !row->audiences[i].is_flushing;
+    }
+    return may;
+}
+
+static void free_empty_rows(struct kj__roster *roster)
+{
+    struct kj__list kept;
+    kj__list_init(&kept);
+    while (!kj__list_is_empty(&roster->empty)) {
+        struct kj__row *row = KJ__CONTAINER_OF(roster->empty.next, struct kj__row, empty_link);
+        if (may_free(row)) {
+            row_free(roster, row);
+        } else {
+            kj__list_unlink(&row->empty_link);
+            kj__list_append(&kept, &row->empty_link);
+        }
+    }
+    kj__list_move(&kept, &roster->empty);
+}
+
+void kj__roster_fini(struct kj__roster *roster)
+{
+    free_empty_rows(roster);
+    kj__map_fini(&roster->by_identity, set_free);
+    free(roster->of_everything.rows);
+}
+
+/* ---- sessions ---- */
+
+bool kj__roster_enter(struct kj__roster *roster, struct kj_session *session)
+{
+    free_empty_rows(roster);
+    struct kj__interest *interest = session->interest ? session->interest : roster->everything;
+    struct kj__row *row = interest->rows[roster->index];
+    if (!row && !(row = row_new(roster, interest))) {
+        return false;
+    }
+    if (!kj__audience_seat(&row->audiences[session->write_encoding], &session->seat,
+                           &session->connection)) {
+        if (kj__list_is_empty(&row->empty_link) && may_free(row)) {
+            kj__list_append(&roster->empty, &row->empty_link);
+        }
+        return false;
+    }
+    kj__list_unlink(&row->empty_link);
+    if (session->start_ns > row->newest_start_ns) {
+        row->newest_start_ns = session->start_ns;
+    }
+    return true;
+}
+
+void kj__roster_leave(struct kj__roster *roster, struct kj_session *session)
+{
+    kj__seat_leave(&session->seat);
+    const struct kj__interest *interest = session->interest ? session->interest
+                                                            : roster->everything;
+    struct kj__row *row = interest->rows[roster->index];
+    bool is_empty = row != NULL;
+    for (size_t i = 0; is_empty && i < KJ_ENCODING_COUNT; i++) {
+        is_empty = row->audiences[i].count == 0;
+    }
+    if (is_empty && kj__list_is_empty(&row->empty_link)) {
+        kj__list_append(&roster->empty, &row->empty_link);
+    }
+}
+
+/* ---- messages ---- */
+
+/* One session at a time: the handler has a say for each, or not all may have the event. */
+static void deliver_one_by_one(struct kj__audience *audience, struct kj__message *message)
+{
+    /* Backwards, since a session that is closed swaps places with the last. */
+    for (size_t i = audience->count; i > 0; i--) {
+        struct kj__seat *seat = audience->members[i - 1].seat;
+        kj__events_offer(kj__session_of(seat->connection), message);
+    }
+}
+
+static void deliver_to_all(struct kj__audience *audience, struct kj__message *message,
+                           enum kj_encoding encoding)
+{
+    struct kj__out_frame *frame = kj__message_frame(message, encoding);
+    if (!frame || !kj__audience_append(audience, frame)) {
+        KJ__COUNT_BY(message->counters, dropped_no_memory, audience->count);
+    }
+}
+
+static void deliver_to_row(struct kj__row *row, struct kj__message *message)
+{
+    if (row->seen == message->serial || !kj__interest_wants(row->interest, message)) {
+        return;
+    }
+    row->seen = message->serial;
+    bool is_for_all = !message->handler->should_dispatch &&
+                      kj_event_timestamp_ns(message->event) >= row->newest_start_ns;
+    for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
+        struct kj__audience *audience = &row->audiences[i];
+        if (audience->count == 0) {
+            continue;
+        }
+        if (is_for_all) {
+            deliver_to_all(audience, message, (enum kj_encoding)i);
+        } else {
+            deliver_one_by_one(audience, message);
+        }
+    }
+}
+
+static void deliver_to_set(const struct kj__row_set *set, struct kj__message *message)
+{
+    /* Sessions may be closed meanwhile, which leaves their rows where they are. */
+    for (size_t i = set ? set->count : 0; i > 0; i--) {
+        deliver_to_row(set->rows[i - 1], message);
+    }
+}
+
+void kj__roster_deliver(struct kj__roster *roster, struct kj__message *message)
+{
+    const struct kj__map *map = &roster->by_identity;
+    free_empty_rows(roster);
+    deliver_to_set(&roster->of_everything, message);
+    deliver_to_set(kj__map_get(map, kj_event_identity(message->event)), message);
+    for (const char *const *name = message->related; name && *name; name++) {
+        deliver_to_set(kj__map_get(map, *name), message);
+    }
+}
