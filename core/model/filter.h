@@ -81,13 +81,14 @@ size_t kj__filter_size(const struct kj__filter *filter);
 /* What evaluations share: make one per event, or per list of objects. */
 struct kj__filter_round {
     int64_t now_ns; /* nanoseconds since 1970; what now() is */
-    uint64_t cut;   /* grows by one for each evaluation that came to KJ__FILTER_WORK_MAX */
+    uint64_t cut;   /* grows by one for each evaluation that was given up */
 };
 
 /* Whether an entity matches. It is the object that kj_event_entity gives, decoded once per event
  * and shared by all threads, or any object of a store; NULL, for one that could not be decoded,
- * matches nothing. An evaluation that would take more than KJ__FILTER_WORK_MAX ends as no match and
- * is counted. Nothing is allocated but inside RE2, within its budget.
+ * matches nothing. An evaluation that would take more than KJ__FILTER_WORK_MAX is given up: no match,
+ * and counted in `round`. Nothing is allocated but inside RE2, within its budget; want of memory
+ * there is the other reason to give up.
  *
  * A constant is converted to the type of the value it meets; what cannot be converted is not
  * equal and in no order. On a list, a comparison holds when it does for any item. An absent

@@ -3,7 +3,6 @@
 
 #include "model/types.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct check {
@@ -70,10 +69,12 @@ static bool has_order(enum kj_attribute_type type)
 /* Whether a key leads below an attribute that may hold anything. */
 static bool is_path_into_object(const struct kj_identity *identity, const char *key)
 {
-    const char *dot = strchr(key, '.');
-    char *name = dot ? strndup(key, (size_t)(dot - key)) : NULL;
-    const struct kj__attribute *attribute = name ? kj__identity_attribute(identity, name) : NULL;
-    free(name);
+    char name[KJ__FILTER_TEXT_MAX + 1];
+    size_t len = strcspn(key, ".");
+    memcpy(name, key, len);
+    name[len] = '\0';
+    const struct kj__attribute *attribute = key[len] ? kj__identity_attribute(identity, name)
+                                                     : NULL;
     return attribute && attribute->type == KJ_TYPE_OBJECT && !attribute->secret;
 }
 

@@ -11,7 +11,7 @@ struct evaluation {
     const json_t *entity;
     int64_t now_ns;
     size_t work_left;
-    bool is_cut; /* there was not enough; the answer no longer counts */
+    bool is_cut; /* there was not enough of it, or of memory: the answer no longer counts */
 };
 
 /* Takes from the budget. False, once and for all, when it is spent. */
@@ -186,16 +186,17 @@ static bool matches_pattern(struct evaluation *evaluation, const struct kj__filt
                             const json_t *value)
 {
     size_t len = json_string_length(value);
-    for (size_t i = 0; json_is_string(value) && i < node->constant_count; i++) {
+    bool found = false;
+    for (size_t i = 0; json_is_string(value) && i < node->constant_count && !found; i++) {
         const struct kj__regex *pattern = node->constants[i].pattern;
         if (!spend(evaluation, 1 + len * kj__regex_steps(pattern) / STEPS_PER_WORK)) {
             break;
         }
-        if (kj__regex_matches(pattern, json_string_value(value), len)) {
-            return true;
+        if (kj__regex_match(pattern, json_string_value(value), len, &found) != KJ_OK) {
+            evaluation->is_cut = true;
         }
     }
-    return false;
+    return found;
 }
 
 /* Whether the predicate holds for the value, or for an item when it is a list. */

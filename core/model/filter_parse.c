@@ -92,6 +92,18 @@ static enum kj_status check_dialect(const struct kj__filter_parser *parser, size
     return KJ_OK;
 }
 
+static enum kj_status fail_operator(const struct kj__filter_parser *parser,
+                                    const struct kj__filter_token *token)
+{
+    bool is_end = token->type == KJ__FILTER_TOKEN_END;
+    kj_error_set(parser->error, token->start,
+                 "invalid operator. found %.*s instead of "
+                 "(==, !=, <, <=, >, >=, contains, in, matches, exists)",
+                 is_end ? 3 : kj__filter_piece_len(parser, token->start, token->end),
+                 is_end ? "EOF" : parser->lexer.text + token->start);
+    return KJ_EPARSE;
+}
+
 static enum kj_status read_comparator(struct kj__filter_parser *parser,
                                       enum kj__filter_comparator *comparator)
 {
@@ -104,22 +116,15 @@ static enum kj_status read_comparator(struct kj__filter_parser *parser,
     for (size_t i = 0; i < sizeof comparators / sizeof *comparators; i++) {
         if (kj__filter_token_is(&token, comparators[i].name)) {
             if (is_negated && !comparators[i].has_negation) {
-                return kj__filter_fail_at(parser, &token, "invalid usage of operator NOT");
+                kj_error_set(parser->error, token.start, "invalid usage of operator NOT before %s",
+                             token.name);
+                return KJ_EPARSE;
             }
             *comparator = is_negated ? comparators[i].negated : comparators[i].plain;
             return check_dialect(parser, position, *comparator);
         }
     }
-    const char *found = token.type == KJ__FILTER_TOKEN_END ? "EOF"
-                                                           : parser->lexer.text + token.start;
-    int found_len = token.type == KJ__FILTER_TOKEN_END
-                        ? 3
-                        : kj__filter_piece_len(parser, token.start, token.end);
-    kj_error_set(parser->error, token.start,
-                 "invalid operator. found %.*s instead of "
-                 "(==, !=, <, <=, >, >=, contains, in, matches, exists)",
-                 found_len, found);
-    return KJ_EPARSE;
+    return fail_operator(parser, &token);
 }
 
 static enum kj_status read_comparison(struct kj__filter_parser *parser,
@@ -127,7 +132,10 @@ static enum kj_status read_comparison(struct kj__filter_parser *parser,
                                       struct kj__filter_node **comparison)
 {
     if (key->word_len > 0 && key->word[0] == '$') {
-        return kj__filter_fail_at(parser, key, "could not start a parameter with $");
+        kj_error_set(parser->error, key->start, "could not start a parameter with $. Found %.*s",
+                     kj__filter_piece_len(parser, key->start, key->end),
+                     parser->lexer.text + key->start);
+        return KJ_EPARSE;
     }
     if (++parser->comparison_count > KJ__FILTER_COMPARISONS_MAX) {
         return kj__filter_fail_limit(parser, key->start, KJ__FILTER_COMPARISONS_MAX, "comparisons");

@@ -46,13 +46,16 @@ extern "C" void kj__regex_free(struct kj__regex *regex)
     delete regex;
 }
 
-extern "C" bool kj__regex_matches(const struct kj__regex *regex, const char *text, size_t len)
+extern "C" enum kj_status kj__regex_match(const struct kj__regex *regex, const char *text,
+                                          size_t len, bool *matches)
 {
+    *matches = false;
     try {
-        return regex->expression.Match(re2::StringPiece(text, len), 0, len, RE2::UNANCHORED,
-                                       nullptr, 0);
+        *matches = regex->expression.Match(re2::StringPiece(text, len), 0, len, RE2::UNANCHORED,
+                                           nullptr, 0);
+        return KJ_OK;
     } catch (const std::bad_alloc &) {
-        return false;
+        return KJ_ENOMEM;
     }
 }
 

@@ -24,8 +24,9 @@ enum kj_status kj__regex_new(const char *pattern, size_t len, struct kj__regex *
                              char why[KJ__REGEX_WHY_MAX]);
 void kj__regex_free(struct kj__regex *regex); /* NULL is fine */
 
-/* Whether it matches anywhere in the text. */
-bool kj__regex_matches(const struct kj__regex *regex, const char *text, size_t len);
+/* Whether it matches anywhere in the text. KJ_ENOMEM, and then *matches is false. */
+enum kj_status kj__regex_match(const struct kj__regex *regex, const char *text, size_t len,
+                               bool *matches);
 
 /* How many instructions it has: a match takes at most so many steps per byte. */
 size_t kj__regex_steps(const struct kj__regex *regex);
