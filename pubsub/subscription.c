@@ -4,6 +4,8 @@
 #include "pubsub/thread.h"
 
 #include <inttypes.h>
+#include "base/prompt.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +67,7 @@ static void hand_over(struct kj_subscription *subscription, struct kj_publicatio
  * close can discard it. */
 static void *consume(void *arg)
 {
+    kj__thread_be_prompt();
     struct kj_subscription *subscription = arg;
     struct kj_publication *publication;
     while ((publication = kj__backlog_take_wait(&subscription->backlog))) {

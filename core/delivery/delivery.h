@@ -59,6 +59,7 @@ struct kj__shard {
     uint32_t drain_timeout_ms;
     _Atomic bool drain_is_wanted; /* set once, by kj__delivery_stop */
     bool is_draining;
+    uint64_t jobs_ran;  /* ever */
     bool has_more_jobs; /* the inbox may hold some, without a wake to come */
     uint64_t drain_deadline_ms;
     uint8_t read_buffer[KJ__READ_BUFFER_SIZE];

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of all filters of one config, compiled: a message of 64 KiB can hold texts that take megabytes. */
+enum { FILTERS_SIZE_MAX = 1 << 20 };
+
 void kj__interests_init(struct kj__interests *interests, size_t shard_count,
                         struct kj__counters *counters)
 {
@@ -132,6 +135,7 @@ static enum kj_status parse_filters(struct kj__interest *interest, struct kj_err
 {
     struct kj__push_config_entry entry;
     size_t count = 0;
+    size_t size = 0;
     for (const void *cursor = NULL; kj__push_config_next(interest->config, &cursor, &entry);) {
         count += entry.filter != NULL;
     }
@@ -152,6 +156,12 @@ static enum kj_status parse_filters(struct kj__interest *interest, struct kj_err
             }
             interest->filters[interest->filter_count++] = (struct kj__interest_filter){
                 .identity = entry.identity, .filter = filter};
+            size += kj__filter_size(filter);
+            if (size > FILTERS_SIZE_MAX) {
+                kj_error_set(error, 0, "push config: its filters take more than %d bytes",
+                             FILTERS_SIZE_MAX);
+                return KJ_ELIMIT;
+            }
         }
     }
     return KJ_OK;

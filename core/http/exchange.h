@@ -19,7 +19,7 @@ struct kj__http {
     struct mg_context *civetweb;
     struct kj__handover handover;
     struct kj__guard guard;
-    char address[64]; /* listened on, as text */
+    char address[64];      /* listened on, as text */
     _Atomic uint16_t port; /* 0 until known: civetweb answers before it tells */
     _Atomic bool is_ready; /* the handlers are set, and it is not stopping */
     _Atomic int exchanges; /* requests being answered */

@@ -1,6 +1,7 @@
 /* listener.c - see http.h: civetweb started, stopped, and its requests passed on. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/prompt.h"
 #include "http/exchange.h"
 
 #include <arpa/inet.h>
@@ -189,6 +190,15 @@ static int on_log_message(const struct mg_connection *connection, const char *me
 
 /* ---- life ---- */
 
+/* Requests end as events: see base/prompt.h. */
+static void *on_thread_start(const struct mg_context *context, int type)
+{
+    (void)context;
+    (void)type;
+    kj__thread_be_prompt();
+    return NULL;
+}
+
 static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *error)
 {
     const struct kj__http_options *options = &http->options;
@@ -224,6 +234,7 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
         .begin_request = on_begin_request,
         .http_error = on_http_error,
         .log_message = on_log_message,
+        .init_thread = on_thread_start,
         .connection_close = kj__upgrade_on_close,
     };
     struct mg_init_data init = {.callbacks = &callbacks,
