@@ -33,6 +33,8 @@ const char *kj_session_parameter(const struct kj_session *session, const char *n
  * a push config brought is preferred to both. */
 const char *kj_session_token(const struct kj_session *session);
 
+/* A header of the handshake, but for those that made it one (Connection, Upgrade,
+ * Sec-WebSocket-*). */
 const char *kj_session_header(const struct kj_session *session, const char *name);
 const char *kj_session_cookie(const struct kj_session *session, const char *name);
 const char *kj_session_remote_address(const struct kj_session *session); /* "127.0.0.1" */
@@ -49,7 +51,8 @@ const char *kj_session_claim(const struct kj_session *session, const char *key);
 void kj_session_set_data(struct kj_session *session, void *data, void (*release)(void *data));
 void *kj_session_data(const struct kj_session *session);
 
-/* The latest valid push config, or NULL while there is none. */
+/* The latest valid push config, or NULL while there is none; one that asked for the same may
+ * stand for it, and its parameters are the session's. Valid until the next one. */
 const struct kj_push_config *kj_session_push_config(const struct kj_session *session);
 
 /* Whether the client said enableErrors in its URL. */
