@@ -154,15 +154,6 @@ void kj__connection_arm_timer(struct kj__connection *connection)
     }
 }
 
-static void send_ping(struct kj__connection *connection)
-{
-    struct kj__out_frame *ping = kj__out_frame_new(KJ__FRAME_PING, NULL, 0);
-    if (ping) {
-        kj__connection_send(connection, ping);
-        kj__out_frame_unref(ping);
-    }
-}
-
 void kj__connection_on_deadline(struct kj__connection *connection)
 {
     const struct kj__endpoint *endpoint = connection->endpoint;
@@ -182,7 +173,7 @@ void kj__connection_on_deadline(struct kj__connection *connection)
     }
     if (now >= connection->next_ping_ms) {
         connection->next_ping_ms = now + endpoint->ping_interval_ms;
-        send_ping(connection);
+        kj__connection_send(connection, connection->shard->ping);
     }
     if (connection->state == KJ__CONNECTION_OPEN) {
         kj__connection_arm_timer(connection);

@@ -291,7 +291,8 @@ static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard
         epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, shard->wake_fd, &event) != 0) {
         return KJ_EIO;
     }
-    return kj__writer_init(&shard->writer, io);
+    shard->ping = kj__out_frame_new(KJ__FRAME_PING, NULL, 0);
+    return shard->ping ? kj__writer_init(&shard->writer, io) : KJ_ENOMEM;
 }
 
 static void fini_shard(struct kj__shard *shard)
@@ -303,6 +304,7 @@ static void fini_shard(struct kj__shard *shard)
         close(shard->wake_fd);
     }
     kj__writer_fini(&shard->writer);
+    kj__out_frame_unref(shard->ping);
     free(shard->connections);
     kj__queue_fini(&shard->inbox);
 }

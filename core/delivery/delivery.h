@@ -55,6 +55,7 @@ struct kj__shard {
     struct kj__list behind;   /* audiences with members behind */
     size_t logged_bytes;      /* of frames in the audiences' logs */
     struct kj__writer writer;
+    struct kj__out_frame *ping; /* the same for all */
     struct kj__tally tally;
     uint32_t drain_timeout_ms;
     _Atomic bool drain_is_wanted; /* set once, by kj__delivery_stop */
