@@ -109,6 +109,8 @@ void kj__connection_abort(struct kj__connection *connection, enum kj__close_caus
         /* Closing alone would leave it in the set while anyone else, such as a child about to
          * exec, holds the same open socket. */
         epoll_ctl(shard->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+        kj__tls_free(connection->tls);
+        connection->tls = NULL;
         close(connection->fd);
         connection->fd = -1;
     }
@@ -198,6 +200,9 @@ static void set_waits_for_write(struct kj__connection *connection, bool waits)
 static void shut_down(struct kj__connection *connection)
 {
     connection->state = KJ__CONNECTION_SHUT;
+    if (connection->tls) {
+        kj__tls_end(connection->tls);
+    }
     shutdown(connection->fd, SHUT_WR);
     connection->close_deadline_ms = earliest(connection->close_deadline_ms,
                                              connection->shard->now_ms +
@@ -205,13 +210,27 @@ static void shut_down(struct kj__connection *connection)
     arm_timer(connection);
 }
 
+static bool has_output(const struct kj__connection *connection)
+{
+    return !kj__out_queue_is_empty(&connection->out) ||
+           (connection->tls && kj__tls_has_unsent(connection->tls));
+}
+
+static ssize_t send_vector(struct kj__connection *connection, struct iovec *vector, int count)
+{
+    if (connection->tls) {
+        return kj__tls_write(connection->tls, vector, count, connection->shard->tls_scratch);
+    }
+    struct msghdr message = {.msg_iov = vector, .msg_iovlen = (size_t)count};
+    return sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* One call's worth of progress: false when the socket takes no more, or is gone. */
 static bool write_some(struct kj__connection *connection)
 {
     struct iovec vector[WRITE_VECTOR_MAX];
-    struct msghdr message = {.msg_iov = vector};
-    message.msg_iovlen = (size_t)kj__out_queue_gather(&connection->out, vector, WRITE_VECTOR_MAX);
-    ssize_t written = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    int count = kj__out_queue_gather(&connection->out, vector, WRITE_VECTOR_MAX);
+    ssize_t written = send_vector(connection, vector, count);
     if (written < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return false;
@@ -234,13 +253,14 @@ void kj__connection_flush(struct kj__connection *connection)
     if (connection->fd < 0 || connection->state == KJ__CONNECTION_SHUT) {
         return;
     }
-    while (!kj__out_queue_is_empty(&connection->out) && write_some(connection)) {
+    while (has_output(connection) && write_some(connection)) {
     }
     if (connection->state == KJ__CONNECTION_CLOSED) {
         return;
     }
-    bool is_blocked = !kj__out_queue_is_empty(&connection->out);
-    set_waits_for_write(connection, is_blocked);
+    bool is_blocked = has_output(connection);
+    set_waits_for_write(connection,
+                        connection->tls ? kj__tls_waits_for_output(connection->tls) : is_blocked);
     if (is_blocked && !connection->stalled_since_ms) {
         connection->stalled_since_ms = connection->shard->now_ms;
         arm_timer(connection);
@@ -424,23 +444,45 @@ static void feed(struct kj__connection *connection, uint8_t *bytes, size_t len)
     }
 }
 
-void kj__connection_on_readable(struct kj__connection *connection)
+static ssize_t receive(struct kj__connection *connection)
 {
     struct kj__shard *shard = connection->shard;
-    ssize_t got = recv(connection->fd, shard->read_buffer, sizeof shard->read_buffer, MSG_DONTWAIT);
+    if (connection->tls) {
+        return kj__tls_read(connection->tls, shard->read_buffer, sizeof shard->read_buffer);
+    }
+    return recv(connection->fd, shard->read_buffer, sizeof shard->read_buffer, MSG_DONTWAIT);
+}
+
+/* One call's worth of input: false when there was none, or the connection is gone. */
+static bool read_some(struct kj__connection *connection)
+{
+    struct kj__shard *shard = connection->shard;
+    ssize_t got = receive(connection);
     if (got < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
             kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
         }
-        return;
+        return false;
     }
     if (got == 0) {
         kj__connection_abort(connection, KJ__CAUSE_PEER);
-        return;
+        return false;
     }
     shard->tally.bytes_in += (uint64_t)got;
     if (connection->state == KJ__CONNECTION_OPEN) { /* else it is closing: thrown away */
         feed(connection, shard->read_buffer, (size_t)got);
+    }
+    return connection->state != KJ__CONNECTION_CLOSED;
+}
+
+void kj__connection_on_readable(struct kj__connection *connection)
+{
+    while (read_some(connection) && connection->tls && kj__tls_has_more(connection->tls)) {
+    }
+    /* Writing may have waited for what came, and reading may now wait for room to write. */
+    if (connection->tls &&
+        (kj__tls_has_unsent(connection->tls) || kj__tls_waits_for_output(connection->tls))) {
+        kj__shard_mark_dirty(connection->shard, connection);
     }
 }
 
@@ -450,6 +492,7 @@ struct connection_job {
     struct kj__job job;
     struct kj__connection *connection; /* a reference */
     int fd;
+    struct kj__tls *tls;
     uint16_t code;
     const char *reason;
     enum kj__close_cause cause;
@@ -506,11 +549,13 @@ static void run_attach(struct kj__job *base, struct kj__shard *shard)
     struct connection_job *job = (struct connection_job *)base;
     struct kj__connection *connection = job->connection;
     if (connection->state != KJ__CONNECTION_PREPARED) {
+        kj__tls_free(job->tls);
         close(job->fd);
         finish(job);
         return;
     }
     connection->fd = job->fd;
+    connection->tls = job->tls;
     set_socket_options(connection->fd);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     if (epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) != 0) {
@@ -524,13 +569,18 @@ static void run_attach(struct kj__job *base, struct kj__shard *shard)
     connection->next_ping_ms = shard->now_ms + connection->endpoint->ping_interval_ms;
     arm_timer(connection);
     connection->endpoint->protocol->on_open(connection);
+    if (connection->tls) {
+        /* What came behind the handshake may be decrypted already. */
+        kj__connection_on_readable(connection);
+    }
     finish(job);
 }
 
-bool kj__connection_attach(struct kj__connection *connection, int fd)
+bool kj__connection_attach(struct kj__connection *connection, int fd, struct kj__tls *tls)
 {
-    bool is_posted = post(connection, (struct connection_job){.fd = fd}, run_attach);
+    bool is_posted = post(connection, (struct connection_job){.fd = fd, .tls = tls}, run_attach);
     if (!is_posted) {
+        kj__tls_free(tls);
         close(fd);
     }
     return is_posted;

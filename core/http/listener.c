@@ -11,7 +11,13 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { OPTION_TEXT_SIZE = 16, READ_CHUNK = 16384, STOP_INTERVAL_MS = 5, DRAIN_TIMEOUT_MS = 2000 };
+enum {
+    OPTION_TEXT_SIZE = 16,
+    LISTEN_TEXT_SIZE = 80,
+    READ_CHUNK = 16384,
+    STOP_INTERVAL_MS = 5,
+    DRAIN_TIMEOUT_MS = 2000
+};
 
 static bool expects_continue(const struct mg_connection *connection)
 {
@@ -179,6 +185,37 @@ static int on_begin_request(struct mg_connection *connection)
     return 1;
 }
 
+/* Its TLS handshake failed, be it for a client that speaks plain HTTP. */
+static bool was_refused(const struct kj__http *http)
+{
+    return http->has_tls && !kj__tls_of_worker();
+}
+
+static void on_close(const struct mg_connection *connection)
+{
+    struct kj__http *http = kj__http_of(connection);
+    if (was_refused(http)) {
+        KJ__COUNT(http->options.counters, tls_handshakes_failed);
+    }
+    kj__upgrade_on_close(connection);
+}
+
+static void on_closed(const struct mg_connection *connection)
+{
+    (void)connection;
+    kj__tls_forget_worker();
+    kj__upgrade_on_closed();
+}
+
+/* Whenever civetweb asks for its context: at the start, and at the end, to know that it is not
+ * civetweb's to free. */
+static int give_tls(void **context, void *data)
+{
+    struct kj__http *http = data;
+    *context = http->tls.first;
+    return 1;
+}
+
 static int on_log_message(const struct mg_connection *connection, const char *message)
 {
     (void)connection;
@@ -195,12 +232,14 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
     char threads[OPTION_TEXT_SIZE];
     char head_timeout[OPTION_TEXT_SIZE];
     char keep_alive[OPTION_TEXT_SIZE];
+    char ports[LISTEN_TEXT_SIZE];
+    (void)snprintf(ports, sizeof ports, "%s%s", options->listen, http->has_tls ? "s" : "");
     (void)snprintf(threads, sizeof threads, "%u", options->threads);
     (void)snprintf(head_timeout, sizeof head_timeout, "%u", options->head_timeout_ms);
     (void)snprintf(keep_alive, sizeof keep_alive, "%u", options->keep_alive_ms);
     /* Without tcp_nodelay small answers wait 40 ms for the peer's acknowledgement. */
     const char *const settings[] = {"listening_ports",
-                                    options->listen,
+                                    ports,
                                     "num_threads",
                                     threads,
                                     "request_timeout_ms",
@@ -224,7 +263,9 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
         .begin_request = on_begin_request,
         .http_error = on_http_error,
         .log_message = on_log_message,
-        .connection_close = kj__upgrade_on_close,
+        .connection_close = on_close,
+        .connection_closed = on_closed,
+        .external_ssl_ctx = http->has_tls ? give_tls : NULL,
     };
     struct mg_init_data init = {.callbacks = &callbacks,
                                 .user_data = http,
@@ -261,6 +302,60 @@ static bool parse_listen(struct kj__http *http, const char *listen)
     return inet_pton(AF_INET, http->address, &address) == 1;
 }
 
+/* Debian's binary says that it can, and breaks on the first connection. */
+static enum kj_status check_features(const struct kj__http *http, struct kj_error *error)
+{
+    static const char advice[] = "run scripts/civetweb, configure and build again";
+    if (http->options.tls && !(KJ__OWN_CIVETWEB && mg_check_feature(MG_FEATURES_TLS))) {
+        kj_error_set(error, 0,
+                     "option tls_certificate (--tls-cert): this build has no TLS, as it uses the "
+                     "system's binary of civetweb; %s",
+                     advice);
+        return KJ_EUNSUPPORTED;
+    }
+    return KJ_OK;
+}
+
+static enum kj_status prepare(struct kj__http *http, struct kj_error *error)
+{
+    const struct kj__http_options *options = &http->options;
+    if (!parse_listen(http, options->listen)) {
+        kj_error_set(error, 0, "option listen: \"%s\" is not an IPv4 address, a colon and a port",
+                     options->listen);
+        return KJ_EINVAL;
+    }
+    enum kj_status status = check_features(http, error);
+    if (!status && options->tls) {
+        status = kj__tls_context_init(&http->tls, options->tls, error);
+        http->has_tls = !status;
+    }
+    if (status) {
+        return status;
+    }
+    if (!kj__handover_init(&http->handover, strcmp(http->address, "0.0.0.0") == 0)) {
+        kj_error_set(error, 0, "no descriptor is free; raise the limit of open files (ulimit -n)");
+        return KJ_EIO;
+    }
+    if (!kj__guard_start(&http->guard)) {
+        kj_error_set(error, 0, "no thread is to be had");
+        return KJ_ENOMEM;
+    }
+    http->has_guard = true;
+    return KJ_OK;
+}
+
+static void free_http(struct kj__http *http)
+{
+    if (http->has_guard) {
+        kj__guard_stop(&http->guard);
+    }
+    kj__handover_fini(&http->handover);
+    if (http->has_tls) {
+        kj__tls_context_fini(&http->tls);
+    }
+    free(http);
+}
+
 enum kj_status kj__http_start(const struct kj__http_options *options, struct kj__http **http,
                               struct kj_error *error)
 {
@@ -270,30 +365,17 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
         return KJ_ENOMEM;
     }
     made->options = *options;
-    if (!parse_listen(made, options->listen)) {
-        kj_error_set(error, 0, "option listen: \"%s\" is not an IPv4 address, a colon and a port",
-                     options->listen);
-        free(made);
-        return KJ_EINVAL;
-    }
-    if (!kj__handover_init(&made->handover, strcmp(made->address, "0.0.0.0") == 0)) {
-        kj_error_set(error, 0, "no descriptor is free; raise the limit of open files (ulimit -n)");
-        free(made);
-        return KJ_EIO;
-    }
-    if (!kj__guard_start(&made->guard)) {
-        kj_error_set(error, 0, "no thread is to be had");
-        kj__handover_fini(&made->handover);
-        free(made);
-        return KJ_ENOMEM;
+    made->handover.dead_fd = -1;
+    enum kj_status status = prepare(made, error);
+    if (status) {
+        free_http(made);
+        return status;
     }
     mg_init_library(MG_FEATURES_DEFAULT);
-    enum kj_status status = start_civetweb(made, error);
+    status = start_civetweb(made, error);
     if (status) {
-        kj__guard_stop(&made->guard);
-        kj__handover_fini(&made->handover);
         mg_exit_library();
-        free(made);
+        free_http(made);
         return status;
     }
     struct mg_server_port port = {0};
@@ -302,6 +384,21 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
     add_handlers(made);
     *http = made;
     return KJ_OK;
+}
+
+enum kj_status kj__http_reload_tls(struct kj__http *http, struct kj_error *error)
+{
+    if (!http->has_tls) {
+        kj_error_set(error, 0, "option tls_certificate (--tls-cert): the server has none");
+        return KJ_EUNSUPPORTED;
+    }
+    enum kj_status status = kj__tls_context_reload(&http->tls, error);
+    if (status) {
+        KJ__COUNT(http->options.counters, tls_reloads_failed);
+    } else {
+        KJ__COUNT(http->options.counters, tls_reloads);
+    }
+    return status;
 }
 
 uint16_t kj__http_port(const struct kj__http *http)
@@ -327,8 +424,6 @@ void kj__http_stop(struct kj__http *http, uint32_t timeout_ms)
         finish_exchanges(http, timeout_ms);
         mg_stop(http->civetweb);
         mg_exit_library();
-        kj__guard_stop(&http->guard);
-        kj__handover_fini(&http->handover);
-        free(http);
+        free_http(http);
     }
 }
