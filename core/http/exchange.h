@@ -22,7 +22,8 @@ struct kj__http {
     struct kj__guard guard;
     bool has_guard, has_tls;
     struct kj__tls_context tls; /* valid with has_tls */
-    char address[64];           /* listened on, as text */
+    char address[64];           /* listened on, as text, without brackets */
+    bool is_ipv6, is_wildcard;
     uint16_t port;
     _Atomic bool is_ready; /* the handlers are set, and it is not stopping */
     _Atomic int exchanges; /* requests being answered */
@@ -35,6 +36,9 @@ static inline struct kj__http *kj__http_of(const struct mg_connection *connectio
 
 /* The connection in the words of the hand-over. */
 struct kj__handover_peer kj__exchange_peer(const struct mg_connection *connection);
+
+/* The client's address as people write it: one of IPv4 that came in over IPv6 is IPv4. */
+const char *kj__exchange_remote_address(const struct mg_request_info *info);
 
 /* Writes the answer; no body goes out on HEAD. `must_close` ends the connection after it. */
 void kj__exchange_send(struct mg_connection *connection, struct kj__http_response *response,

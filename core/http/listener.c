@@ -4,6 +4,7 @@
 #include "http/exchange.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,7 @@ static void serve(struct kj__http *http, struct mg_connection *connection,
         .headers = headers,
         .body = body->data,
         .body_len = body->len,
-        .remote_address = info->remote_addr,
+        .remote_address = kj__exchange_remote_address(info),
     };
     struct kj__http_response response;
     kj__http_response_init(&response);
@@ -226,6 +227,37 @@ static int on_log_message(const struct mg_connection *connection, const char *me
 
 /* ---- life ---- */
 
+/* Splits "ADDR:PORT" or "[ADDR]:PORT"; civetweb's own syntax has more, such as lists, which
+ * nothing here expects. */
+static bool parse_listen(struct kj__http *http, const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    http->is_ipv6 = listen[0] == '[' && colon && colon > listen && colon[-1] == ']';
+    const char *start = listen + http->is_ipv6;
+    size_t len = colon ? (size_t)(colon - start) - http->is_ipv6 : sizeof http->address;
+    struct in6_addr address;
+    if (len >= sizeof http->address || !colon[1] || strspn(colon + 1, "0123456789") > 5 ||
+        colon[1 + strspn(colon + 1, "0123456789")] || atoi(colon + 1) > UINT16_MAX) {
+        return false;
+    }
+    memcpy(http->address, start, len);
+    if (inet_pton(http->is_ipv6 ? AF_INET6 : AF_INET, http->address, &address) != 1) {
+        return false;
+    }
+    http->is_wildcard = http->is_ipv6 ? IN6_IS_ADDR_UNSPECIFIED(&address)
+                                      : strcmp(http->address, "0.0.0.0") == 0;
+    return true;
+}
+
+/* In civetweb's words. All IPv6 addresses take IPv4 in too, as everywhere on Linux. */
+static void format_ports(const struct kj__http *http, char *text, size_t size)
+{
+    const char *listen = http->options.listen;
+    bool is_both = http->is_ipv6 && http->is_wildcard;
+    (void)snprintf(text, size, "%s%s%s", is_both ? "+" : "",
+                   is_both ? strrchr(listen, ':') + 1 : listen, http->has_tls ? "s" : "");
+}
+
 static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *error)
 {
     const struct kj__http_options *options = &http->options;
@@ -233,7 +265,7 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
     char head_timeout[OPTION_TEXT_SIZE];
     char keep_alive[OPTION_TEXT_SIZE];
     char ports[LISTEN_TEXT_SIZE];
-    (void)snprintf(ports, sizeof ports, "%s%s", options->listen, http->has_tls ? "s" : "");
+    format_ports(http, ports, sizeof ports);
     (void)snprintf(threads, sizeof threads, "%u", options->threads);
     (void)snprintf(head_timeout, sizeof head_timeout, "%u", options->head_timeout_ms);
     (void)snprintf(keep_alive, sizeof keep_alive, "%u", options->keep_alive_ms);
@@ -288,20 +320,6 @@ static void add_handlers(struct kj__http *http)
     atomic_store_explicit(&http->is_ready, true, memory_order_release);
 }
 
-/* Splits "ADDR:PORT"; civetweb's own syntax has more, such as lists, which nothing here expects. */
-static bool parse_listen(struct kj__http *http, const char *listen)
-{
-    const char *colon = strrchr(listen, ':');
-    size_t len = colon ? (size_t)(colon - listen) : sizeof http->address;
-    struct in_addr address;
-    if (len >= sizeof http->address || !colon[1] || strspn(colon + 1, "0123456789") > 5 ||
-        colon[1 + strspn(colon + 1, "0123456789")] || atoi(colon + 1) > UINT16_MAX) {
-        return false;
-    }
-    memcpy(http->address, listen, len);
-    return inet_pton(AF_INET, http->address, &address) == 1;
-}
-
 /* Debian's binary says that it can, and breaks on the first connection. */
 static enum kj_status check_features(const struct kj__http *http, struct kj_error *error)
 {
@@ -313,6 +331,13 @@ static enum kj_status check_features(const struct kj__http *http, struct kj_erro
                      advice);
         return KJ_EUNSUPPORTED;
     }
+    if (http->is_ipv6 && !mg_check_feature(MG_FEATURES_IPV6)) {
+        kj_error_set(error, 0,
+                     "option listen: this build has no IPv6, as it uses the system's binary of "
+                     "civetweb; %s",
+                     advice);
+        return KJ_EUNSUPPORTED;
+    }
     return KJ_OK;
 }
 
@@ -320,7 +345,8 @@ static enum kj_status prepare(struct kj__http *http, struct kj_error *error)
 {
     const struct kj__http_options *options = &http->options;
     if (!parse_listen(http, options->listen)) {
-        kj_error_set(error, 0, "option listen: \"%s\" is not an IPv4 address, a colon and a port",
+        kj_error_set(error, 0,
+                     "option listen: \"%s\" is not ADDR:PORT, such as 127.0.0.1:8080 or [::1]:8080",
                      options->listen);
         return KJ_EINVAL;
     }
@@ -332,7 +358,7 @@ static enum kj_status prepare(struct kj__http *http, struct kj_error *error)
     if (status) {
         return status;
     }
-    if (!kj__handover_init(&http->handover, strcmp(http->address, "0.0.0.0") == 0)) {
+    if (!kj__handover_init(&http->handover, http->is_wildcard)) {
         kj_error_set(error, 0, "no descriptor is free; raise the limit of open files (ulimit -n)");
         return KJ_EIO;
     }

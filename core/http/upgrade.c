@@ -28,7 +28,7 @@ static bool fill_request(const struct mg_request_info *info, struct kj__fields *
         .path = info->request_uri,
         .query = info->query_string ? info->query_string : "",
         .headers = headers,
-        .remote_address = info->remote_addr,
+        .remote_address = kj__exchange_remote_address(info),
     };
     return kj__exchange_read_headers(info, headers);
 }
