@@ -12,6 +12,7 @@
 struct kj__tls {
     SSL *ssl;
     int fd;
+    const char *fault;          /* see kj__tls_fault */
     bool is_over;               /* the peer has ended, or the stream is broken */
     bool read_waits_for_output; /* and not, as usual, for input */
     bool write_waits_for_input; /* and not, as usual, for output */
@@ -130,20 +131,30 @@ void kj__tls_end(struct kj__tls *tls)
 
 /* ---- reading ---- */
 
-/* Sets errno for a read that brought nothing. False at the orderly end. */
-static bool explain_read(struct kj__tls *tls)
+/* What OpenSSL says of a call that failed; errno is set where the stream is broken. */
+static int explain(struct kj__tls *tls)
 {
     int fault = errno;
     int error = SSL_get_error(tls->ssl, 0);
+    if (error == SSL_ERROR_SSL) {
+        tls->fault = ERR_reason_error_string(ERR_peek_error());
+    }
     ERR_clear_error();
+    errno = error == SSL_ERROR_SYSCALL && fault ? fault : EPROTO;
+    return error;
+}
+
+/* A read brought nothing: 0 at the orderly end, else -1 and errno. */
+static ssize_t end_read(struct kj__tls *tls)
+{
+    int error = explain(tls);
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
         tls->read_waits_for_output = error == SSL_ERROR_WANT_WRITE;
         errno = EAGAIN;
-        return true;
+        return -1;
     }
     tls->is_over = true;
-    errno = error == SSL_ERROR_SYSCALL && fault ? fault : EPROTO;
-    return error != SSL_ERROR_ZERO_RETURN;
+    return error == SSL_ERROR_ZERO_RETURN ? 0 : -1;
 }
 
 ssize_t kj__tls_read(struct kj__tls *tls, uint8_t *bytes, size_t size)
@@ -155,12 +166,17 @@ ssize_t kj__tls_read(struct kj__tls *tls, uint8_t *bytes, size_t size)
         errno = 0;
         ERR_clear_error();
         if (!SSL_read_ex(tls->ssl, bytes + used, size - used, &got)) {
-            bool failed = explain_read(tls);
-            return used > 0 ? (ssize_t)used : failed ? -1 : 0;
+            ssize_t end = end_read(tls);
+            return used > 0 ? (ssize_t)used : end;
         }
         used += got;
     } while (size - used >= KJ__TLS_RECORD_MAX);
     return (ssize_t)used;
+}
+
+const char *kj__tls_fault(const struct kj__tls *tls)
+{
+    return tls->fault;
 }
 
 bool kj__tls_has_more(const struct kj__tls *tls)
@@ -181,15 +197,9 @@ static enum progress write_record(struct kj__tls *tls, const uint8_t *bytes, siz
     if (SSL_write_ex(tls->ssl, bytes, len, written)) {
         return WRITTEN;
     }
-    int fault = errno;
-    int error = SSL_get_error(tls->ssl, 0);
-    ERR_clear_error();
-    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
-        tls->write_waits_for_input = error == SSL_ERROR_WANT_READ;
-        return BLOCKED;
-    }
-    errno = error == SSL_ERROR_SYSCALL && fault ? fault : EPROTO;
-    return FAILED;
+    int error = explain(tls);
+    tls->write_waits_for_input = error == SSL_ERROR_WANT_READ;
+    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? BLOCKED : FAILED;
 }
 
 static enum progress write_unsent(struct kj__tls *tls)

@@ -35,6 +35,9 @@ ssize_t kj__tls_read(struct kj__tls *tls, uint8_t *bytes, size_t size);
  * decrypted already, the end, or an error. With room for a record there is at most the end. */
 bool kj__tls_has_more(const struct kj__tls *tls);
 
+/* Why a call failed, in OpenSSL's words; NULL: see errno. Static. */
+const char *kj__tls_fault(const struct kj__tls *tls);
+
 /* Writes one record of what lies at the front of `vector`. Frames that are smaller are joined
  * in `scratch`, which has KJ__TLS_RECORD_MAX bytes and is free afterwards. Returns 0 when only
  * what an earlier call had left over made progress, or `count` is 0. */

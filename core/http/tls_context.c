@@ -43,10 +43,7 @@ void kj__tls_forget_worker(void)
 
 static enum kj_status refuse(struct kj_error *error, const char *option, const char *file)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code))
-                                                : ERR_reason_error_string(code);
-    /* OpenSSL names the innermost fault; that a file cannot be opened is told first. */
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
     if (access(file, R_OK) != 0) {
         reason = strerror(errno);
     }
