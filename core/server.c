@@ -59,7 +59,8 @@ static void *prepare_session(void *ctx, const struct kj__http_request *request,
         &server->events,
         &(struct kj__handshake){.headers = request->headers,
                                 .query = request->query,
-                                .remote_address = request->remote_address},
+                                .remote_address = request->remote_address,
+                                .certificate = request->certificate},
         &refusal);
     if (!session) {
         kj__http_response_error(response, refusal.encoding, &refusal.error);

@@ -29,6 +29,7 @@ static bool add_cookies(struct kj__fields *cookies, const char *header)
 static bool fill(struct kj_session *session, const struct kj__session_origin *origin)
 {
     const char *cookie = kj__fields_get(origin->headers, "Cookie");
+    session->certificate = kj__certificate_ref(origin->certificate);
     session->remote_address = strdup(origin->remote_address);
     if (!session->remote_address || !kj__fields_copy(&session->headers, origin->headers) ||
         !kj__url_parse_query(origin->query, &session->parameters) ||
@@ -72,6 +73,7 @@ void kj__session_free(struct kj_session *session)
     kj__fields_fini(&session->cookies);
     kj__fields_fini(&session->headers);
     kj__fields_fini(&session->parameters);
+    kj__certificate_unref(session->certificate);
     free(session->remote_address);
     free(session->held);
     free(session);
@@ -179,6 +181,11 @@ const char *kj_session_cookie(const struct kj_session *session, const char *name
 const char *kj_session_remote_address(const struct kj_session *session)
 {
     return session->remote_address;
+}
+
+const struct kj_certificate *kj_session_peer_certificate(const struct kj_session *session)
+{
+    return kj__certificate_seen(session->certificate);
 }
 
 enum kj_status kj_session_set_claims(struct kj_session *session, const char *const *claims,

@@ -9,6 +9,7 @@
 #include "base/claims.h"
 #include "base/fields.h"
 #include "base/id.h"
+#include "codec/certificate.h"
 #include "delivery/connection.h"
 
 #include <kujata/push_config.h>
@@ -25,6 +26,7 @@ struct kj_session {
     enum kj_encoding read_encoding, write_encoding;
     int64_t start_ns;
     char *remote_address;
+    struct kj__certificate *certificate; /* a reference; NULL: none */
     struct kj__fields parameters, headers, cookies;
     struct kj__claims claims;
     void *data;
@@ -40,6 +42,7 @@ struct kj__session_origin {
     const struct kj__fields *headers;
     const char *query;
     const char *remote_address;
+    struct kj__certificate *certificate; /* the client's; NULL: none */
     enum kj_encoding read_encoding, write_encoding;
 };
 

@@ -110,6 +110,11 @@ static void serve(struct kj__http *http, struct mg_connection *connection,
                   const struct mg_request_info *info, const struct kj__fields *headers,
                   const struct kj__buffer *body)
 {
+    struct kj__certificate *certificate;
+    if (kj__tls_certificate_of_worker(&certificate)) {
+        kj__exchange_send_error(connection, 503, "Out of memory");
+        return;
+    }
     struct kj__http_request request = {
         .method = info->request_method,
         .path = info->request_uri,
@@ -118,6 +123,7 @@ static void serve(struct kj__http *http, struct mg_connection *connection,
         .body = body->data,
         .body_len = body->len,
         .remote_address = kj__exchange_remote_address(info),
+        .certificate = certificate,
     };
     struct kj__http_response response;
     kj__http_response_init(&response);

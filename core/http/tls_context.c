@@ -14,6 +14,8 @@ static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static _Thread_local struct {
     SSL *ssl; /* dangling once the handshake failed, as civetweb frees it then */
     bool is_complete;
+    bool has_looked; /* for the certificate */
+    struct kj__certificate *certificate;
 } worker;
 
 static void on_progress(const SSL *ssl, int where, int value)
@@ -33,8 +35,22 @@ SSL *kj__tls_of_worker(void)
     return worker.is_complete ? worker.ssl : NULL;
 }
 
+enum kj_status kj__tls_certificate_of_worker(struct kj__certificate **certificate)
+{
+    enum kj_status status = KJ_OK;
+    if (worker.is_complete && !worker.has_looked) {
+        status = kj__tls_peer_certificate(worker.ssl, &worker.certificate);
+        worker.has_looked = !status;
+    }
+    *certificate = worker.certificate;
+    return status;
+}
+
 void kj__tls_forget_worker(void)
 {
+    kj__certificate_unref(worker.certificate);
+    worker.certificate = NULL;
+    worker.has_looked = false;
     worker.ssl = NULL;
     worker.is_complete = false;
 }

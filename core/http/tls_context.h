@@ -10,6 +10,8 @@
 #ifndef KJ_HTTP_TLS_CONTEXT_H
 #define KJ_HTTP_TLS_CONTEXT_H
 
+#include "codec/certificate.h"
+
 #include <kujata/error.h>
 #include <kujata/server.h>
 #include <kujata/status.h>
@@ -44,7 +46,16 @@ enum kj_status kj__tls_context_reload(struct kj__tls_context *context, struct kj
  * lives until civetweb closes the connection, whatever becomes of the socket. */
 SSL *kj__tls_of_worker(void);
 
+/* The certificate its client has shown, borrowed until the connection is closed; NULL in
+ * *certificate: none. KJ_ENOMEM: there may be one, so the request must not be served. */
+enum kj_status kj__tls_certificate_of_worker(struct kj__certificate **certificate);
+
 /* This thread's connection is closed. */
 void kj__tls_forget_worker(void);
+
+/* ---- peer_certificate.c ---- */
+
+/* What the client has shown and proved, as a new reference; NULL: nothing. */
+enum kj_status kj__tls_peer_certificate(SSL *ssl, struct kj__certificate **certificate);
 
 #endif

@@ -30,7 +30,8 @@ static bool fill_request(const struct mg_request_info *info, struct kj__fields *
         .headers = headers,
         .remote_address = kj__exchange_remote_address(info),
     };
-    return kj__exchange_read_headers(info, headers);
+    return !kj__tls_certificate_of_worker(&request->certificate) &&
+           kj__exchange_read_headers(info, headers);
 }
 
 /* As in bahamut, any key will do that is not empty. */
