@@ -140,7 +140,7 @@ static int explain(struct kj__tls *tls)
         tls->fault = ERR_reason_error_string(ERR_peek_error());
     }
     ERR_clear_error();
-    errno = error == SSL_ERROR_SYSCALL && fault ? fault : EPROTO;
+    errno = error != SSL_ERROR_SSL && fault ? fault : EPROTO;
     return error;
 }
 
