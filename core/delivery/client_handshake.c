@@ -70,24 +70,13 @@ bool kj__client_wait(int fd, short events, uint64_t deadline_ms)
     }
 }
 
-static bool has_output(const struct kj__client *client, size_t left)
-{
-    return left > 0 || (client->tls && kj__tls_has_unsent(client->tls));
-}
-
-static ssize_t send_some(const struct kj__client *client, uint8_t *bytes, size_t len)
-{
-    const struct iovec all = {.iov_base = bytes, .iov_len = len};
-    return client->tls ? kj__tls_write(client->tls, &all, len > 0, NULL)
-                       : send(client->fd, bytes, len, MSG_NOSIGNAL);
-}
-
 enum kj_status kj__client_send(const struct kj__client *client, struct kj__buffer *out,
                                uint64_t deadline_ms)
 {
     size_t sent = 0;
-    while (has_output(client, out->len - sent)) {
-        ssize_t n = send_some(client, out->data + sent, out->len - sent);
+    while (sent < out->len || kj__tls_has_unsent(client->tls)) {
+        struct iovec left = {.iov_base = out->data + sent, .iov_len = out->len - sent};
+        ssize_t n = kj__socket_write(client->fd, client->tls, &left, 1, NULL);
         if (n >= 0) {
             sent += (size_t)n;
         } else if (errno != EAGAIN && errno != EINTR) {
@@ -102,8 +91,7 @@ enum kj_status kj__client_send(const struct kj__client *client, struct kj__buffe
 
 ssize_t kj__client_receive(const struct kj__client *client, uint8_t *bytes, size_t size)
 {
-    ssize_t got = client->tls ? kj__tls_read(client->tls, bytes, size)
-                              : recv(client->fd, bytes, size, 0);
+    ssize_t got = kj__socket_read(client->fd, client->tls, bytes, size);
     if (got < 0 && errno == EINTR) {
         errno = EAGAIN;
     }
@@ -112,7 +100,7 @@ ssize_t kj__client_receive(const struct kj__client *client, uint8_t *bytes, size
 
 bool kj__client_has_more(const struct kj__client *client)
 {
-    return client->tls && kj__tls_has_more(client->tls);
+    return kj__tls_has_more(client->tls);
 }
 
 void kj__client_close(struct kj__client *client)

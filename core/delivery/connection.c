@@ -200,9 +200,7 @@ static void set_waits_for_write(struct kj__connection *connection, bool waits)
 static void shut_down(struct kj__connection *connection)
 {
     connection->state = KJ__CONNECTION_SHUT;
-    if (connection->tls) {
-        kj__tls_end(connection->tls);
-    }
+    kj__tls_end(connection->tls);
     shutdown(connection->fd, SHUT_WR);
     connection->close_deadline_ms = earliest(connection->close_deadline_ms,
                                              connection->shard->now_ms +
@@ -212,17 +210,7 @@ static void shut_down(struct kj__connection *connection)
 
 static bool has_output(const struct kj__connection *connection)
 {
-    return !kj__out_queue_is_empty(&connection->out) ||
-           (connection->tls && kj__tls_has_unsent(connection->tls));
-}
-
-static ssize_t send_vector(struct kj__connection *connection, struct iovec *vector, int count)
-{
-    if (connection->tls) {
-        return kj__tls_write(connection->tls, vector, count, connection->shard->tls_scratch);
-    }
-    struct msghdr message = {.msg_iov = vector, .msg_iovlen = (size_t)count};
-    return sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return !kj__out_queue_is_empty(&connection->out) || kj__tls_has_unsent(connection->tls);
 }
 
 /* One call's worth of progress: false when the socket takes no more, or is gone. */
@@ -230,7 +218,8 @@ static bool write_some(struct kj__connection *connection)
 {
     struct iovec vector[WRITE_VECTOR_MAX];
     int count = kj__out_queue_gather(&connection->out, vector, WRITE_VECTOR_MAX);
-    ssize_t written = send_vector(connection, vector, count);
+    ssize_t written = kj__socket_write(connection->fd, connection->tls, vector, count,
+                                       connection->shard->tls_scratch);
     if (written < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return false;
@@ -444,20 +433,12 @@ static void feed(struct kj__connection *connection, uint8_t *bytes, size_t len)
     }
 }
 
-static ssize_t receive(struct kj__connection *connection)
-{
-    struct kj__shard *shard = connection->shard;
-    if (connection->tls) {
-        return kj__tls_read(connection->tls, shard->read_buffer, sizeof shard->read_buffer);
-    }
-    return recv(connection->fd, shard->read_buffer, sizeof shard->read_buffer, MSG_DONTWAIT);
-}
-
 /* One call's worth of input: false when there was none, or the connection is gone. */
 static bool read_some(struct kj__connection *connection)
 {
     struct kj__shard *shard = connection->shard;
-    ssize_t got = receive(connection);
+    ssize_t got = kj__socket_read(connection->fd, connection->tls, shard->read_buffer,
+                                  sizeof shard->read_buffer);
     if (got < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
             kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
@@ -477,11 +458,10 @@ static bool read_some(struct kj__connection *connection)
 
 void kj__connection_on_readable(struct kj__connection *connection)
 {
-    while (read_some(connection) && connection->tls && kj__tls_has_more(connection->tls)) {
+    while (read_some(connection) && kj__tls_has_more(connection->tls)) {
     }
     /* Writing may have waited for what came, and reading may now wait for room to write. */
-    if (connection->tls &&
-        (kj__tls_has_unsent(connection->tls) || kj__tls_waits_for_output(connection->tls))) {
+    if (kj__tls_has_unsent(connection->tls) || kj__tls_waits_for_output(connection->tls)) {
         kj__shard_mark_dirty(connection->shard, connection);
     }
 }

@@ -313,9 +313,7 @@ static void say_goodbye(struct kj_subscriber *subscriber)
             kj__client_wait(subscriber->client.fd, POLLIN, deadline_ms))) {
         receive(subscriber);
     }
-    if (subscriber->client.tls) {
-        kj__tls_end(subscriber->client.tls);
-    }
+    kj__tls_end(subscriber->client.tls);
 }
 
 void kj_subscriber_free(struct kj_subscriber *subscriber)

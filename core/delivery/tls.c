@@ -123,7 +123,7 @@ void kj__tls_free(struct kj__tls *tls)
 
 void kj__tls_end(struct kj__tls *tls)
 {
-    if (!tls->unsent) {
+    if (tls && !tls->unsent) {
         SSL_shutdown(tls->ssl);
         ERR_clear_error();
     }
@@ -181,7 +181,7 @@ const char *kj__tls_fault(const struct kj__tls *tls)
 
 bool kj__tls_has_more(const struct kj__tls *tls)
 {
-    return tls->is_over || SSL_pending(tls->ssl) > 0;
+    return tls && (tls->is_over || SSL_pending(tls->ssl) > 0);
 }
 
 /* ---- writing ---- */
@@ -280,10 +280,27 @@ ssize_t kj__tls_write(struct kj__tls *tls, const struct iovec *vector, int count
 
 bool kj__tls_has_unsent(const struct kj__tls *tls)
 {
-    return tls->unsent != NULL;
+    return tls && tls->unsent;
 }
 
 bool kj__tls_waits_for_output(const struct kj__tls *tls)
 {
-    return tls->read_waits_for_output || (tls->unsent && !tls->write_waits_for_input);
+    return tls && (tls->read_waits_for_output || (tls->unsent && !tls->write_waits_for_input));
+}
+
+/* ---- sockets that may be plain ---- */
+
+ssize_t kj__socket_read(int fd, struct kj__tls *tls, uint8_t *bytes, size_t size)
+{
+    return tls ? kj__tls_read(tls, bytes, size) : recv(fd, bytes, size, MSG_DONTWAIT);
+}
+
+ssize_t kj__socket_write(int fd, struct kj__tls *tls, struct iovec *vector, int count,
+                         uint8_t *scratch)
+{
+    if (tls) {
+        return kj__tls_write(tls, vector, count, scratch);
+    }
+    const struct msghdr message = {.msg_iov = vector, .msg_iovlen = (size_t)count};
+    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }

@@ -43,14 +43,20 @@ const char *kj__tls_fault(const struct kj__tls *tls);
  * what an earlier call had left over made progress, or `count` is 0. */
 ssize_t kj__tls_write(struct kj__tls *tls, const struct iovec *vector, int count, uint8_t *scratch);
 
-/* A part of a record is kept here: call kj__tls_write again, with a `count` of 0 if need be. */
+/* A part of a record is kept here: call kj__tls_write again, with a `count` of 0 if need be.
+ * False for NULL, as are the others that answer yes or no. */
 bool kj__tls_has_unsent(const struct kj__tls *tls);
 
 /* What is to be tried again waits for the socket to be writable. Both directions are to be
  * tried then; reading may need to write and, less often, the other way round. */
 bool kj__tls_waits_for_output(const struct kj__tls *tls);
 
-/* Tells the peer that nothing follows, if the socket takes it now. */
+/* Tells the peer that nothing follows, if the socket takes it now. NULL is fine. */
 void kj__tls_end(struct kj__tls *tls);
+
+/* The same for a socket that may be plain: `tls` is NULL then. */
+ssize_t kj__socket_read(int fd, struct kj__tls *tls, uint8_t *bytes, size_t size);
+ssize_t kj__socket_write(int fd, struct kj__tls *tls, struct iovec *vector, int count,
+                         uint8_t *scratch);
 
 #endif
