@@ -44,16 +44,20 @@ static bool parse_number(const char *text, uint32_t minimum, uint32_t maximum, u
 
 static bool is_address(const char *text)
 {
-    char host[INET_ADDRSTRLEN];
-    struct in_addr address;
+    char host[INET6_ADDRSTRLEN];
+    struct in6_addr address; /* has room for either */
     uint32_t port;
     const char *colon = strrchr(text, ':');
-    if (!colon || (size_t)(colon - text) >= sizeof host) {
+    bool is_ipv6 = *text == '[' && colon && colon[-1] == ']';
+    const char *start = text + is_ipv6;
+    size_t len = colon ? (size_t)(colon - start) - is_ipv6 : sizeof host;
+    if (len >= sizeof host) {
         return false;
     }
-    memcpy(host, text, (size_t)(colon - text));
-    host[colon - text] = '\0';
-    return inet_pton(AF_INET, host, &address) == 1 && parse_number(colon + 1, 0, 65535, &port);
+    memcpy(host, start, len);
+    host[len] = '\0';
+    return inet_pton(is_ipv6 ? AF_INET6 : AF_INET, host, &address) == 1 &&
+           parse_number(colon + 1, 0, 65535, &port);
 }
 
 static bool parse_choice(const struct option *option, const char *text)
@@ -104,7 +108,7 @@ static void describe_value(const struct option *option, char *text, size_t size)
 {
     switch (option->kind) {
     case OPTION_ADDRESS:
-        snprintf(text, size, "ADDR:PORT, such as 127.0.0.1:8080");
+        snprintf(text, size, "ADDR:PORT, such as 127.0.0.1:8080 or [::1]:8080");
         break;
     case OPTION_NUMBER:
         snprintf(text, size, "a number from %u to %u", option->minimum, option->maximum);

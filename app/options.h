@@ -21,7 +21,7 @@ struct text_list {
 enum option_kind {
     OPTION_SWITCH = 0, /* bool; takes no value */
     OPTION_TEXT,       /* const char *; not empty */
-    OPTION_ADDRESS,    /* const char *; an IPv4 address, a colon and a port */
+    OPTION_ADDRESS,    /* const char *; ADDR:PORT, or [ADDR]:PORT for IPv6 */
     OPTION_NUMBER,     /* uint32_t within minimum and maximum */
     OPTION_CHOICE,     /* int: the index of the value in choices */
     OPTION_LIST,       /* struct text_list */

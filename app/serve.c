@@ -22,6 +22,7 @@ struct settings {
     uint32_t nats_queue_messages, nats_queue_bytes;
     int queue_policy;
     int io;
+    int client_certificate; /* of client_certificate_names; -1: the default */
     struct text_list origins;
     bool print_counters;
     struct kj_server_options server;
@@ -48,6 +49,13 @@ static const char *const io_names[] = {
     [KJ_IO_AUTO] = "auto",
     [KJ_IO_EPOLL] = "epoll",
     [KJ_IO_URING] = "uring",
+    NULL,
+};
+
+static const char *const client_certificate_names[] = {
+    [KJ_CLIENT_CERTIFICATE_NONE - 1] = "none",
+    [KJ_CLIENT_CERTIFICATE_OPTIONAL - 1] = "optional",
+    [KJ_CLIENT_CERTIFICATE_REQUIRED - 1] = "required",
     NULL,
 };
 
@@ -95,6 +103,15 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
                 "drop-newest|drop-oldest|disconnect",
                 "when a session's queue is full; default drop-newest"),
          .choices = policy_names},
+        {OPTION("--tls-cert", OPTION_TEXT, &server->tls_certificate, "FILE",
+                "speak TLS with this certificate, its chain behind it (PEM)")},
+        {OPTION("--tls-key", OPTION_TEXT, &server->tls_key, "FILE",
+                "its key (PEM); default: in the same file")},
+        {OPTION("--tls-client-ca", OPTION_TEXT, &server->tls_client_ca, "FILE",
+                "who may sign clients' certificates (PEM)")},
+        {OPTION("--tls-client-cert", OPTION_CHOICE, &settings->client_certificate,
+                "none|optional|required", "default required with --tls-client-ca, else none"),
+         .choices = client_certificate_names},
         {OPTION("--allow-origin", OPTION_LIST, &settings->origins, "URL",
                 "an origin browsers may connect from, or *; repeatable")},
         {OPTION("--print-counters", OPTION_SWITCH, &settings->print_counters, NULL,
@@ -166,6 +183,8 @@ static int make_server(struct node *node, struct settings *settings)
     settings->server.pubsub = node->pubsub;
     settings->server.io = (enum kj_io)settings->io;
     settings->server.queue_policy = (enum kj_queue_policy)settings->queue_policy;
+    settings->server.tls_client_certificate = (enum kj_client_certificate)(
+        settings->client_certificate + 1);
     settings->server.allowed_origins = settings->origins.items;
     enum kj_status status = kj_server_new(&settings->server, &node->server, &error);
     if (!status) {
@@ -206,11 +225,15 @@ static int run(struct node *node, const struct settings *settings, const sigset_
                             error.text);
     }
     const char *listen = settings->server.listen ? settings->server.listen : "127.0.0.1:8080";
-    printf("kujata: listening on http://%.*s:%u\n", (int)strcspn(listen, ":"), listen,
-           kj_server_port(node->server));
+    printf("kujata: listening on %s://%.*s:%u\n",
+           settings->server.tls_certificate ? "https" : "http",
+           (int)(strrchr(listen, ':') - listen), listen, kj_server_port(node->server));
     fflush(stdout);
     int signal_number;
-    sigwait(signals, &signal_number);
+    while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP) {
+        /* A failure is logged where it happens; what was in force stays. */
+        (void)kj_server_reload_tls(node->server, NULL);
+    }
     kj_server_stop(node->server);
     if (settings->print_counters) {
         kj_server_counters(node->server, print_counter, NULL);
@@ -221,7 +244,7 @@ static int run(struct node *node, const struct settings *settings, const sigset_
 
 int command_serve(int argc, char *const *argv)
 {
-    struct settings settings = {0};
+    struct settings settings = {.client_certificate = -1};
     struct node node = {0};
     enum options_result parsed = parse(&settings, argc, argv);
     if (parsed) {
@@ -232,6 +255,9 @@ int command_serve(int argc, char *const *argv)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    if (settings.server.tls_certificate) {
+        sigaddset(&signals, SIGHUP);
+    }
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     raise_descriptor_limit();
 

@@ -72,7 +72,7 @@ int command_sub(int argc, char *const *argv)
     struct text_list identities = {0};
     int encoding = KJ_ENCODING_JSON;
     const struct option options[] = {
-        {OPTION(NULL, OPTION_TEXT, &connect.url, "URL", "ws://HOST:PORT/PATH?QUERY"),
+        {OPTION(NULL, OPTION_TEXT, &connect.url, "URL", "ws[s]://HOST:PORT/PATH?QUERY"),
          .required = true},
         {OPTION("--identity", OPTION_LIST, &identities, "NAME[:TYPE,...]",
                 "only these events; repeatable; default all")},
@@ -80,6 +80,14 @@ int command_sub(int argc, char *const *argv)
                 "on the wire; default json"),
          .choices = encodings},
         {OPTION("--token", OPTION_TEXT, &connect.token, "TEXT", "sent as Authorization: Bearer")},
+        {OPTION("--ca", OPTION_TEXT, &connect.ca, "FILE",
+                "who may sign the server's certificate (PEM); default: the system's list")},
+        {OPTION("--cert", OPTION_TEXT, &connect.certificate, "FILE",
+                "our own certificate, its chain behind it (PEM)")},
+        {OPTION("--key", OPTION_TEXT, &connect.key, "FILE",
+                "its key (PEM); default: in the same file")},
+        {OPTION("--insecure", OPTION_SWITCH, &connect.insecure, NULL,
+                "do not check who the server is")},
         {OPTION("--timeout-ms", OPTION_NUMBER, &connect.timeout_ms, "MS",
                 "to connect; default 10000"),
          .minimum = 1, .maximum = UINT32_MAX},

@@ -7,6 +7,12 @@ set(kujata_objects "")
 foreach(module IN LISTS kujata_modules)
     list(APPEND kujata_objects $<TARGET_OBJECTS:${module}>)
 endforeach()
+if(KUJATA_OWN_CIVETWEB)
+    list(APPEND kujata_objects $<TARGET_OBJECTS:kj_civetweb>)
+else()
+    set(kujata_civetweb $<BUILD_INTERFACE:${CIVETWEB_LIBRARY}> $<INSTALL_INTERFACE:civetweb>)
+    set(kujata_pc_civetweb "-lcivetweb ")
+endif()
 
 # Only kj_ names that are not kj__ are the library's interface.
 set(kujata_map ${PROJECT_BINARY_DIR}/kujata.map)
@@ -26,10 +32,10 @@ foreach(library kujata kujata_static)
     set_target_properties(${library} PROPERTIES LINKER_LANGUAGE C)
     target_include_directories(${library} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-    target_link_libraries(${library} PUBLIC PkgConfig::JANSSON PRIVATE msgpackc Threads::Threads m re2 stdc++
-                          ${URING_LIBRARIES}
-                          $<BUILD_INTERFACE:${CIVETWEB_LIBRARY}> $<BUILD_INTERFACE:${NATS_LIBRARY}>
-                          $<INSTALL_INTERFACE:civetweb> $<INSTALL_INTERFACE:nats>)
+    target_link_libraries(${library} PUBLIC PkgConfig::JANSSON PRIVATE msgpackc OpenSSL::SSL
+                          OpenSSL::Crypto Threads::Threads m re2 stdc++ ${URING_LIBRARIES}
+                          ${kujata_civetweb}
+                          $<BUILD_INTERFACE:${NATS_LIBRARY}> $<INSTALL_INTERFACE:nats>)
 endforeach()
 add_library(kujata::kujata ALIAS kujata)
 add_library(kujata::static ALIAS kujata_static)

@@ -1,9 +1,11 @@
 /* server.c - the one place that knows every part of a node and joins them. */
 #include "base/counters.h"
+#include "base/log.h"
 #include "core/server_options.h"
 #include "delivery/delivery.h"
 #include "dispatch/events.h"
 #include "http/http.h"
+#include "http/tls_context.h"
 #include "rest/api.h"
 
 #include <kujata/server.h>
@@ -11,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* At stop, how long publications under way may take to reach the shards. */
 enum { QUIET_TIMEOUT_MS = 500 };
@@ -56,7 +59,8 @@ static void *prepare_session(void *ctx, const struct kj__http_request *request,
         &server->events,
         &(struct kj__handshake){.headers = request->headers,
                                 .query = request->query,
-                                .remote_address = request->remote_address},
+                                .remote_address = request->remote_address,
+                                .certificate = request->certificate},
         &refusal);
     if (!session) {
         kj__http_response_error(response, refusal.encoding, &refusal.error);
@@ -64,10 +68,17 @@ static void *prepare_session(void *ctx, const struct kj__http_request *request,
     return session;
 }
 
-static void attach_session(void *ctx, void *session, int fd)
+static void attach_session(void *ctx, void *session, int fd, struct ssl_st *ssl)
 {
     (void)ctx;
-    kj__connection_attach(&((struct kj_session *)session)->connection, fd);
+    struct kj__connection *connection = &((struct kj_session *)session)->connection;
+    struct kj__tls *tls = ssl ? kj__tls_new_take(ssl, fd) : NULL;
+    if (ssl && !tls) {
+        close(fd);
+        kj__connection_abandon(connection);
+        return;
+    }
+    kj__connection_attach(connection, fd, tls);
 }
 
 static void abandon_session(void *ctx, void *session)
@@ -192,10 +203,16 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
             return status;
         }
     }
-    const struct kj_limits *limits = &server->options.values.limits;
+    const struct kj_server_options *options = &server->options.values;
+    const struct kj_limits *limits = &options->limits;
+    const struct kj__tls_files tls = {.certificate = options->tls_certificate,
+                                      .key = options->tls_key,
+                                      .client_ca = options->tls_client_ca,
+                                      .client_certificate = options->tls_client_certificate};
     return kj__http_start(
-        &(struct kj__http_options){.listen = server->options.values.listen,
-                                   .threads = server->options.values.http_threads,
+        &(struct kj__http_options){.listen = options->listen,
+                                   .tls = options->tls_certificate ? &tls : NULL,
+                                   .threads = options->http_threads,
                                    .body_bytes = limits->body_bytes,
                                    .head_timeout_ms = limits->head_timeout_ms,
                                    .keep_alive_ms = limits->keep_alive_ms,
@@ -253,6 +270,24 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
 uint16_t kj_server_port(const struct kj_server *server)
 {
     return server->http ? kj__http_port(server->http) : 0;
+}
+
+enum kj_status kj_server_reload_tls(struct kj_server *server, struct kj_error *error)
+{
+    struct kj_error unwanted;
+    error = error ? error : &unwanted;
+    enum kj_status status = KJ_ECLOSED;
+    pthread_mutex_lock(&server->life_lock); /* so that it does not stop meanwhile */
+    if (server->life == LIFE_STARTED) {
+        status = kj__http_reload_tls(server->http, error);
+    } else {
+        kj_error_set(error, 0, "the server is not running");
+    }
+    pthread_mutex_unlock(&server->life_lock);
+    if (status) {
+        kj__log(KJ__LOG_ERROR, "server", "the TLS files were not loaded: %s", error->text);
+    }
+    return status;
 }
 
 enum kj_status kj_server_push(struct kj_server *server, const struct kj_event *event)

@@ -76,6 +76,24 @@ static enum kj_status check_origins(const struct kj_server_options *options, str
     return KJ_OK;
 }
 
+static enum kj_status check_tls(const struct kj_server_options *options, struct kj_error *error)
+{
+    enum kj_client_certificate asked = options->tls_client_certificate;
+    const char *fault = NULL;
+    if (!options->tls_certificate && (options->tls_key || options->tls_client_ca || asked)) {
+        fault = "option tls_certificate (--tls-cert): the other TLS options need it";
+    } else if (asked < KJ_CLIENT_CERTIFICATE_DEFAULT || asked > KJ_CLIENT_CERTIFICATE_REQUIRED) {
+        fault = "option tls_client_certificate (--tls-client-cert): unknown value";
+    } else if (asked > KJ_CLIENT_CERTIFICATE_NONE && !options->tls_client_ca) {
+        fault = "option tls_client_ca (--tls-client-ca): needed to check clients' certificates";
+    }
+    if (fault) {
+        kj_error_set(error, 0, "%s", fault);
+        return KJ_EINVAL;
+    }
+    return KJ_OK;
+}
+
 static enum kj_status check_options(const struct kj_server_options *options, struct kj_error *error)
 {
     if (!options->model) {
@@ -104,6 +122,7 @@ static enum kj_status check_options(const struct kj_server_options *options, str
         return KJ_EINVAL;
     }
     enum kj_status status = check_endpoint(options, error);
+    status = status ? status : check_tls(options, error);
     return status ? status : check_origins(options, error);
 }
 
@@ -124,6 +143,20 @@ static bool copy_text(char **to, const char *text, const char *fallback)
 {
     *to = strdup(text ? text : fallback);
     return *to != NULL;
+}
+
+static bool copy_optional(char **to, const char *text)
+{
+    *to = text ? strdup(text) : NULL;
+    return *to || !text;
+}
+
+static bool copy_tls(struct kj__server_options *copy, const struct kj_server_options *options)
+{
+    return copy_optional(&copy->tls_certificate, options->tls_certificate) &&
+           copy_optional(&copy->tls_key,
+                         options->tls_key ? options->tls_key : options->tls_certificate) &&
+           copy_optional(&copy->tls_client_ca, options->tls_client_ca);
 }
 
 static bool copy_origins(struct kj__server_options *copy, const char *const *origins)
@@ -160,7 +193,7 @@ static bool copy_all(struct kj__server_options *copy, const struct kj_server_opt
     return copy_text(&copy->listen, options->listen, "127.0.0.1:8080") &&
            copy_text(&copy->topic, options->topic, "events") &&
            copy_text(&copy->push_endpoint, options->push_endpoint, "/events") &&
-           copy_origins(copy, options->allowed_origins) &&
+           copy_origins(copy, options->allowed_origins) && copy_tls(copy, options) &&
            copy_array(&copy->session_authenticators, options->session_authenticators,
                       options->session_authenticator_count,
                       sizeof *options->session_authenticators) &&
@@ -178,6 +211,9 @@ static void point_at_copies(struct kj__server_options *copy)
     values->listen = copy->listen;
     values->topic = copy->topic;
     values->push_endpoint = copy->push_endpoint;
+    values->tls_certificate = copy->tls_certificate;
+    values->tls_key = copy->tls_key;
+    values->tls_client_ca = copy->tls_client_ca;
     values->allowed_origins = (const char *const *)copy->allowed_origins;
     values->session_authenticators = copy->session_authenticators;
     values->request_authenticators = copy->request_authenticators;
@@ -216,6 +252,9 @@ void kj__server_options_fini(struct kj__server_options *copy)
     free(copy->session_authenticators);
     free(copy->request_authenticators);
     free(copy->authorizers);
+    free(copy->tls_client_ca);
+    free(copy->tls_key);
+    free(copy->tls_certificate);
     free(copy->push_endpoint);
     free(copy->topic);
     free(copy->listen);

@@ -18,6 +18,9 @@
     X(http_body_too_large, "http_body_too_large_total")                                            \
     X(http_body_too_slow, "http_body_too_slow_total")                                              \
     X(http_write_failed, "http_write_failed_total")                                                \
+    X(tls_handshakes_failed, "tls_handshakes_failed_total")                                        \
+    X(tls_reloads, "tls_reloads_total")                                                            \
+    X(tls_reloads_failed, "tls_reloads_failed_total")                                              \
     X(handshakes_refused, "http_ws_handshakes_refused_total")                                      \
     X(handshakes_bad_origin, "http_ws_handshakes_bad_origin_total")                                \
     X(handshakes_over_limit, "http_ws_handshakes_over_limit_total")                                \

@@ -10,6 +10,7 @@
 #include "base/fields.h"
 #include "base/id.h"
 #include "codec/encoding.h"
+#include "delivery/client_tls.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -33,6 +34,7 @@ enum {
 };
 
 struct target {
+    bool is_tls;
     char host[HOST_MAX + 1];
     char port[PORT_MAX + 1];
     const char *authority; /* as it stands in the URL, for the Host header */
@@ -49,7 +51,7 @@ struct handshake {
     struct kj__fields headers;
     long status;
     uint64_t deadline_ms;
-    int fd;
+    struct kj__client *client;
     struct kj_error *error;
 };
 
@@ -68,21 +70,47 @@ bool kj__client_wait(int fd, short events, uint64_t deadline_ms)
     }
 }
 
-enum kj_status kj__client_send(int fd, struct kj__buffer *out, uint64_t deadline_ms)
+enum kj_status kj__client_send(const struct kj__client *client, struct kj__buffer *out,
+                               uint64_t deadline_ms)
 {
     size_t sent = 0;
-    while (sent < out->len) {
-        ssize_t n = send(fd, out->data + sent, out->len - sent, MSG_NOSIGNAL);
-        if (n > 0) {
+    while (sent < out->len || kj__tls_has_unsent(client->tls)) {
+        struct iovec left = {.iov_base = out->data + sent, .iov_len = out->len - sent};
+        ssize_t n = kj__socket_write(client->fd, client->tls, &left, 1, NULL);
+        if (n >= 0) {
             sent += (size_t)n;
         } else if (errno != EAGAIN && errno != EINTR) {
             return KJ_EIO;
-        } else if (!kj__client_wait(fd, POLLOUT, deadline_ms)) {
+        } else if (!kj__client_wait(client->fd, POLLOUT, deadline_ms)) {
             return KJ_ETIMEOUT;
         }
     }
     out->len = 0;
     return KJ_OK;
+}
+
+ssize_t kj__client_receive(const struct kj__client *client, uint8_t *bytes, size_t size)
+{
+    ssize_t got = kj__socket_read(client->fd, client->tls, bytes, size);
+    if (got < 0 && errno == EINTR) {
+        errno = EAGAIN;
+    }
+    return got;
+}
+
+bool kj__client_has_more(const struct kj__client *client)
+{
+    return kj__tls_has_more(client->tls);
+}
+
+void kj__client_close(struct kj__client *client)
+{
+    kj__tls_free(client->tls);
+    client->tls = NULL;
+    if (client->fd >= 0) {
+        close(client->fd);
+        client->fd = -1;
+    }
 }
 
 /* ---- the URL ---- */
@@ -127,22 +155,27 @@ static bool split_authority(struct target *target)
         return false;
     }
     memcpy(target->host, host, host_len);
-    memcpy(target->port, port_len ? after + 1 : "80", port_len ? port_len : 2);
+    const char *standard = target->is_tls ? "443" : "80";
+    memcpy(target->port, port_len ? after + 1 : standard, port_len ? port_len : strlen(standard));
     return strspn(target->port, "0123456789") == strlen(target->port);
 }
 
 static enum kj_status parse_url(struct handshake *handshake)
 {
-    static const char *const schemes[] = {"ws://", "http://"};
+    static const struct {
+        const char *text;
+        bool is_tls;
+    } schemes[] = {{"ws://", false}, {"http://", false}, {"wss://", true}, {"https://", true}};
     const char *url = handshake->options->url;
     const char *rest = NULL;
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        if (strncasecmp(url, schemes[i], strlen(schemes[i])) == 0) {
-            rest = url + strlen(schemes[i]);
+        if (strncasecmp(url, schemes[i].text, strlen(schemes[i].text)) == 0) {
+            rest = url + strlen(schemes[i].text);
+            handshake->target.is_tls = schemes[i].is_tls;
         }
     }
     if (!rest) {
-        return bad_url(handshake, "a URL starts with ws:// or http://");
+        return bad_url(handshake, "a URL starts with ws://, wss://, http:// or https://");
     }
     if (!is_plain(url) || strchr(url, '#')) {
         return bad_url(handshake, "a URL has no blanks, control characters or '#'");
@@ -181,7 +214,7 @@ static enum kj_status connect_one(struct handshake *handshake, const struct addr
     }
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    handshake->fd = fd;
+    handshake->client->fd = fd;
     return KJ_OK;
 }
 
@@ -205,6 +238,19 @@ static enum kj_status connect_any(struct handshake *handshake)
     }
     freeaddrinfo(addresses);
     return status;
+}
+
+/* Where TLS is broken, it may know why: a server that wants a certificate of ours, for one, says
+ * so only after a handshake in TLS 1.3 that looks complete from here. */
+static void set_io_error(struct handshake *handshake, const char *what, enum kj_status status)
+{
+    struct kj__tls *tls = handshake->client->tls;
+    if (tls && !kj__tls_fault(tls)) {
+        uint8_t unwanted;
+        (void)kj__tls_read(tls, &unwanted, sizeof unwanted); /* what it told us before it left */
+    }
+    const char *fault = tls ? kj__tls_fault(tls) : NULL;
+    kj_error_set(handshake->error, 0, "%s: %s", what, fault ? fault : kj_status_text(status));
 }
 
 /* ---- the question ---- */
@@ -243,10 +289,10 @@ static enum kj_status ask(struct handshake *handshake)
     kj__buffer_append_text(&out, "\r\n");
     enum kj_status status = KJ_ENOMEM;
     if (!out.failed) {
-        status = kj__client_send(handshake->fd, &out, handshake->deadline_ms);
+        status = kj__client_send(handshake->client, &out, handshake->deadline_ms);
     }
     if (status) {
-        kj_error_set(handshake->error, 0, "sending the handshake: %s", kj_status_text(status));
+        set_io_error(handshake, "sending the handshake", status);
     }
     kj__buffer_fini(&out);
     return status;
@@ -263,7 +309,7 @@ static enum kj_status receive_more(struct handshake *handshake)
         return KJ_ENOMEM;
     }
     for (;;) {
-        ssize_t n = recv(handshake->fd, room, CHUNK, 0);
+        ssize_t n = kj__client_receive(handshake->client, room, CHUNK);
         if (n > 0) {
             handshake->in->len += (size_t)n;
             return KJ_OK;
@@ -271,10 +317,10 @@ static enum kj_status receive_more(struct handshake *handshake)
         if (n == 0) {
             return KJ_ECLOSED;
         }
-        if (errno != EAGAIN && errno != EINTR) {
+        if (errno != EAGAIN) {
             return KJ_EIO;
         }
-        if (!kj__client_wait(handshake->fd, POLLIN, handshake->deadline_ms)) {
+        if (!kj__client_wait(handshake->client->fd, POLLIN, handshake->deadline_ms)) {
             return KJ_ETIMEOUT;
         }
     }
@@ -325,8 +371,7 @@ static enum kj_status read_head(struct handshake *handshake)
     while (!blank) {
         enum kj_status status = in->len < HEAD_MAX ? receive_more(handshake) : KJ_ELIMIT;
         if (status) {
-            kj_error_set(handshake->error, 0, "waiting for the server's answer: %s",
-                         kj_status_text(status));
+            set_io_error(handshake, "waiting for the server's answer", status);
             return status == KJ_ETIMEOUT ? KJ_ETIMEOUT : KJ_EIO;
         }
         blank = memmem(in->data, in->len, "\r\n\r\n", 4);
@@ -378,14 +423,24 @@ static enum kj_status check_answer(struct handshake *handshake)
     return KJ_OK;
 }
 
-enum kj_status kj__client_handshake(const struct kj_subscriber_options *options, int *fd,
-                                    struct kj__buffer *rest, struct kj_error *error)
+static enum kj_status start_tls(struct handshake *handshake)
+{
+    if (!handshake->target.is_tls) {
+        return KJ_OK;
+    }
+    return kj__client_tls_start(handshake->options, handshake->target.host, handshake->client->fd,
+                                handshake->deadline_ms, &handshake->client->tls, handshake->error);
+}
+
+enum kj_status kj__client_handshake(const struct kj_subscriber_options *options,
+                                    struct kj__client *client, struct kj__buffer *rest,
+                                    struct kj_error *error)
 {
     uint32_t timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_DEFAULT_MS;
     struct handshake handshake = {.options = options,
                                   .in = rest,
                                   .deadline_ms = kj__clock_monotonic_ms() + timeout_ms,
-                                  .fd = -1,
+                                  .client = client,
                                   .error = error};
     kj__fields_init(&handshake.headers, true);
     enum kj_status status = parse_url(&handshake);
@@ -394,17 +449,13 @@ enum kj_status kj__client_handshake(const struct kj_subscriber_options *options,
         status = KJ_EINVAL;
     }
     status = status ? status : connect_any(&handshake);
+    status = status ? status : start_tls(&handshake);
     status = status ? status : ask(&handshake);
     status = status ? status : read_head(&handshake);
     status = status ? status : check_answer(&handshake);
     kj__fields_fini(&handshake.headers);
-    if (status) {
-        if (handshake.fd >= 0) {
-            close(handshake.fd);
-        }
-        return status;
+    if (!status) {
+        kj__buffer_consume(rest, handshake.head_len);
     }
-    kj__buffer_consume(rest, handshake.head_len);
-    *fd = handshake.fd;
-    return KJ_OK;
+    return status;
 }

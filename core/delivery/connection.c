@@ -118,6 +118,8 @@ void kj__connection_abort(struct kj__connection *connection, enum kj__close_caus
         /* Closing alone would leave it in the set while anyone else, such as a child about to
          * exec, holds the same open socket. */
         epoll_ctl(shard->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+        kj__tls_free(connection->tls);
+        connection->tls = NULL;
         close(connection->fd);
         connection->fd = -1;
     }
@@ -225,6 +227,7 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
 void kj__connection_shut_down(struct kj__connection *connection)
 {
     connection->state = KJ__CONNECTION_SHUT;
+    kj__tls_end(connection->tls);
     shutdown(connection->fd, SHUT_WR);
     connection->close_deadline_ms = earliest(connection->close_deadline_ms,
                                              connection->shard->now_ms +
@@ -326,22 +329,35 @@ static void feed(struct kj__connection *connection, uint8_t *bytes, size_t len)
     }
 }
 
-void kj__connection_on_readable(struct kj__connection *connection)
+/* One call's worth of input: false when there was none, or the connection is gone. */
+static bool read_some(struct kj__connection *connection)
 {
     struct kj__shard *shard = connection->shard;
-    ssize_t got = recv(connection->fd, shard->read_buffer, sizeof shard->read_buffer, MSG_DONTWAIT);
+    ssize_t got = kj__socket_read(connection->fd, connection->tls, shard->read_buffer,
+                                  sizeof shard->read_buffer);
     if (got < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
             kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
         }
-        return;
+        return false;
     }
     if (got == 0) {
         kj__connection_abort(connection, KJ__CAUSE_PEER);
-        return;
+        return false;
     }
     shard->tally.bytes_in += (uint64_t)got;
     if (connection->state == KJ__CONNECTION_OPEN) { /* else it is closing: thrown away */
         feed(connection, shard->read_buffer, (size_t)got);
+    }
+    return connection->state != KJ__CONNECTION_CLOSED;
+}
+
+void kj__connection_on_readable(struct kj__connection *connection)
+{
+    while (read_some(connection) && kj__tls_has_more(connection->tls)) {
+    }
+    /* Writing may have waited for what came, and reading may now wait for room to write. */
+    if (kj__tls_has_unsent(connection->tls) || kj__tls_waits_for_output(connection->tls)) {
+        kj__shard_mark_dirty(connection->shard, connection);
     }
 }

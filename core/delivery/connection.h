@@ -17,6 +17,7 @@
 #include "delivery/audience.h"
 #include "delivery/frame.h"
 #include "delivery/out_queue.h"
+#include "delivery/tls.h"
 #include "delivery/wheel.h"
 
 #include <kujata/server.h>
@@ -80,7 +81,8 @@ enum kj__connection_state {
 
 struct kj__connection {
     _Atomic uint32_t refs;
-    int fd; /* -1 while prepared and when closed */
+    int fd;              /* -1 while prepared and when closed */
+    struct kj__tls *tls; /* NULL: plain, prepared or closed */
     uint8_t state;
     uint8_t cause; /* enum kj__close_cause, once decided */
     bool check_utf8;
@@ -109,9 +111,10 @@ struct kj__connection *kj__connection_ref(struct kj__connection *connection); /*
 void kj__connection_unref(struct kj__connection *connection);                 /* [any thread] */
 
 /* The three steps of a handshake, in order: announce before the 101; then attach with the
- * socket, which is taken in any case, or abandon. False: the shard is gone. [any thread] */
+ * socket and its TLS (NULL: plain), both taken in any case, or abandon. False: the shard is
+ * gone.                                                                [any thread] */
 bool kj__connection_announce(struct kj__connection *connection);
-bool kj__connection_attach(struct kj__connection *connection, int fd);
+bool kj__connection_attach(struct kj__connection *connection, int fd, struct kj__tls *tls);
 void kj__connection_abandon(struct kj__connection *connection);
 
 /* Closes with a code, dropping queued data. `reason` is static or NULL.  [any thread] */

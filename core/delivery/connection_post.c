@@ -13,6 +13,7 @@ struct connection_job {
     struct kj__job job;
     struct kj__connection *connection; /* a reference */
     int fd;
+    struct kj__tls *tls;
     uint16_t code;
     const char *reason;
     enum kj__close_cause cause;
@@ -67,11 +68,13 @@ static void run_attach(struct kj__job *base, struct kj__shard *shard)
     struct connection_job *job = (struct connection_job *)base;
     struct kj__connection *connection = job->connection;
     if (connection->state != KJ__CONNECTION_PREPARED) {
+        kj__tls_free(job->tls);
         close(job->fd);
         finish(job);
         return;
     }
     connection->fd = job->fd;
+    connection->tls = job->tls;
     set_socket_options(connection->fd);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     if (epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) != 0) {
@@ -87,13 +90,18 @@ static void run_attach(struct kj__job *base, struct kj__shard *shard)
     connection->next_ping_ms = shard->now_ms + connection->endpoint->ping_interval_ms;
     kj__connection_arm_timer(connection);
     connection->endpoint->protocol->on_open(connection);
+    if (connection->tls) {
+        /* What came behind the handshake may be decrypted already. */
+        kj__connection_on_readable(connection);
+    }
     finish(job);
 }
 
-bool kj__connection_attach(struct kj__connection *connection, int fd)
+bool kj__connection_attach(struct kj__connection *connection, int fd, struct kj__tls *tls)
 {
-    bool is_posted = post(connection, (struct connection_job){.fd = fd}, run_attach);
+    bool is_posted = post(connection, (struct connection_job){.fd = fd, .tls = tls}, run_attach);
     if (!is_posted) {
+        kj__tls_free(tls);
         close(fd);
     }
     return is_posted;

@@ -19,7 +19,7 @@ static struct kj__counters *counters_of(const struct kj__connection *connection)
 int kj__connection_direct_fd(const struct kj__connection *connection)
 {
     bool is_direct = connection->state == KJ__CONNECTION_OPEN &&
-                     kj__out_queue_is_empty(&connection->out);
+                     !connection->tls && kj__out_queue_is_empty(&connection->out);
     return is_direct ? connection->fd : -1;
 }
 
@@ -47,7 +47,8 @@ static void set_waits_for_write(struct kj__connection *connection, bool waits)
 
 void kj__connection_note_blocked(struct kj__connection *connection)
 {
-    set_waits_for_write(connection, true);
+    set_waits_for_write(connection,
+                        !connection->tls || kj__tls_waits_for_output(connection->tls));
     if (!connection->stalled_since_ms) {
         connection->stalled_since_ms = connection->shard->now_ms;
         kj__connection_arm_timer(connection);
@@ -58,9 +59,9 @@ void kj__connection_note_blocked(struct kj__connection *connection)
 static bool write_some(struct kj__connection *connection)
 {
     struct iovec vector[WRITE_VECTOR_MAX];
-    struct msghdr message = {.msg_iov = vector};
-    message.msg_iovlen = (size_t)kj__out_queue_gather(&connection->out, vector, WRITE_VECTOR_MAX);
-    ssize_t written = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    int count = kj__out_queue_gather(&connection->out, vector, WRITE_VECTOR_MAX);
+    ssize_t written = kj__socket_write(connection->fd, connection->tls, vector, count,
+                                       connection->shard->tls_scratch);
     if (written < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return false;
@@ -89,10 +90,15 @@ static void report_drops(struct kj__connection *connection)
     }
 }
 
+static bool has_output(const struct kj__connection *connection)
+{
+    return !kj__out_queue_is_empty(&connection->out) || kj__tls_has_unsent(connection->tls);
+}
+
 /* Writes until nothing waits; false when the socket takes no more, or is gone. */
 static bool write_all(struct kj__connection *connection)
 {
-    while (!kj__out_queue_is_empty(&connection->out)) {
+    while (has_output(connection)) {
         if (!write_some(connection)) {
             return false;
         }
@@ -117,7 +123,7 @@ void kj__connection_flush(struct kj__connection *connection)
         kj__connection_note_blocked(connection);
         return;
     }
-    set_waits_for_write(connection, false);
+    set_waits_for_write(connection, kj__tls_waits_for_output(connection->tls));
     update_seats(connection);
     if (connection->state == KJ__CONNECTION_CLOSING) {
         kj__connection_shut_down(connection);

@@ -69,7 +69,9 @@ static void handle_socket(const struct epoll_event *event)
     if (connection->fd >= 0 && event->events & EPOLLOUT) {
         kj__connection_flush(connection);
     }
-    if (connection->fd >= 0 && event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+    /* In TLS, reading too may have waited for room to write. */
+    uint32_t readable = EPOLLIN | EPOLLHUP | EPOLLERR | (connection->tls ? EPOLLOUT : 0);
+    if (connection->fd >= 0 && event->events & readable) {
         kj__connection_on_readable(connection);
     }
 }

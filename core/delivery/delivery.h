@@ -65,6 +65,7 @@ struct kj__shard {
     uint64_t drain_deadline_ms;
     uint8_t read_buffer[KJ__READ_BUFFER_SIZE];
     uint8_t joined_frames[KJ__JOIN_BUFFER_SIZE];
+    uint8_t tls_scratch[KJ__TLS_RECORD_MAX]; /* where frames are joined into a record */
 };
 
 struct kj__delivery {

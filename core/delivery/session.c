@@ -71,6 +71,7 @@ static bool keep_parameters(struct kj_session *session, const char *query)
 static bool fill(struct kj_session *session, const struct kj__session_origin *origin)
 {
     const char *cookie = kj__fields_get(origin->headers, "Cookie");
+    session->certificate = kj__certificate_ref(origin->certificate);
     session->remote_address = strdup(origin->remote_address);
     if (!session->remote_address || !keep_headers(session, origin->headers) ||
         !keep_parameters(session, origin->query) || (cookie && !keep_cookies(session, cookie))) {
@@ -109,6 +110,7 @@ void kj__session_free(struct kj__slab *slab, struct kj_session *session)
     free(session->cookies);
     free(session->headers);
     free(session->parameters);
+    kj__certificate_unref(session->certificate);
     free(session->remote_address);
     free(session->held);
     kj__slab_give(slab, session);
@@ -209,6 +211,11 @@ const char *kj_session_cookie(const struct kj_session *session, const char *name
 const char *kj_session_remote_address(const struct kj_session *session)
 {
     return session->remote_address;
+}
+
+const struct kj_certificate *kj_session_peer_certificate(const struct kj_session *session)
+{
+    return kj__certificate_seen(session->certificate);
 }
 
 enum kj_status kj_session_set_claims(struct kj_session *session, const char *const *claims,

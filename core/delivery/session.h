@@ -10,6 +10,7 @@
 #include "base/fields.h"
 #include "base/id.h"
 #include "base/slab.h"
+#include "codec/certificate.h"
 #include "delivery/connection.h"
 
 #include <kujata/push_config.h>
@@ -30,6 +31,7 @@ struct kj_session {
     int64_t start_ns;
     char *remote_address;
     struct kj__packed_fields *parameters, *headers, *cookies;
+    struct kj__certificate *certificate; /* a reference; NULL: none */
     struct kj__claims claims;
     void *data;
     void (*release_data)(void *data);
@@ -48,6 +50,7 @@ struct kj__session_origin {
     const struct kj__fields *headers;
     const char *query;
     const char *remote_address;
+    struct kj__certificate *certificate; /* the client's; NULL: none */
     enum kj_encoding read_encoding, write_encoding;
 };
 

@@ -40,7 +40,7 @@ struct waiting {
 };
 
 struct kj_subscriber {
-    int fd;
+    struct kj__client client;
     int wake;                /* an eventfd, readable for ever once interrupted */
     atomic_bool interrupted; /* written by any thread */
     enum kj_encoding encoding;
@@ -120,7 +120,7 @@ static void take_apart(struct kj_subscriber *subscriber, uint8_t *bytes, size_t 
     }
     if (subscriber->out.failed) {
         end_session(subscriber, KJ_ENOMEM, 0, kj_status_text(KJ_ENOMEM));
-    } else if (subscriber->out.len && kj__client_send(subscriber->fd, &subscriber->out,
+    } else if (subscriber->out.len && kj__client_send(&subscriber->client, &subscriber->out,
                                                       kj__clock_monotonic_ms() + SEND_TIMEOUT_MS)) {
         end_session(subscriber, KJ_ECLOSED, 0, "the connection was lost");
     }
@@ -134,10 +134,10 @@ static void receive(struct kj_subscriber *subscriber)
         end_session(subscriber, KJ_ENOMEM, 0, kj_status_text(KJ_ENOMEM));
         return;
     }
-    ssize_t n = recv(subscriber->fd, room, READ_SIZE, 0);
+    ssize_t n = kj__client_receive(&subscriber->client, room, READ_SIZE);
     if (n > 0) {
         take_apart(subscriber, room, (size_t)n);
-    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+    } else if (n == 0 || errno != EAGAIN) {
         end_session(subscriber, KJ_ECLOSED, 0, "the connection ended without a close frame");
     }
 }
@@ -145,7 +145,11 @@ static void receive(struct kj_subscriber *subscriber)
 /* Waits for bytes or an interruption until the time has come; false when it has. */
 static bool wait_for_bytes(struct kj_subscriber *subscriber, uint64_t deadline_ms)
 {
-    struct pollfd ready[] = {{.fd = subscriber->fd, .events = POLLIN},
+    if (kj__client_has_more(&subscriber->client)) {
+        receive(subscriber);
+        return true;
+    }
+    struct pollfd ready[] = {{.fd = subscriber->client.fd, .events = POLLIN},
                              {.fd = subscriber->wake, .events = POLLIN}};
     int timeout = -1;
     if (deadline_ms) {
@@ -190,7 +194,7 @@ static enum kj_status send_filter(struct kj_subscriber *subscriber, struct kj_er
     if (subscriber->out.len == 0) {
         return KJ_OK;
     }
-    enum kj_status status = kj__client_send(subscriber->fd, &subscriber->out,
+    enum kj_status status = kj__client_send(&subscriber->client, &subscriber->out,
                                             kj__clock_monotonic_ms() + SEND_TIMEOUT_MS);
     if (status) {
         kj_error_set(error, 0, "sending the filter: %s", kj_status_text(status));
@@ -205,7 +209,7 @@ static struct kj_subscriber *subscriber_new(enum kj_encoding encoding)
         return NULL;
     }
     subscriber->encoding = encoding;
-    subscriber->fd = -1;
+    subscriber->client.fd = -1;
     subscriber->ended = KJ_ECLOSED; /* nothing to say goodbye to yet */
     kj__frame_reader_init(&subscriber->reader);
     kj__buffer_init(&subscriber->in);
@@ -236,7 +240,7 @@ enum kj_status kj_subscriber_connect(const struct kj_subscriber_options *options
     }
     enum kj_status status = encode_filter(subscriber, options, error);
     status = status ? status
-                    : kj__client_handshake(options, &subscriber->fd, &subscriber->in, error);
+                    : kj__client_handshake(options, &subscriber->client, &subscriber->in, error);
     status = status ? status : send_filter(subscriber, error);
     if (status) {
         kj_subscriber_free(subscriber);
@@ -300,13 +304,16 @@ static void say_goodbye(struct kj_subscriber *subscriber)
 {
     uint64_t deadline_ms = kj__clock_monotonic_ms() + GOODBYE_MS;
     kj__frame_append_close(&subscriber->out, limits.role, KJ__CLOSE_NORMAL, NULL);
-    if (subscriber->out.failed || kj__client_send(subscriber->fd, &subscriber->out, deadline_ms)) {
+    if (subscriber->out.failed ||
+        kj__client_send(&subscriber->client, &subscriber->out, deadline_ms)) {
         return;
     }
     while (!subscriber->ended && kj__clock_monotonic_ms() < deadline_ms &&
-           kj__client_wait(subscriber->fd, POLLIN, deadline_ms)) {
+           (kj__client_has_more(&subscriber->client) ||
+            kj__client_wait(subscriber->client.fd, POLLIN, deadline_ms))) {
         receive(subscriber);
     }
+    kj__tls_end(subscriber->client.tls);
 }
 
 void kj_subscriber_free(struct kj_subscriber *subscriber)
@@ -320,9 +327,7 @@ void kj_subscriber_free(struct kj_subscriber *subscriber)
     while (!kj__list_is_empty(&subscriber->events)) {
         kj_event_unref(take_event(subscriber));
     }
-    if (subscriber->fd >= 0) {
-        close(subscriber->fd);
-    }
+    kj__client_close(&subscriber->client);
     close(subscriber->wake);
     kj__frame_reader_fini(&subscriber->reader);
     kj__buffer_fini(&subscriber->in);

@@ -75,6 +75,7 @@ struct kj__handshake {
     const struct kj__fields *headers;
     const char *query;
     const char *remote_address;
+    struct kj__certificate *certificate; /* the client's; NULL: none */
 };
 
 /* Why a handshake is refused, in the shape of the answer. */

@@ -180,7 +180,8 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
     *refusal = (struct kj__refusal){.encoding = KJ_ENCODING_JSON};
     struct kj__session_origin origin = {.headers = handshake->headers,
                                         .query = handshake->query,
-                                        .remote_address = handshake->remote_address};
+                                        .remote_address = handshake->remote_address,
+                                        .certificate = handshake->certificate};
     struct kj_session *session = NULL;
     if (negotiate(handshake, &origin, refusal) && check_origin(events, handshake, refusal) &&
         take_place(events, handshake->remote_address, refusal)) {

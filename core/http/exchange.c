@@ -42,6 +42,14 @@ struct kj__handover_peer kj__exchange_peer(const struct mg_connection *connectio
                                       .local_port = kj__http_of(connection)->port};
 }
 
+const char *kj__exchange_remote_address(const struct mg_request_info *info)
+{
+    static const char mapped[] = "::ffff:";
+    const char *ipv4 = info->remote_addr + sizeof mapped - 1;
+    bool is_mapped = strncasecmp(info->remote_addr, mapped, sizeof mapped - 1) == 0;
+    return is_mapped && strchr(ipv4, '.') ? ipv4 : info->remote_addr;
+}
+
 static const char *reason_phrase(int status)
 {
     /* civetweb misspells this one. */

@@ -8,6 +8,7 @@
 #include "http/guard.h"
 #include "http/handover.h"
 #include "http/http.h"
+#include "http/tls_context.h"
 
 #include <civetweb.h>
 #include <stdatomic.h>
@@ -19,7 +20,10 @@ struct kj__http {
     struct mg_context *civetweb;
     struct kj__handover handover;
     struct kj__guard guard;
-    char address[64];      /* listened on, as text */
+    bool has_guard, has_tls;
+    struct kj__tls_context tls; /* valid with has_tls */
+    char address[64];           /* listened on, as text, without brackets */
+    bool is_ipv6, is_wildcard;
     _Atomic uint16_t port; /* 0 until known: civetweb answers before it tells */
     _Atomic bool is_ready; /* the handlers are set, and it is not stopping */
     _Atomic int exchanges; /* requests being answered */
@@ -32,6 +36,9 @@ static inline struct kj__http *kj__http_of(const struct mg_connection *connectio
 
 /* The connection in the words of the hand-over. */
 struct kj__handover_peer kj__exchange_peer(const struct mg_connection *connection);
+
+/* The client's address as people write it: one of IPv4 that came in over IPv6 is IPv4. */
+const char *kj__exchange_remote_address(const struct mg_request_info *info);
 
 /* Writes the answer; no body goes out on HEAD. `must_close` ends the connection after it. */
 void kj__exchange_send(struct mg_connection *connection, struct kj__http_response *response,
@@ -56,8 +63,10 @@ const char *kj__exchange_find_fault(struct mg_connection *connection);
 /* Registers the endpoint's callbacks. */
 void kj__upgrade_add_handlers(struct kj__http *http);
 
-/* For mg_callbacks.connection_close: lets go of what the connection prepared. */
+/* For mg_callbacks.connection_close, before civetweb lets go of the connection, and for
+ * connection_closed, once it has: only then is the socket handed on, as TLS knows no sharing. */
 void kj__upgrade_on_close(const struct mg_connection *connection);
+void kj__upgrade_on_closed(void);
 
 /* Whether a request that is no handshake asks for the websocket endpoint; if so it is to be
  * answered by kj__upgrade_refuse. */

@@ -45,7 +45,7 @@ void kj__handover_fini(struct kj__handover *handover)
     }
 }
 
-/* An IPv4 address and port, in whichever family the socket reports them. */
+/* An address and port; IPv4 as IPv6 writes it, in whichever family the socket reports them. */
 struct endpoint {
     struct in6_addr address;
     uint16_t port;
@@ -85,7 +85,15 @@ static bool parse_address(const char *text, struct in6_addr *address)
         memcpy(&address->s6_addr[12], &ipv4, sizeof ipv4);
         return true;
     }
-    return inet_pton(AF_INET6, text, address) == 1;
+    /* A link-local address comes with its interface. */
+    char bare[INET6_ADDRSTRLEN];
+    size_t len = strcspn(text, "%");
+    if (len >= sizeof bare) {
+        return false;
+    }
+    memcpy(bare, text, len);
+    bare[len] = '\0';
+    return inet_pton(AF_INET6, bare, address) == 1;
 }
 
 /* The one descriptor in [from, to) with this peer and local port. */

@@ -17,6 +17,8 @@
 #include <stdint.h>
 
 struct kj__http;
+struct kj__tls_files;
+struct ssl_st; /* OpenSSL's SSL */
 
 /* What happens at a websocket endpoint. `session` is whatever prepare returned. */
 struct kj__http_upgrade {
@@ -24,11 +26,12 @@ struct kj__http_upgrade {
     /* Before the 101. NULL refuses, with the answer in `response`. */
     void *(*prepare)(void *ctx, const struct kj__http_request *request,
                      struct kj__http_response *response);
-    /* After the 101: the socket is the session's to close, also on failure. */
-    void (*attach)(void *ctx, void *session, int fd);
+    /* After the 101: the socket and its TLS (NULL: plain) are the session's to close and to
+     * free, also on failure. */
+    void (*attach)(void *ctx, void *session, int fd, struct ssl_st *ssl);
     /* Instead of attach: the 101 or the hand-over failed. */
     void (*abandon)(void *ctx, void *session);
-    /* The client sent frames before it had the 101, which RFC 6455 4.1 forbids; they are lost.
+    /* After attach: the client sent frames before it had the 101, which RFC 6455 4.1 forbids; they are lost.
      * Only whole frames are noticed: a piece of one is lost in silence, and what follows it on
      * the socket will not parse. */
     void (*on_early_frame)(void *ctx, void *session);
@@ -39,7 +42,9 @@ struct kj__http_upgrade {
 
 /* All borrowed for as long as the listener lives, but for `listen`. */
 struct kj__http_options {
-    const char *listen; /* "ADDR:PORT", IPv4; port 0 picks one */
+    const char *listen;              /* "ADDR:PORT" or "[ADDR]:PORT"; port 0 picks one */
+    const struct kj__tls_files *tls; /* NULL: plain HTTP; borrowed for the start alone, the
+                                      * names in it for longer */
     uint32_t threads;
     uint32_t body_bytes;
     uint32_t head_timeout_ms;
@@ -57,6 +62,9 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
                               struct kj_error *error);
 
 uint16_t kj__http_port(const struct kj__http *http);
+
+/* Reads the TLS files again; KJ_EUNSUPPORTED for a plain listener. [any thread] */
+enum kj_status kj__http_reload_tls(struct kj__http *http, struct kj_error *error);
 
 /* Stops listening, waits at most `timeout_ms` for the requests under way, then frees. NULL is
  * fine. */

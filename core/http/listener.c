@@ -5,6 +5,7 @@
 #include "http/exchange.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,13 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { OPTION_TEXT_SIZE = 16, READ_CHUNK = 16384, STOP_INTERVAL_MS = 5, DRAIN_TIMEOUT_MS = 2000 };
+enum {
+    OPTION_TEXT_SIZE = 16,
+    LISTEN_TEXT_SIZE = 80,
+    READ_CHUNK = 16384,
+    STOP_INTERVAL_MS = 5,
+    DRAIN_TIMEOUT_MS = 2000
+};
 
 static bool expects_continue(const struct mg_connection *connection)
 {
@@ -104,6 +111,11 @@ static void serve(struct kj__http *http, struct mg_connection *connection,
                   const struct mg_request_info *info, const struct kj__fields *headers,
                   const struct kj__buffer *body)
 {
+    struct kj__certificate *certificate;
+    if (kj__tls_certificate_of_worker(&certificate)) {
+        kj__exchange_send_error(connection, 503, "Out of memory");
+        return;
+    }
     struct kj__http_request request = {
         .method = info->request_method,
         .path = info->request_uri,
@@ -111,7 +123,8 @@ static void serve(struct kj__http *http, struct mg_connection *connection,
         .headers = headers,
         .body = body->data,
         .body_len = body->len,
-        .remote_address = info->remote_addr,
+        .remote_address = kj__exchange_remote_address(info),
+        .certificate = certificate,
     };
     struct kj__http_response response;
     kj__http_response_init(&response);
@@ -180,6 +193,37 @@ static int on_begin_request(struct mg_connection *connection)
     return 1;
 }
 
+/* Its TLS handshake failed, be it for a client that speaks plain HTTP. */
+static bool was_refused(const struct kj__http *http)
+{
+    return http->has_tls && !kj__tls_of_worker();
+}
+
+static void on_close(const struct mg_connection *connection)
+{
+    struct kj__http *http = kj__http_of(connection);
+    if (was_refused(http)) {
+        KJ__COUNT(http->options.counters, tls_handshakes_failed);
+    }
+    kj__upgrade_on_close(connection);
+}
+
+static void on_closed(const struct mg_connection *connection)
+{
+    (void)connection;
+    kj__tls_forget_worker();
+    kj__upgrade_on_closed();
+}
+
+/* Whenever civetweb asks for its context: at the start, and at the end, to know that it is not
+ * civetweb's to free. */
+static int give_tls(void **context, void *data)
+{
+    struct kj__http *http = data;
+    *context = http->tls.first;
+    return 1;
+}
+
 static int on_log_message(const struct mg_connection *connection, const char *message)
 {
     (void)connection;
@@ -199,18 +243,51 @@ static void *on_thread_start(const struct mg_context *context, int type)
     return NULL;
 }
 
+/* Splits "ADDR:PORT" or "[ADDR]:PORT"; civetweb's own syntax has more, such as lists, which
+ * nothing here expects. */
+static bool parse_listen(struct kj__http *http, const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    http->is_ipv6 = listen[0] == '[' && colon && colon > listen && colon[-1] == ']';
+    const char *start = listen + http->is_ipv6;
+    size_t len = colon ? (size_t)(colon - start) - http->is_ipv6 : sizeof http->address;
+    struct in6_addr address;
+    if (len >= sizeof http->address || !colon[1] || strspn(colon + 1, "0123456789") > 5 ||
+        colon[1 + strspn(colon + 1, "0123456789")] || atoi(colon + 1) > UINT16_MAX) {
+        return false;
+    }
+    memcpy(http->address, start, len);
+    if (inet_pton(http->is_ipv6 ? AF_INET6 : AF_INET, http->address, &address) != 1) {
+        return false;
+    }
+    http->is_wildcard = http->is_ipv6 ? IN6_IS_ADDR_UNSPECIFIED(&address)
+                                      : strcmp(http->address, "0.0.0.0") == 0;
+    return true;
+}
+
+/* In civetweb's words. All IPv6 addresses take IPv4 in too, as everywhere on Linux. */
+static void format_ports(const struct kj__http *http, char *text, size_t size)
+{
+    const char *listen = http->options.listen;
+    bool is_both = http->is_ipv6 && http->is_wildcard;
+    (void)snprintf(text, size, "%s%s%s", is_both ? "+" : "",
+                   is_both ? strrchr(listen, ':') + 1 : listen, http->has_tls ? "s" : "");
+}
+
 static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *error)
 {
     const struct kj__http_options *options = &http->options;
     char threads[OPTION_TEXT_SIZE];
     char head_timeout[OPTION_TEXT_SIZE];
     char keep_alive[OPTION_TEXT_SIZE];
+    char ports[LISTEN_TEXT_SIZE];
+    format_ports(http, ports, sizeof ports);
     (void)snprintf(threads, sizeof threads, "%u", options->threads);
     (void)snprintf(head_timeout, sizeof head_timeout, "%u", options->head_timeout_ms);
     (void)snprintf(keep_alive, sizeof keep_alive, "%u", options->keep_alive_ms);
     /* Without tcp_nodelay small answers wait 40 ms for the peer's acknowledgement. */
     const char *const settings[] = {"listening_ports",
-                                    options->listen,
+                                    ports,
                                     "num_threads",
                                     threads,
                                     "request_timeout_ms",
@@ -235,7 +312,9 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
         .http_error = on_http_error,
         .log_message = on_log_message,
         .init_thread = on_thread_start,
-        .connection_close = kj__upgrade_on_close,
+        .connection_close = on_close,
+        .connection_closed = on_closed,
+        .external_ssl_ctx = http->has_tls ? give_tls : NULL,
     };
     struct mg_init_data init = {.callbacks = &callbacks,
                                 .user_data = http,
@@ -258,18 +337,66 @@ static void add_handlers(struct kj__http *http)
     atomic_store_explicit(&http->is_ready, true, memory_order_release);
 }
 
-/* Splits "ADDR:PORT"; civetweb's own syntax has more, such as lists, which nothing here expects. */
-static bool parse_listen(struct kj__http *http, const char *listen)
+/* Debian's binary says that it can, and breaks on the first connection. */
+static enum kj_status check_features(const struct kj__http *http, struct kj_error *error)
 {
-    const char *colon = strrchr(listen, ':');
-    size_t len = colon ? (size_t)(colon - listen) : sizeof http->address;
-    struct in_addr address;
-    if (len >= sizeof http->address || !colon[1] || strspn(colon + 1, "0123456789") > 5 ||
-        colon[1 + strspn(colon + 1, "0123456789")] || atoi(colon + 1) > UINT16_MAX) {
-        return false;
+    static const char advice[] = "run scripts/civetweb, configure and build again";
+    if (http->options.tls && !(KJ__OWN_CIVETWEB && mg_check_feature(MG_FEATURES_TLS))) {
+        kj_error_set(error, 0,
+                     "option tls_certificate (--tls-cert): this build has no TLS, as it uses the "
+                     "system's binary of civetweb; %s",
+                     advice);
+        return KJ_EUNSUPPORTED;
     }
-    memcpy(http->address, listen, len);
-    return inet_pton(AF_INET, http->address, &address) == 1;
+    if (http->is_ipv6 && !mg_check_feature(MG_FEATURES_IPV6)) {
+        kj_error_set(error, 0,
+                     "option listen: this build has no IPv6, as it uses the system's binary of "
+                     "civetweb; %s",
+                     advice);
+        return KJ_EUNSUPPORTED;
+    }
+    return KJ_OK;
+}
+
+static enum kj_status prepare(struct kj__http *http, struct kj_error *error)
+{
+    const struct kj__http_options *options = &http->options;
+    if (!parse_listen(http, options->listen)) {
+        kj_error_set(error, 0,
+                     "option listen: \"%s\" is not ADDR:PORT, such as 127.0.0.1:8080 or [::1]:8080",
+                     options->listen);
+        return KJ_EINVAL;
+    }
+    enum kj_status status = check_features(http, error);
+    if (!status && options->tls) {
+        status = kj__tls_context_init(&http->tls, options->tls, error);
+        http->has_tls = !status;
+    }
+    if (status) {
+        return status;
+    }
+    if (!kj__handover_init(&http->handover, http->is_wildcard)) {
+        kj_error_set(error, 0, "no descriptor is free; raise the limit of open files (ulimit -n)");
+        return KJ_EIO;
+    }
+    if (!kj__guard_start(&http->guard)) {
+        kj_error_set(error, 0, "no thread is to be had");
+        return KJ_ENOMEM;
+    }
+    http->has_guard = true;
+    return KJ_OK;
+}
+
+static void free_http(struct kj__http *http)
+{
+    if (http->has_guard) {
+        kj__guard_stop(&http->guard);
+    }
+    kj__handover_fini(&http->handover);
+    if (http->has_tls) {
+        kj__tls_context_fini(&http->tls);
+    }
+    free(http);
 }
 
 enum kj_status kj__http_start(const struct kj__http_options *options, struct kj__http **http,
@@ -281,30 +408,17 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
         return KJ_ENOMEM;
     }
     made->options = *options;
-    if (!parse_listen(made, options->listen)) {
-        kj_error_set(error, 0, "option listen: \"%s\" is not an IPv4 address, a colon and a port",
-                     options->listen);
-        free(made);
-        return KJ_EINVAL;
-    }
-    if (!kj__handover_init(&made->handover, strcmp(made->address, "0.0.0.0") == 0)) {
-        kj_error_set(error, 0, "no descriptor is free; raise the limit of open files (ulimit -n)");
-        free(made);
-        return KJ_EIO;
-    }
-    if (!kj__guard_start(&made->guard)) {
-        kj_error_set(error, 0, "no thread is to be had");
-        kj__handover_fini(&made->handover);
-        free(made);
-        return KJ_ENOMEM;
+    made->handover.dead_fd = -1;
+    enum kj_status status = prepare(made, error);
+    if (status) {
+        free_http(made);
+        return status;
     }
     mg_init_library(MG_FEATURES_DEFAULT);
-    enum kj_status status = start_civetweb(made, error);
+    status = start_civetweb(made, error);
     if (status) {
-        kj__guard_stop(&made->guard);
-        kj__handover_fini(&made->handover);
         mg_exit_library();
-        free(made);
+        free_http(made);
         return status;
     }
     struct mg_server_port port = {0};
@@ -313,6 +427,21 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
     add_handlers(made);
     *http = made;
     return KJ_OK;
+}
+
+enum kj_status kj__http_reload_tls(struct kj__http *http, struct kj_error *error)
+{
+    if (!http->has_tls) {
+        kj_error_set(error, 0, "option tls_certificate (--tls-cert): the server has none");
+        return KJ_EUNSUPPORTED;
+    }
+    enum kj_status status = kj__tls_context_reload(&http->tls, error);
+    if (status) {
+        KJ__COUNT(http->options.counters, tls_reloads_failed);
+    } else {
+        KJ__COUNT(http->options.counters, tls_reloads);
+    }
+    return status;
 }
 
 uint16_t kj__http_port(const struct kj__http *http)
@@ -338,8 +467,6 @@ void kj__http_stop(struct kj__http *http, uint32_t timeout_ms)
         finish_exchanges(http, timeout_ms);
         mg_stop(http->civetweb);
         mg_exit_library();
-        kj__guard_stop(&http->guard);
-        kj__handover_fini(&http->handover);
-        free(http);
+        free_http(http);
     }
 }

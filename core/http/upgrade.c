@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "http/exchange.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,8 +11,13 @@
 struct upgrade {
     const struct kj__http_upgrade *endpoint;
     void *session;
-    bool is_attached;
+    int fd;   /* taken from civetweb; -1: not yet */
+    SSL *ssl; /* the same; NULL: plain */
+    bool has_early_frames;
 };
+
+/* The upgrade whose connection civetweb is closing on this thread. */
+static _Thread_local struct upgrade *leaving;
 
 static bool fill_request(const struct mg_request_info *info, struct kj__fields *headers,
                          struct kj__http_request *request)
@@ -22,9 +28,10 @@ static bool fill_request(const struct mg_request_info *info, struct kj__fields *
         .path = info->request_uri,
         .query = info->query_string ? info->query_string : "",
         .headers = headers,
-        .remote_address = info->remote_addr,
+        .remote_address = kj__exchange_remote_address(info),
     };
-    return kj__exchange_read_headers(info, headers);
+    return !kj__tls_certificate_of_worker(&request->certificate) &&
+           kj__exchange_read_headers(info, headers);
 }
 
 /* As in bahamut, any key will do that is not empty. */
@@ -86,6 +93,7 @@ static int on_ws_connect(const struct mg_connection *const_connection, void *dat
         return 1;
     }
     upgrade->endpoint = http->options.upgrade;
+    upgrade->fd = -1;
     upgrade->session = prepare(http, connection);
     if (!upgrade->session) {
         free(upgrade);
@@ -110,6 +118,17 @@ static void note_failure(struct kj__http *http, int failure)
                         : "no descriptor is free; raise the limit of open files (ulimit -n)");
 }
 
+/* civetweb is left with a TLS stream that has ended both ways: it neither reads nor writes, and
+ * lets go of its reference. */
+static SSL *take_tls(void)
+{
+    SSL *ssl = kj__tls_of_worker();
+    assert(ssl);
+    SSL_up_ref(ssl);
+    SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    return ssl;
+}
+
 /* After the 101. */
 static void on_ws_ready(struct mg_connection *connection, void *data)
 {
@@ -121,8 +140,8 @@ static void on_ws_ready(struct mg_connection *connection, void *data)
         note_failure(http, fd);
         return;
     }
-    upgrade->is_attached = true;
-    upgrade->endpoint->attach(upgrade->endpoint->ctx, upgrade->session, fd);
+    upgrade->fd = fd;
+    upgrade->ssl = http->has_tls ? take_tls() : NULL;
 }
 
 /* Called only for frames that lay behind the handshake in one read: RFC 6455 4.1 has the
@@ -136,21 +155,33 @@ static int on_ws_data(struct mg_connection *connection, int bits, char *bytes, s
     struct kj__http *http = data;
     struct upgrade *upgrade = mg_get_user_connection_data(connection);
     KJ__COUNT(http->options.counters, early_frames);
-    upgrade->endpoint->on_early_frame(upgrade->endpoint->ctx, upgrade->session);
+    upgrade->has_early_frames = true;
     return 0;
 }
 
 void kj__upgrade_on_close(const struct mg_connection *connection)
 {
-    struct upgrade *upgrade = mg_get_user_connection_data(connection);
+    leaving = mg_get_user_connection_data(connection);
+    mg_set_user_connection_data(connection, NULL);
+}
+
+void kj__upgrade_on_closed(void)
+{
+    struct upgrade *upgrade = leaving;
     if (!upgrade) {
         return;
     }
-    mg_set_user_connection_data(connection, NULL);
-    if (!upgrade->is_attached) {
-        upgrade->endpoint->abandon(upgrade->endpoint->ctx, upgrade->session);
+    leaving = NULL;
+    const struct kj__http_upgrade *endpoint = upgrade->endpoint;
+    if (upgrade->fd < 0) {
+        endpoint->abandon(endpoint->ctx, upgrade->session);
+    } else {
+        endpoint->attach(endpoint->ctx, upgrade->session, upgrade->fd, upgrade->ssl);
     }
-    upgrade->endpoint->release(upgrade->endpoint->ctx, upgrade->session);
+    if (upgrade->has_early_frames) {
+        endpoint->on_early_frame(endpoint->ctx, upgrade->session);
+    }
+    endpoint->release(endpoint->ctx, upgrade->session);
     free(upgrade);
 }
 

@@ -57,6 +57,11 @@ const char *kj_context_parameter(const struct kj_context *context, const char *n
     return kj__fields_get(&context->query.all, name);
 }
 
+const struct kj_certificate *kj_context_peer_certificate(const struct kj_context *context)
+{
+    return kj__certificate_seen(context->http->certificate);
+}
+
 json_t *kj_context_input(const struct kj_context *context)
 {
     return context->input;

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/fields.h"
+#include "codec/certificate.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ struct kj__http_request {
     const uint8_t *body;              /* whole, within the limit */
     size_t body_len;
     const char *remote_address;
+    struct kj__certificate *certificate; /* the client's; NULL: none */
 };
 
 struct kj__http_response {

@@ -7,6 +7,7 @@
 #define KUJATA_CONTEXT_H
 
 #include <jansson.h>
+#include <kujata/certificate.h>
 #include <kujata/encoding.h>
 #include <kujata/error.h>
 #include <kujata/event.h>
@@ -41,6 +42,9 @@ const struct kj_request *kj_context_request(const struct kj_context *context);
 /* The first value of a request header or query parameter, or NULL. */
 const char *kj_context_header(const struct kj_context *context, const char *name);
 const char *kj_context_parameter(const struct kj_context *context, const char *name);
+
+/* The client's TLS certificate, which is good; NULL: it has shown none. */
+const struct kj_certificate *kj_context_peer_certificate(const struct kj_context *context);
 
 /* The decoded and validated body of create, update and patch: an object holding every
  * attribute (create, update) or those sent (patch). Borrowed; NULL elsewhere. */

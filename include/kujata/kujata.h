@@ -2,6 +2,7 @@
 #ifndef KUJATA_KUJATA_H
 #define KUJATA_KUJATA_H
 
+#include <kujata/certificate.h>
 #include <kujata/context.h>
 #include <kujata/encoding.h>
 #include <kujata/error.h>

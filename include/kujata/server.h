@@ -32,6 +32,14 @@ enum kj_io {
     KJ_IO_URING, /* or the server cannot be made: KJ_EUNSUPPORTED */
 };
 
+/* Whether clients show a certificate of tls_client_ca. One that is shown must be good. */
+enum kj_client_certificate {
+    KJ_CLIENT_CERTIFICATE_DEFAULT = 0, /* required where tls_client_ca is set, else none */
+    KJ_CLIENT_CERTIFICATE_NONE,
+    KJ_CLIENT_CERTIFICATE_OPTIONAL,
+    KJ_CLIENT_CERTIFICATE_REQUIRED,
+};
+
 /* Zero means the default given. */
 struct kj_limits {
     uint32_t body_bytes;             /* of a request; 1 MiB; over it: 413 */
@@ -52,7 +60,8 @@ struct kj_limits {
 };
 
 struct kj_server_options {
-    const char *listen;           /* "ADDR:PORT"; port 0 picks one; NULL: "127.0.0.1:8080" */
+    const char *listen;           /* "ADDR:PORT" or "[ADDR]:PORT"; port 0 picks one;
+                                   * NULL: "127.0.0.1:8080" */
     const struct kj_model *model; /* required */
     struct kj_pubsub *pubsub;     /* NULL: no push, no /events */
     const char *topic;            /* of events; NULL: "events" */
@@ -62,6 +71,11 @@ struct kj_server_options {
     struct kj_limits limits;
     enum kj_queue_policy queue_policy;
     enum kj_io io;
+
+    /* PEM files: with a certificate (its chain behind it) the server speaks TLS, 1.2 or later,
+     * and nothing else. tls_key NULL: in the same file. Read again by kj_server_reload_tls. */
+    const char *tls_certificate, *tls_key, *tls_client_ca;
+    enum kj_client_certificate tls_client_certificate;
 
     /* Origins a browser may connect from besides the server's own ("https://host[:port]"),
      * NULL at the end; "*" allows every one. NULL: only its own. */
@@ -93,6 +107,12 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
 
 /* The port listened on, once started. */
 uint16_t kj_server_port(const struct kj_server *server);
+
+/* Reads the TLS files again, once started: new connections get what is in them, open ones go
+ * on. KJ_EINVAL with `error` naming option and file, logged and counted: what was in force
+ * stays. KJ_EUNSUPPORTED for a server without TLS, KJ_ECLOSED for one that is not running.
+ *                                                                      [any thread] */
+enum kj_status kj_server_reload_tls(struct kj_server *server, struct kj_error *error);
 
 /* Publishes an event on the server's topic, as an automatic one would be. [any thread]
  * KJ_EREFUSED when the publish handler said no, or what kj_pubsub_publish returned. */

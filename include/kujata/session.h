@@ -9,6 +9,7 @@
 #define KUJATA_SESSION_H
 
 #include <jansson.h>
+#include <kujata/certificate.h>
 #include <kujata/encoding.h>
 #include <kujata/push_config.h>
 #include <kujata/status.h>
@@ -38,6 +39,9 @@ const char *kj_session_token(const struct kj_session *session);
 const char *kj_session_header(const struct kj_session *session, const char *name);
 const char *kj_session_cookie(const struct kj_session *session, const char *name);
 const char *kj_session_remote_address(const struct kj_session *session); /* "127.0.0.1" */
+
+/* The client's TLS certificate, which was good at the handshake; NULL: it has shown none. */
+const struct kj_certificate *kj_session_peer_certificate(const struct kj_session *session);
 
 /* Strings of the form "key=value". A new set replaces the old one; the array is copied.
  * KJ_EINVAL for a claim without a key or a value. */

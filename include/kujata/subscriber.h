@@ -10,20 +10,30 @@
 #include <kujata/error.h>
 #include <kujata/event.h>
 #include <kujata/status.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct kj_subscriber;
 
 struct kj_subscriber_options {
-    const char *url; /* "ws://HOST:PORT/PATH?QUERY"; http:// means the same; required */
+    /* "ws://HOST:PORT/PATH?QUERY", or wss:// for TLS; http:// and https:// mean the same. An
+     * IPv6 address stands in brackets. Required. */
+    const char *url;
     enum kj_encoding encoding;
     const char *token;             /* sent as Authorization: Bearer; NULL: none */
     const char *const *identities; /* "name" or "name:type,type", NULL at the end; NULL: all */
     uint32_t timeout_ms;           /* for connecting; 0: 10,000 */
+
+    /* For TLS: PEM files. */
+    const char *ca;          /* who may sign the server's certificate; NULL: the system's list */
+    const char *certificate; /* our own, its chain behind it; NULL: none */
+    const char *key;         /* its key; NULL: in the same file */
+    bool insecure;           /* talk to whoever answers */
 };
 
-/* Connects, shakes hands and sends the filter. KJ_EINVAL for a bad URL or filter, KJ_EIO or
- * KJ_ETIMEOUT when the server is not reached, KJ_EREFUSED with the server's answer in `error`. */
+/* Connects, shakes hands and sends the filter. KJ_EINVAL for a bad URL, file or filter, KJ_EIO
+ * or KJ_ETIMEOUT when the server is not reached, KJ_EREFUSED when its certificate is no good or
+ * with its answer in `error`. */
 enum kj_status kj_subscriber_connect(const struct kj_subscriber_options *options,
                                      struct kj_subscriber **subscriber, struct kj_error *error);
 

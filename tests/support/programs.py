@@ -86,22 +86,23 @@ class Program:
 class Node(Program):
     """`kujata serve` on a port it picked."""
 
-    def __init__(self, *flags, program=None):
-        command = program or [KUJATA, "serve", "--model", MODEL, "--listen", "127.0.0.1:0"]
+    def __init__(self, *flags, program=None, listen="127.0.0.1:0"):
+        command = program or [KUJATA, "serve", "--model", MODEL, "--listen", listen]
         super().__init__(*command, *flags)
         line = self.line()
-        match = re.fullmatch(r"kujata: listening on http://127\.0\.0\.1:(\d+)", line or "")
+        host = re.escape(listen.rpartition(":")[0])
+        match = re.fullmatch(rf"kujata: listening on (https?://{host}):(\d+)", line or "")
         if not match:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"printed {line!r}; stderr: {self.stderr()}")
-        self.port = int(match[1])
+        self.port = int(match[2])
+        self.url = f"{match[1]}:{self.port}"
         self.http = requests.Session()
         self.http.trust_env = False
 
     def request(self, method, path, **options):
-        url = f"http://127.0.0.1:{self.port}{path}"
-        return self.http.request(method, url, timeout=30, **options)
+        return self.http.request(method, self.url + path, timeout=30, **options)
 
     def counters(self):
         """Ends a node that was started with --print-counters."""

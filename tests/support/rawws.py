@@ -61,13 +61,18 @@ class Refused(Exception):
 
 
 class RawWebSocket:
-    def __init__(self, port, path="/events", headers=None, receive_buffer=None, seconds=30.0):
+    def __init__(
+        self, port, path="/events", headers=None, receive_buffer=None, seconds=30.0, tls=None
+    ):
+        """`tls`: an ssl.SSLContext."""
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(seconds)
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.buffer = bytearray()
         head, accept = request(port, path, headers)
         self.socket.sendall(head)

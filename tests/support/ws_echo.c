@@ -89,10 +89,11 @@ static void *prepare(void *ctx, const struct kj__http_request *request,
     return connection;
 }
 
-static void attach(void *ctx, void *session, int fd)
+static void attach(void *ctx, void *session, int fd, struct ssl_st *ssl)
 {
     (void)ctx;
-    kj__connection_attach(session, fd);
+    (void)ssl; /* the listener is plain */
+    kj__connection_attach(session, fd, NULL);
 }
 
 static void abandon(void *ctx, void *session)

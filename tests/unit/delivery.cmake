@@ -1,4 +1,5 @@
 kujata_test(frame_test SOURCES delivery/frame_test.c MODULES delivery codec base)
 kujata_test(out_queue_test SOURCES delivery/out_queue_test.c MODULES delivery codec base)
+kujata_test(tls_test SOURCES delivery/tls_test.c MODULES delivery codec base)
 kujata_test(wheel_test SOURCES delivery/wheel_test.c MODULES delivery codec base)
 kujata_test(delivery_test SOURCES delivery/delivery_test.c MODULES delivery codec base)

@@ -111,7 +111,7 @@ static int connect_pair(struct fixture *fixture)
     struct kj__connection *connection = malloc(sizeof *connection);
     kj__connection_init(connection, fixture->delivery, &fixture->endpoint, true);
     assert_true(kj__connection_announce(connection));
-    assert_true(kj__connection_attach(connection, pair[0]));
+    assert_true(kj__connection_attach(connection, pair[0], NULL));
     kj__connection_unref(connection);
     return pair[1];
 }

@@ -103,7 +103,7 @@ static int attach(struct kj_session *session)
 {
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    assert_true(kj__connection_attach(&session->connection, pair[0]));
+    assert_true(kj__connection_attach(&session->connection, pair[0], NULL));
     kj__connection_unref(&session->connection);
     return pair[1];
 }
@@ -246,7 +246,7 @@ static void a_peer_that_left_before_its_socket_was_there_loses_what_was_held(voi
     }
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     close(pair[1]);
-    assert_true(kj__connection_attach(&session->connection, pair[0]));
+    assert_true(kj__connection_attach(&session->connection, pair[0], NULL));
     kj__connection_unref(&session->connection);
     for (int waited = 0; fixture->events.sessions > 0; waited++) {
         assert_true(waited < DEADLINE_MS);

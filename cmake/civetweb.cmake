@@ -1,0 +1,26 @@
+# civetweb, in CIVETWEB_LIBRARY and CIVETWEB_INCLUDE_DIR: compiled from the source that
+# scripts/civetweb fetched, or, without it, the system's package. KUJATA_OWN_CIVETWEB says which.
+set(KUJATA_CIVETWEB_SOURCE ${PROJECT_SOURCE_DIR}/build/civetweb
+    CACHE PATH "Unpacked source of civetweb 1.15 or later, as scripts/civetweb fetches it")
+
+if(EXISTS ${KUJATA_CIVETWEB_SOURCE}/src/civetweb.c)
+    set(KUJATA_OWN_CIVETWEB ON)
+    add_library(kj_civetweb STATIC ${KUJATA_CIVETWEB_SOURCE}/src/civetweb.c)
+    # Not our code: neither our warnings nor, since they know of races in it, our sanitizers.
+    set_target_properties(kj_civetweb PROPERTIES COMPILE_OPTIONS "-w;-O2;-fno-strict-aliasing")
+    target_include_directories(kj_civetweb PRIVATE ${KUJATA_CIVETWEB_SOURCE}/include)
+    target_compile_definitions(kj_civetweb PRIVATE USE_WEBSOCKET USE_IPV6 OPENSSL_API_3_0
+        NO_SSL_DL NO_CGI NDEBUG)
+    target_link_libraries(kj_civetweb PUBLIC OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
+    set(CIVETWEB_LIBRARY kj_civetweb)
+    set(CIVETWEB_INCLUDE_DIR ${KUJATA_CIVETWEB_SOURCE}/include)
+else()
+    set(KUJATA_OWN_CIVETWEB OFF)
+    message(WARNING "There is no source of civetweb in ${KUJATA_CIVETWEB_SOURCE}: building on the "
+            "system's package, which serves plain HTTP and IPv4 only. For TLS and IPv6, run "
+            "scripts/civetweb and configure again.")
+    find_path(CIVETWEB_PACKAGE_INCLUDE_DIR civetweb.h REQUIRED)
+    find_library(CIVETWEB_PACKAGE_LIBRARY civetweb REQUIRED)
+    set(CIVETWEB_LIBRARY ${CIVETWEB_PACKAGE_LIBRARY})
+    set(CIVETWEB_INCLUDE_DIR ${CIVETWEB_PACKAGE_INCLUDE_DIR})
+endif()
