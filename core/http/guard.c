@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { LOOK_INTERVAL_MS = 250 };
+/* A worker that had to wake the guard for every exchange would pay more for that than for all
+ * else here: it goes on looking for a while after the last. */
+enum { LOOK_INTERVAL_MS = 250, LOOKS_BEFORE_SLEEP = 20 };
 
 /* Lock held: that is what keeps a worker from closing the socket meanwhile. shutdown does not
  * wait for anyone. */
@@ -21,11 +23,15 @@ static void end_overdue(struct kj__guard *guard, uint64_t now_ms)
     }
 }
 
-/* Lock held; looks at the clock in between only while there is something to look at. */
-static void wait_for_change(struct kj__guard *guard)
+/* Lock held. */
+static void wait_for_next_look(struct kj__guard *guard)
 {
-    if (kj__list_is_empty(&guard->entries)) {
+    guard->idle_looks = kj__list_is_empty(&guard->entries) ? guard->idle_looks + 1 : 0;
+    if (guard->idle_looks > LOOKS_BEFORE_SLEEP) {
+        guard->is_asleep = true;
         pthread_cond_wait(&guard->changed, &guard->lock);
+        guard->is_asleep = false;
+        guard->idle_looks = 0;
         return;
     }
     struct timespec until;
@@ -41,7 +47,7 @@ static void *run_guard(void *argument)
     struct kj__guard *guard = argument;
     pthread_mutex_lock(&guard->lock);
     while (!guard->is_stopping) {
-        wait_for_change(guard);
+        wait_for_next_look(guard);
         end_overdue(guard, kj__clock_monotonic_ms());
     }
     pthread_mutex_unlock(&guard->lock);
@@ -86,9 +92,8 @@ void kj__guard_enter(struct kj__guard *guard, struct kj__guard_entry *entry, int
     }
     entry->deadline_ms = kj__clock_monotonic_ms() + timeout_ms;
     pthread_mutex_lock(&guard->lock);
-    bool was_empty = kj__list_is_empty(&guard->entries);
     kj__list_append(&guard->entries, &entry->link);
-    if (was_empty) {
+    if (guard->is_asleep) {
         pthread_cond_signal(&guard->changed);
     }
     pthread_mutex_unlock(&guard->lock);

@@ -22,6 +22,8 @@ struct kj__guard {
     pthread_cond_t changed;
     struct kj__list entries; /* guarded by lock, as is is_stopping */
     bool is_stopping;
+    bool is_asleep;      /* until woken; guarded by lock too */
+    unsigned idle_looks; /* in a row that found nothing; the thread's */
 };
 
 struct kj__guard_entry {
