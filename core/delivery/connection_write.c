@@ -8,7 +8,8 @@
 
 enum {
     WRITE_VECTOR_MAX = 64, /* frames gathered in one call */
-    CONTROLS_MAX = 32      /* pongs a peer can make us hold */
+    CONTROLS_MAX = 32,     /* pongs a peer can make us hold */
+    DRAIN_LIKELY_MS = 100  /* after a socket was found full */
 };
 
 static struct kj__counters *counters_of(const struct kj__connection *connection)
@@ -18,8 +19,8 @@ static struct kj__counters *counters_of(const struct kj__connection *connection)
 
 int kj__connection_direct_fd(const struct kj__connection *connection)
 {
-    bool is_direct = connection->state == KJ__CONNECTION_OPEN &&
-                     !connection->tls && kj__out_queue_is_empty(&connection->out);
+    bool is_direct = connection->state == KJ__CONNECTION_OPEN && !connection->tls &&
+                     kj__out_queue_is_empty(&connection->out);
     return is_direct ? connection->fd : -1;
 }
 
@@ -47,8 +48,7 @@ static void set_waits_for_write(struct kj__connection *connection, bool waits)
 
 void kj__connection_note_blocked(struct kj__connection *connection)
 {
-    set_waits_for_write(connection,
-                        !connection->tls || kj__tls_waits_for_output(connection->tls));
+    set_waits_for_write(connection, !connection->tls || kj__tls_waits_for_output(connection->tls));
     if (!connection->stalled_since_ms) {
         connection->stalled_since_ms = connection->shard->now_ms;
         kj__connection_arm_timer(connection);
@@ -186,11 +186,20 @@ static bool may_queue_control(struct kj__connection *connection)
     return connection->state == KJ__CONNECTION_OPEN && connection->out.controls < CONTROLS_MAX;
 }
 
+/* Whether the socket may have room by now although epoll has not said so yet: a round that queues
+ * much takes a while. One that was full for longer is left to epoll, lest every event costs a
+ * vain call for every client that has stopped reading. */
+static bool may_have_drained(const struct kj__connection *connection)
+{
+    return !connection->stalled_since_ms ||
+           connection->shard->now_ms < connection->stalled_since_ms + DRAIN_LIKELY_MS;
+}
+
 /* Room for a data frame, by the policy where there is none. */
 static enum kj__send_result find_room(struct kj__connection *connection, size_t len)
 {
-    if (!has_room(connection, len)) {
-        kj__connection_flush(connection); /* the socket may have room by now */
+    if (!has_room(connection, len) && may_have_drained(connection)) {
+        kj__connection_flush(connection);
         if (connection->state != KJ__CONNECTION_OPEN) {
             KJ__COUNT(counters_of(connection), dropped_closing);
             return KJ__SEND_CLOSED;
