@@ -2,7 +2,7 @@
 # packages.sh - installs what Debian 12 has and this machine lacks.
 
 packages_build=(gcc libc6-dev cmake ninja-build pkg-config curl ca-certificates
-    libcivetweb-dev libjansson-dev libmsgpack-dev libnats-dev)
+    libcivetweb-dev libjansson-dev libmsgpack-dev libnats-dev libssl-dev)
 packages_test=(clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev nats-server python3
     python3-pytest python3-websockets python3-msgpack python3-requests)
 
