@@ -26,8 +26,9 @@ static const struct {
     {"https://", "443", true},
 };
 
-/* Splits HOST, HOST:PORT, [V6] or [V6]:PORT; `host` and `port` hold what authority holds. */
-static bool split_authority(const char *authority, char *host, char *port)
+/* Splits HOST, HOST:PORT, [V6] or [V6]:PORT; `host` has room for the whole authority. The
+ * port lies in it, and stays what it was where there is none. */
+static bool split_authority(const char *authority, char *host, const char **port)
 {
     const char *start = authority + (*authority == '[');
     size_t host_len = strcspn(start, *authority == '[' ? "]" : ":");
@@ -35,16 +36,15 @@ static bool split_authority(const char *authority, char *host, char *port)
     memcpy(host, start, host_len);
     host[host_len] = '\0';
     if (*after == ':') {
-        strcpy(port, after + 1);
+        *port = after + 1;
     }
     return host_len > 0 && (*after == '\0' || *after == ':') &&
-           strspn(port, "0123456789") == strlen(port) && *port;
+           strspn(*port, "0123456789") == strlen(*port) && **port;
 }
 
 bool wire_target_parse(const char *url, struct bench_target *target, struct kj_error *error)
 {
     char host[sizeof target->authority];
-    char port[sizeof target->authority];
     size_t i = 0;
     size_t count = sizeof schemes / sizeof *schemes;
     while (i < count && strncasecmp(url, schemes[i].scheme, strlen(schemes[i].scheme)) != 0) {
@@ -56,7 +56,7 @@ bool wire_target_parse(const char *url, struct bench_target *target, struct kj_e
     }
     const char *rest = url + strlen(schemes[i].scheme);
     size_t len = strcspn(rest, "/?");
-    strcpy(port, schemes[i].port);
+    const char *port = schemes[i].port;
     target->tls = schemes[i].tls;
     target->path = rest[len] ? rest + len : "/";
     if (len < sizeof target->authority) {
@@ -64,7 +64,7 @@ bool wire_target_parse(const char *url, struct bench_target *target, struct kj_e
         target->authority[len] = '\0';
     }
     if (len >= sizeof target->authority || strpbrk(url, " \r\n") || *target->path == '?' ||
-        !split_authority(target->authority, host, port)) {
+        !split_authority(target->authority, host, &port)) {
         kj_error_set(error, 0, "%s: not SCHEME://HOST:PORT/PATH", url);
         return false;
     }

@@ -31,20 +31,20 @@ static uint32_t global_index(const struct worker *worker, const struct session *
 
 /* A pair of addresses has 28,000 ports; beyond, other addresses of the loopback network help
  * where the target is on it. */
-static void choose_source(const struct bench_settings *settings, const struct bench_target *target,
+static bool choose_source(const struct bench_settings *settings, const struct bench_target *target,
                           uint32_t number, int fd)
 {
     const struct sockaddr_in *to = (const struct sockaddr_in *)&target->address;
     if (to->sin_family != AF_INET || ntohl(to->sin_addr.s_addr) >> 24 != IN_LOOPBACKNET ||
         settings->sessions / settings->urls.count <= PORTS_PER_SOURCE) {
-        return;
+        return true;
     }
     int on = 1;
     struct sockaddr_in from = {
         .sin_family = AF_INET,
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + number / PORTS_PER_SOURCE)};
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    bind(fd, (struct sockaddr *)&from, sizeof from);
+    return bind(fd, (struct sockaddr *)&from, sizeof from) == 0;
 }
 
 static void set_interest(struct worker *worker, struct session *session, int operation,
@@ -80,9 +80,9 @@ static void start_session(struct worker *worker, struct session *session)
     if (size > 0) {
         setsockopt(session->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     }
-    choose_source(settings, target, number / urls, session->fd);
-    if (connect(session->fd, (const struct sockaddr *)&target->address, target->address_len) &&
-        errno != EINPROGRESS) {
+    if (!choose_source(settings, target, number / urls, session->fd) ||
+        (connect(session->fd, (const struct sockaddr *)&target->address, target->address_len) &&
+         errno != EINPROGRESS)) {
         session_drop(worker, session, strerror(errno));
         return;
     }
