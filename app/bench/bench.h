@@ -26,7 +26,7 @@ enum {
     BENCH_WORKERS_MAX = 64,
     BENCH_FAULT_SIZE = 256,
     BENCH_IN_FLIGHT_MAX = 4096, /* events whose arrival everywhere is followed at a time */
-    BENCH_PAYLOAD_MIN = 32,     /* holds a mark */
+    BENCH_PAYLOAD_MIN = 40,     /* holds a mark */
     BENCH_PAYLOAD_MAX = 1 << 20,
 };
 
@@ -82,6 +82,7 @@ struct bench_settings {
     struct bench_message *session_sends, *publisher_sends;
     pid_t pids[TEXT_LIST_MAX];
     double stall_share;
+    uint16_t run;
 };
 
 /* An exit status, or -1 to go on. */
@@ -125,14 +126,18 @@ void bench_futex_wake(_Atomic uint32_t *word);
 
 /* ---- marks: how an event is known again in whatever an encoding makes of it ---- */
 
-enum { BENCH_MARK_SIZE = 29 };
+enum { BENCH_MARK_SIZE = 33 };
 
-/* Writes the mark of event `number`, planned for `time_ns`. */
-void bench_mark_write(char mark[BENCH_MARK_SIZE], uint32_t number, uint64_t time_ns);
+struct bench_mark {
+    uint16_t run; /* tells the events of one bench from those of another on the same server */
+    uint32_t number;
+    uint64_t time_ns; /* when it was planned for */
+};
+
+void bench_mark_write(char text[BENCH_MARK_SIZE], const struct bench_mark *mark);
 
 /* Finds the first mark in the bytes and returns what follows it, or NULL. */
-const uint8_t *bench_mark_find(const uint8_t *bytes, size_t len, uint32_t *number,
-                               uint64_t *time_ns);
+const uint8_t *bench_mark_find(const uint8_t *bytes, size_t len, struct bench_mark *mark);
 
 /* ---- the parts ---- */
 

@@ -306,7 +306,8 @@ void bench_publisher_free(struct bench_publisher *publisher)
 bool bench_publish(struct bench_publisher *publisher, uint32_t number, uint64_t planned_ns,
                    char fault[BENCH_FAULT_SIZE])
 {
-    bench_mark_write((char *)publisher->request.data + publisher->mark_at, number, planned_ns);
+    const struct bench_mark mark = {publisher->settings->run, number, planned_ns};
+    bench_mark_write((char *)publisher->request.data + publisher->mark_at, &mark);
     return publisher->settings->publish == BENCH_PUBLISH_POST ? post(publisher, fault)
                                                               : publish_message(publisher, fault);
 }

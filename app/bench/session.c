@@ -74,11 +74,17 @@ static void drop_broken(struct worker *worker, struct session *session, const ch
 
 /* ---- events ---- */
 
+/* Asked for each event, after it was read: a batch may begin before the measuring does. */
+static bool is_measured_now(const struct worker *worker, uint32_t number)
+{
+    return number >= atomic_load(&worker->shared->measure_from);
+}
+
 /* Whether the event is new to the session. Of those more than 63 behind, a duplicate cannot be
  * told from one that is late, and passes for late. */
-static bool note_order(struct worker *worker, struct session *session, uint32_t number)
+static bool note_order(struct worker *worker, struct session *session, uint32_t number,
+                       bool is_measured)
 {
-    bool is_measured = number >= worker->measure_from;
     if (number > session->last) {
         uint32_t steps = number - session->last;
         session->seen = (steps < 64 ? session->seen << steps : 0) | 1;
@@ -107,7 +113,7 @@ static void note_done(struct worker *worker, uint32_t number, uint64_t latency_n
         after = before >> 32 == number ? before + 1 : (uint64_t)number << 32 | 1;
     } while (!atomic_compare_exchange_weak(slot, &before, after));
     if ((uint32_t)after == atomic_load(&shared->taking)) {
-        if (number >= worker->measure_from) {
+        if (is_measured_now(worker, number)) {
             histogram_record(&worker->stats->complete, latency_ns);
         }
         bench_futex_wake(&shared->wake);
@@ -124,12 +130,12 @@ static uint64_t cpu_ns(void)
 static void note_event(struct worker *worker, struct session *session, uint32_t number,
                        uint64_t latency_ns)
 {
-    bool is_measured = number >= worker->measure_from;
+    bool is_measured = is_measured_now(worker, number);
     if (!session->is_expected) {
         worker->stats->unexpected += is_measured;
         return;
     }
-    if (!note_order(worker, session, number)) {
+    if (!note_order(worker, session, number, is_measured)) {
         return;
     }
     if (is_measured) {
@@ -153,10 +159,13 @@ static void take_events(struct worker *worker, struct session *session,
 {
     const uint8_t *end = frame->payload + frame->len;
     const uint8_t *at = frame->payload;
-    uint32_t number;
-    uint64_t time_ns;
-    while ((at = bench_mark_find(at, (size_t)(end - at), &number, &time_ns))) {
-        note_event(worker, session, number, now_ns > time_ns ? now_ns - time_ns : 0);
+    struct bench_mark mark;
+    while ((at = bench_mark_find(at, (size_t)(end - at), &mark))) {
+        /* Without events of its own a run listens to those of others. */
+        if (mark.run == worker->settings->run || !worker->settings->publish) {
+            note_event(worker, session, mark.number,
+                       now_ns > mark.time_ns ? now_ns - mark.time_ns : 0);
+        }
     }
 }
 

@@ -45,7 +45,6 @@ struct worker {
     uint32_t expected; /* open sessions that should have every event */
     uint64_t deliveries;
     uint64_t cpu_start_ns;
-    uint32_t measure_from; /* read once per batch */
     int epoll;
     uint8_t *buffer;
     uint8_t *out; /* for frames on their way out */

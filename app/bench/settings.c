@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SESSIONS_DEFAULT = 100, DURATION_DEFAULT_S = 10, CONNECTING_DEFAULT = 256 };
 
@@ -233,6 +234,7 @@ int bench_settings_parse(struct bench_settings *settings, int argc, char *const 
         return parsed == OPTIONS_HELP ? EXIT_SUCCESS : EXIT_USAGE;
     }
     set_defaults(settings);
+    settings->run = (uint16_t)getpid();
     int exit_status = resolve_targets(settings);
     exit_status = exit_status < 0 ? make_template(settings) : exit_status;
     exit_status = exit_status < 0 ? make_configs(settings) : exit_status;

@@ -33,13 +33,14 @@ bool bench_is_done(struct bench_shared *shared, uint32_t number)
     return done >> 32 == number && (uint32_t)done >= atomic_load(&shared->taking);
 }
 
-/* A mark is "~kj~", 8 hexadecimal digits of the number, 16 of the time, "~": characters that
- * JSON, MessagePack and MQTT all carry as they are. */
+/* A mark is "~kj~", 4 hexadecimal digits of the run, 8 of the number, 16 of the time, "~":
+ * characters that JSON, MessagePack and MQTT all carry as they are. */
 static const char lead[4] = "~kj~";
 
-enum { NUMBER_DIGITS = 8, TIME_DIGITS = 16 };
+enum { RUN_DIGITS = 4, NUMBER_DIGITS = 8, TIME_DIGITS = 16 };
 
-_Static_assert(sizeof lead + NUMBER_DIGITS + TIME_DIGITS + 1 == BENCH_MARK_SIZE, "mark");
+_Static_assert(sizeof lead + RUN_DIGITS + NUMBER_DIGITS + TIME_DIGITS + 1 == BENCH_MARK_SIZE,
+               "the parts of a mark");
 
 static void write_hex(char *out, uint64_t value, size_t digits)
 {
@@ -62,27 +63,39 @@ static bool read_hex(const uint8_t *text, size_t digits, uint64_t *value)
     return true;
 }
 
-void bench_mark_write(char mark[BENCH_MARK_SIZE], uint32_t number, uint64_t time_ns)
+void bench_mark_write(char text[BENCH_MARK_SIZE], const struct bench_mark *mark)
 {
-    memcpy(mark, lead, sizeof lead);
-    write_hex(mark + sizeof lead, number, NUMBER_DIGITS);
-    write_hex(mark + sizeof lead + NUMBER_DIGITS, time_ns, TIME_DIGITS);
-    mark[BENCH_MARK_SIZE - 1] = '~';
+    char *digits = text + sizeof lead;
+    memcpy(text, lead, sizeof lead);
+    write_hex(digits, mark->run, RUN_DIGITS);
+    write_hex(digits + RUN_DIGITS, mark->number, NUMBER_DIGITS);
+    write_hex(digits + RUN_DIGITS + NUMBER_DIGITS, mark->time_ns, TIME_DIGITS);
+    text[BENCH_MARK_SIZE - 1] = '~';
 }
 
-const uint8_t *bench_mark_find(const uint8_t *bytes, size_t len, uint32_t *number,
-                               uint64_t *time_ns)
+static bool read_mark(const uint8_t *text, struct bench_mark *mark)
+{
+    const uint8_t *digits = text + sizeof lead;
+    uint64_t run;
+    uint64_t number;
+    if (memcmp(text, lead, sizeof lead) != 0 || text[BENCH_MARK_SIZE - 1] != '~' ||
+        !read_hex(digits, RUN_DIGITS, &run) ||
+        !read_hex(digits + RUN_DIGITS, NUMBER_DIGITS, &number) ||
+        !read_hex(digits + RUN_DIGITS + NUMBER_DIGITS, TIME_DIGITS, &mark->time_ns)) {
+        return false;
+    }
+    mark->run = (uint16_t)run;
+    mark->number = (uint32_t)number;
+    return true;
+}
+
+const uint8_t *bench_mark_find(const uint8_t *bytes, size_t len, struct bench_mark *mark)
 {
     const uint8_t *end = bytes + len;
     const uint8_t *found;
     /* memchr, since the first byte of a mark is rare and memmem costs more to set up. */
     while ((found = memchr(bytes, lead[0], (size_t)(end - bytes)))) {
-        const uint8_t *digits = found + sizeof lead;
-        uint64_t value;
-        if ((size_t)(end - found) >= BENCH_MARK_SIZE && memcmp(found, lead, sizeof lead) == 0 &&
-            found[BENCH_MARK_SIZE - 1] == '~' && read_hex(digits, NUMBER_DIGITS, &value) &&
-            read_hex(digits + NUMBER_DIGITS, TIME_DIGITS, time_ns)) {
-            *number = (uint32_t)value;
+        if ((size_t)(end - found) >= BENCH_MARK_SIZE && read_mark(found, mark)) {
             return found + BENCH_MARK_SIZE;
         }
         bytes = found + 1;

@@ -153,7 +153,6 @@ static void run_once(struct worker *worker)
 {
     struct epoll_event events[BATCH_MAX];
     int count = epoll_wait(worker->epoll, events, BATCH_MAX, PHASE_CHECK_MS);
-    worker->measure_from = atomic_load(&worker->shared->measure_from);
     for (int i = 0; i < count; i++) {
         struct session *session = events[i].data.ptr;
         if (session->state == SESSION_CONNECTING) {

@@ -110,25 +110,26 @@ static void message_is_text_or_hexadecimal(void **state)
 static void marks_are_found_wherever_they_lie(void **state)
 {
     (void)state;
+    const struct bench_mark written = {0xbeef, 77, 0x0123456789abcdef};
+    struct bench_mark mark;
     char text[200];
-    char mark[BENCH_MARK_SIZE + 1] = "";
-    uint32_t number;
-    uint64_t time_ns;
-    bench_mark_write(mark, 77, 0x0123456789abcdef);
-    int len = snprintf(text, sizeof text, "~~kj~ {\"name\": \"%sxxx\"} %s", mark, mark);
+    char digits[BENCH_MARK_SIZE + 1] = "";
+    bench_mark_write(digits, &written);
+    int len = snprintf(text, sizeof text, "~~kj~ {\"name\": \"%sxxx\"} %s", digits, digits);
     const uint8_t *end = (const uint8_t *)text + len;
 
-    const uint8_t *at = bench_mark_find((const uint8_t *)text, (size_t)len, &number, &time_ns);
+    const uint8_t *at = bench_mark_find((const uint8_t *)text, (size_t)len, &mark);
     assert_non_null(at);
-    assert_int_equal(number, 77);
-    assert_true(time_ns == 0x0123456789abcdef);
-    at = bench_mark_find(at, (size_t)(end - at), &number, &time_ns);
+    assert_int_equal(mark.run, written.run);
+    assert_int_equal(mark.number, written.number);
+    assert_true(mark.time_ns == written.time_ns);
+    at = bench_mark_find(at, (size_t)(end - at), &mark);
     assert_ptr_equal(at, end);
-    assert_null(bench_mark_find(at, 0, &number, &time_ns));
+    assert_null(bench_mark_find(at, 0, &mark));
     /* Cut off, it is none. */
-    assert_null(bench_mark_find((const uint8_t *)mark, BENCH_MARK_SIZE - 1, &number, &time_ns));
-    mark[10] = 'z';
-    assert_null(bench_mark_find((const uint8_t *)mark, BENCH_MARK_SIZE, &number, &time_ns));
+    assert_null(bench_mark_find((const uint8_t *)digits, BENCH_MARK_SIZE - 1, &mark));
+    digits[10] = 'z';
+    assert_null(bench_mark_find((const uint8_t *)digits, BENCH_MARK_SIZE, &mark));
 }
 
 int main(void)
