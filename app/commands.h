@@ -6,6 +6,7 @@
 #ifndef KUJATA_APP_COMMANDS_H
 #define KUJATA_APP_COMMANDS_H
 
+int command_bench(int argc, char *const *argv);
 int command_serve(int argc, char *const *argv);
 int command_sub(int argc, char *const *argv);
 

@@ -141,7 +141,8 @@ static const struct option *find_option(const struct parsing *parsing, const cha
         const struct option *option = &parsing->options[i];
         bool matches = is_flag ? option->name && strlen(option->name) == len &&
                                      strncmp(option->name, argument, len) == 0
-                               : !option->name && !(parsing->seen >> i & 1);
+                               : !option->name &&
+                                     (option->kind == OPTION_LIST || !(parsing->seen >> i & 1));
         if (matches) {
             return option;
         }

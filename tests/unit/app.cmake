@@ -1,0 +1,8 @@
+set(app_folder ${PROJECT_SOURCE_DIR}/app)
+kujata_test(app_bench_histogram_test SOURCES app/bench_histogram_test.c
+            ${app_folder}/bench/histogram.c)
+kujata_test(app_bench_wire_test SOURCES app/bench_wire_test.c ${app_folder}/bench/wire.c
+            ${app_folder}/bench/shared.c LIBRARIES kujata::static)
+foreach(subject histogram wire)
+    target_include_directories(app_bench_${subject}_test PRIVATE ${app_folder})
+endforeach()
