@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EXIT_USAGE = 2, TEXT_LIST_MAX = 64 };
+enum { EXIT_USAGE = 2, TEXT_LIST_MAX = 256 };
 
 /* Values of a flag that may be given more than once. */
 struct text_list {

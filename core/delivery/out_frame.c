@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A frame is sent in one call, which tells its result as an int. */
 static struct kj__out_frame *allocate(size_t len, bool is_control)
 {
-    struct kj__out_frame *frame = malloc(sizeof *frame + len);
+    struct kj__out_frame *frame = len <= INT32_MAX ? malloc(sizeof *frame + len) : NULL;
     if (frame) {
         atomic_init(&frame->refs, 1);
         frame->is_control = is_control;

@@ -19,7 +19,8 @@ struct kj__out_frame {
     uint8_t bytes[];
 };
 
-/* Copies the payload behind its header; NULL when there is no memory. */
+/* Copies the payload behind its header; NULL when there is no memory, or
+ * for 2 GiB and more. */
 struct kj__out_frame *kj__out_frame_new(enum kj__opcode opcode, const uint8_t *payload, size_t len);
 
 /* A close frame with this code, or without one for KJ__CLOSE_NO_CODE. */
