@@ -361,6 +361,7 @@ enum kj_status kj__delivery_start(struct kj__delivery *delivery)
 static void run_leftovers(struct kj__shard *shard)
 {
     kj__queue_close(&shard->inbox);
+    shard->is_draining = true; /* nobody opens here, so nothing is logged that would not leave */
     while (run_jobs(shard)) {
     }
     abort_all(shard);
