@@ -32,6 +32,7 @@ static void hold(struct kj_session *session, struct kj__message *message)
         held = realloc(session->held, (session->held_count + 1) * sizeof(struct kj__message *));
     }
     if (!held) {
+        session->connection.shard->tally.events_queued++;
         KJ__COUNT(message->counters, dropped_queue_full);
         return;
     }
@@ -82,6 +83,7 @@ static void release_held(struct kj_session *session, bool deliver)
         if (deliver && session->connection.state == KJ__CONNECTION_OPEN) {
             kj__events_offer(session, held[i]); /* there is no push config yet */
         } else {
+            session->connection.shard->tally.events_queued++;
             KJ__COUNT(held[i]->counters, dropped_closing);
         }
         kj__message_unref(held[i]);
