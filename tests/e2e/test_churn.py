@@ -90,17 +90,18 @@ class Place:
             assert b'"type":"error"' in payload
 
     def configure(self, chance):
-        text = chance.choice(
+        filter_text = f"number != {chance.randrange(99)}"
+        config = chance.choice(
             [
                 {},
                 {"identities": {"task": []}},
                 {"identities": {"task": ["create"], "list": []}},
                 {"identities": {"list": []}},
-                {"identities": {"task": []}, "filters": {"task": f"number != {chance.randrange(99)}"}},
+                {"identities": {"task": []}, "filters": {"task": filter_text}},
                 {"filters": {"task": "number =="}, "identities": {"task": []}},
             ]
         )
-        self.send(frame(TEXT, json.dumps(text).encode()))
+        self.send(frame(TEXT, json.dumps(config).encode()))
 
     def send(self, data):
         try:
