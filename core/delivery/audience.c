@@ -277,7 +277,8 @@ static uint32_t longest_lag(const struct kj__audience *audience)
 void kj__audience_flush(struct kj__audience *audience)
 {
     struct kj__shard *shard = audience->shard;
-    struct batch batch = {.joined = 0};
+    struct batch batch; /* four KiB, most of it not needed for a small audience */
+    batch.joined = 0;
     size_t i = 0;
     kj__list_unlink(&audience->behind_link);
     audience->is_flushing = true;

@@ -16,9 +16,8 @@
 enum { DEADLINE_MS = 10000, FRAME_MAX = 4096 };
 
 #define WAIT_UNTIL(condition)                                                                      \
-    for (int waited = 0; !(condition); waited++) {                                                 \
-        assert_true(waited < DEADLINE_MS);                                                         \
-        poll(NULL, 0, 1);                                                                          \
+    for (int waited = 0; !(condition); poll(NULL, 0, 1)) {                                         \
+        assert_true(waited++ < DEADLINE_MS);                                                       \
     }
 
 struct fixture {
