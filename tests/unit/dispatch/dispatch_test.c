@@ -406,9 +406,7 @@ static void a_bad_config_is_told_and_mutes_where_errors_were_asked_for(void **st
 static bool dispatch_without_k(struct kj_session *session, const struct kj_event *event,
                                const void *summary, void *ctx)
 {
-    (void)event;
-    (void)summary;
-    (void)ctx;
+    (void)event, (void)summary, (void)ctx;
     return kj_session_parameter(session, "k") == NULL;
 }
 
@@ -419,7 +417,7 @@ static void a_bad_filter_leaves_the_parameters_alone(void **state)
     start(fixture);
     int fd = connect_session(fixture, "enableErrors", NULL);
     send_config(fixture, fd,
-                "{\"identities\":{\"task\":[]},\"filters\":{\"task\":\"n ==\"},"
+                "{\"identities\":{\"n\":[]},\"filters\":{\"n\":\"n ==\"},"
                 "\"parameters\":{\"k\":[\"v\"]}}");
     kj_event_unref(read_event(fd)); /* what is wrong with it */
     send_config(fixture, fd, "{}");
