@@ -1,11 +1,10 @@
 /* subscription.c - see subscription.h. */
 #include "pubsub/subscription.h"
 
+#include "base/prompt.h"
 #include "pubsub/thread.h"
 
 #include <inttypes.h>
-#include "base/prompt.h"
-
 #include <stdlib.h>
 #include <string.h>
 

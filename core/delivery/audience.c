@@ -165,6 +165,7 @@ struct piece {
 
 /* One batch of direct writes: whose they are, and what each was to get. */
 struct batch {
+    size_t count; /* as the writer's */
     struct kj__seat *seats[KJ__WRITES_MAX];
     struct piece pieces[KJ__WRITES_MAX];
     size_t joined; /* bytes used in the shard's room for joined frames */
@@ -199,7 +200,7 @@ static bool add_write(struct kj__audience *audience, struct kj__member *member, 
 {
     struct kj__shard *shard = audience->shard;
     struct kj__writer *writer = &shard->writer;
-    size_t count = writer->count;
+    size_t count = batch->count;
     struct piece *piece = &batch->pieces[count];
     if (count > 0 && batch->pieces[count - 1].from == member->position) {
         *piece = batch->pieces[count - 1]; /* most members are where the one before is */
@@ -210,6 +211,7 @@ static bool add_write(struct kj__audience *audience, struct kj__member *member, 
         batch->joined += piece->to - piece->from > 1 ? piece->len : 0;
     }
     batch->seats[count] = member->seat;
+    batch->count++;
     member->position = piece->to;
     kj__writer_add(writer, member->fd, piece->bytes, piece->len);
     return true;
@@ -249,7 +251,7 @@ static void run_batch(struct kj__audience *audience, struct batch *batch)
     struct kj__writer *writer = &audience->shard->writer;
     struct kj__tally *tally = &audience->shard->tally;
     kj__writer_run(writer);
-    for (size_t i = 0; i < writer->count; i++) {
+    for (size_t i = 0; i < batch->count; i++) {
         const struct kj__write *write = &writer->writes[i];
         const struct piece *piece = &batch->pieces[i];
         if (write->result == (int)write->len) {
@@ -260,6 +262,7 @@ static void run_batch(struct kj__audience *audience, struct batch *batch)
         }
     }
     writer->count = 0;
+    batch->count = 0;
     batch->joined = 0;
 }
 
@@ -277,7 +280,7 @@ static uint32_t longest_lag(const struct kj__audience *audience)
 void kj__audience_flush(struct kj__audience *audience)
 {
     struct kj__shard *shard = audience->shard;
-    struct batch batch = {.joined = 0};
+    struct batch batch = {.count = 0};
     size_t i = 0;
     kj__list_unlink(&audience->behind_link);
     audience->is_flushing = true;

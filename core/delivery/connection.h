@@ -89,6 +89,7 @@ struct kj__connection {
     bool is_dirty;        /* in the shard's list to flush */
     bool waits_for_write; /* registered for writability */
     bool has_dropped;     /* since the protocol's on_room ran last */
+    bool is_reporting;    /* on_room is running */
     bool is_listed, was_open;
     uint32_t list_index; /* in the shard's connections */
     struct kj__shard *shard;
@@ -130,7 +131,7 @@ enum kj__send_result {
 };
 
 /* Queues a frame for this connection alone, taking a reference of its own, behind all its
- * audiences have for it. Counts what it drops. */
+ * audiences have for it; from on_room, behind what is queued already. Counts what it drops. */
 enum kj__send_result kj__connection_send(struct kj__connection *connection,
                                          struct kj__out_frame *frame);
 

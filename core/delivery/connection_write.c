@@ -82,10 +82,12 @@ static bool write_some(struct kj__connection *connection)
 /* Tells the protocol once that frames were dropped, now that there is room to tell the peer. */
 static void report_drops(struct kj__connection *connection)
 {
-    if (connection->has_dropped) {
+    if (connection->has_dropped && connection->state == KJ__CONNECTION_OPEN) {
         connection->has_dropped = false;
         if (connection->endpoint->protocol->on_room) {
+            connection->is_reporting = true;
             connection->endpoint->protocol->on_room(connection);
+            connection->is_reporting = false;
         }
     }
 }
@@ -269,9 +271,12 @@ bool kj__connection_enqueue_rest(struct kj__connection *connection, struct kj__o
 enum kj__send_result kj__connection_send(struct kj__connection *connection,
                                          struct kj__out_frame *frame)
 {
-    /* What an audience has logged came earlier. Without a link kept: a seat that settles may
-     * close the connection, and its seats are then left. */
-    for (struct kj__seat *seat = connection->seats; seat && !frame->is_control;
+    /* What an audience has logged came earlier. A report may be made while a seat settles, with
+     * one frame neither in the log nor queued yet: it does not let the others overtake that one.
+     * Without a link kept: a seat that settles may close the connection, and its seats are then
+     * left. */
+    bool settles = !frame->is_control && !connection->is_reporting;
+    for (struct kj__seat *seat = connection->seats; seat && settles;
          seat = connection->seats ? seat->next : NULL) {
         kj__seat_settle(seat);
     }

@@ -131,14 +131,18 @@ static void gather_jobs(struct kj__shard *shard)
     }
 }
 
-/* Each audience once; one that is behind again has its turn in the next round. */
+/* Each audience once; one that is behind again has its turn in the next round. A large one looks
+ * for more jobs itself, and for many small ones it is done here. */
 static void flush_audiences(struct kj__shard *shard)
 {
     struct kj__list turn;
     kj__list_init(&turn);
     kj__list_move(&shard->behind, &turn);
-    while (!kj__list_is_empty(&turn)) {
+    for (size_t flushed = 1; !kj__list_is_empty(&turn); flushed++) {
         kj__audience_flush(KJ__CONTAINER_OF(turn.next, struct kj__audience, behind_link));
+        if (flushed % KJ__WRITES_MAX == 0) {
+            kj__shard_take_more(shard);
+        }
     }
 }
 
@@ -365,6 +369,7 @@ enum kj_status kj__delivery_start(struct kj__delivery *delivery)
 static void run_leftovers(struct kj__shard *shard)
 {
     kj__queue_close(&shard->inbox);
+    shard->is_draining = true; /* nobody opens here, so nothing is logged that would not leave */
     while (run_jobs(shard)) {
     }
     abort_all(shard);

@@ -138,11 +138,13 @@ static void add_pair(const char *name, const char *value, void *ctx)
     merge->has_token |= strcmp(name, "token") == 0;
 }
 
-enum kj_status kj__session_merge_parameters(struct kj_session *session,
-                                            const struct kj_push_config *config)
+enum kj_status kj__session_merge_parameters(const struct kj_session *session,
+                                            const struct kj_push_config *config,
+                                            struct kj__session_parameters *merged)
 {
     struct merge merge = {.has_token = session->has_pushed_token};
     struct kj__fields current;
+    merged->packed = NULL;
     kj__packed_fields_view(session->parameters, &current);
     kj__fields_init(&merge.merged, false);
     merge.failed = !kj__fields_copy(&merge.merged, &current);
@@ -152,14 +154,20 @@ enum kj_status kj__session_merge_parameters(struct kj_session *session,
     if (!status && merge.merged.text.len > KJ__SESSION_PARAMETERS_MAX) {
         status = KJ_ELIMIT;
     }
-    if (!status && !kj__fields_pack(&merge.merged, &session->parameters)) {
+    if (!status && !kj__fields_pack(&merge.merged, &merged->packed)) {
         status = KJ_ENOMEM;
     }
-    if (!status) {
-        session->has_pushed_token = merge.has_token;
-    }
+    merged->has_token = merge.has_token;
     kj__fields_fini(&merge.merged);
     return status;
+}
+
+void kj__session_set_parameters_take(struct kj_session *session,
+                                     const struct kj__session_parameters *merged)
+{
+    free(session->parameters);
+    session->parameters = merged->packed;
+    session->has_pushed_token = merged->has_token;
 }
 
 /* ---- what users ask ---- */

@@ -72,9 +72,18 @@ static inline struct kj_session *kj__session_of(struct kj__connection *connectio
  * never forgotten, so it must end somewhere. */
 enum { KJ__SESSION_PARAMETERS_MAX = 32 * 1024 };
 
-/* Takes a config's parameters into the session's. KJ_ELIMIT or KJ_ENOMEM: they stay as they
- * were. */
-enum kj_status kj__session_merge_parameters(struct kj_session *session,
-                                            const struct kj_push_config *config);
+/* A session's parameters as a config would leave them. */
+struct kj__session_parameters {
+    struct kj__packed_fields *packed; /* freed with free(), unless it was set */
+    bool has_token;
+};
+
+/* KJ_ELIMIT or KJ_ENOMEM. */
+enum kj_status kj__session_merge_parameters(const struct kj_session *session,
+                                            const struct kj_push_config *config,
+                                            struct kj__session_parameters *merged);
+
+void kj__session_set_parameters_take(struct kj_session *session,
+                                     const struct kj__session_parameters *merged);
 
 #endif

@@ -30,6 +30,16 @@ static bool make_table(struct kj__uring *uring)
            io_uring_register_files_sparse(&uring->ring, uring->file_count) == 0;
 }
 
+/* Linux 5.19 and 6.0 skip completions and try whole sends too, but may say "again" of a send of
+ * which a part had left: its bytes would go twice. An operation that came with 6.1 tells. */
+static bool reports_short_sends(struct io_uring *ring)
+{
+    struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
+    bool does = probe && io_uring_opcode_supported(probe, IORING_OP_SENDMSG_ZC);
+    io_uring_free_probe(probe);
+    return does && ring->features & IORING_FEAT_CQE_SKIP;
+}
+
 struct kj__uring *kj__uring_new(void)
 {
     struct kj__uring *uring = calloc(1, sizeof *uring);
@@ -40,8 +50,7 @@ struct kj__uring *kj__uring_new(void)
         free(uring);
         return NULL;
     }
-    /* What skips completions also came with what the sends rely on. */
-    if (!(uring->ring.features & IORING_FEAT_CQE_SKIP) || !make_table(uring)) {
+    if (!reports_short_sends(&uring->ring) || !make_table(uring)) {
         kj__uring_free(uring);
         return NULL;
     }
@@ -69,6 +78,8 @@ void kj__uring_forget(struct kj__uring *uring, int fd)
 {
     if ((unsigned)fd < uring->file_count && uring->is_registered[fd]) {
         int none = -1;
+        /* Before 6.4 the table lets go of it only after a second: the peer hears of the end now. */
+        shutdown(fd, SHUT_RDWR);
         io_uring_register_files_update(&uring->ring, (unsigned)fd, &none, 1);
         uring->is_registered[fd] = false;
     }

@@ -148,9 +148,12 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
     kj__slab_init(&events->sessions_slab, sizeof(struct kj_session));
     kj__interests_init(&events->interests, delivery->shard_count, options->counters);
     enum kj_status status = make_everything(events);
+    if (status) {
+        return status;
+    }
     events->rosters = calloc(delivery->shard_count, sizeof *events->rosters);
-    if (status || !events->rosters) {
-        return status ? status : KJ_ENOMEM;
+    if (!events->rosters) {
+        return KJ_ENOMEM;
     }
     for (size_t i = 0; i < delivery->shard_count; i++) {
         kj__roster_init(&events->rosters[i], &delivery->shards[i], i, events->everything);

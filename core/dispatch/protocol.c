@@ -32,6 +32,7 @@ static void hold(struct kj_session *session, struct kj__message *message)
         held = realloc(session->held, (session->held_count + 1) * sizeof(struct kj__message *));
     }
     if (!held) {
+        session->connection.shard->tally.events_queued++;
         KJ__COUNT(message->counters, dropped_queue_full);
         return;
     }
@@ -82,6 +83,7 @@ static void release_held(struct kj_session *session, bool deliver)
         if (deliver && session->connection.state == KJ__CONNECTION_OPEN) {
             kj__events_offer(session, held[i]); /* there is no push config yet */
         } else {
+            session->connection.shard->tally.events_queued++;
             KJ__COUNT(held[i]->counters, dropped_closing);
         }
         kj__message_unref(held[i]);
@@ -232,7 +234,8 @@ static enum kj_status take_config(struct kj_session *session, struct kj_push_con
                                   struct kj_error *error)
 {
     struct kj__events *events = events_of(session);
-    enum kj_status status = kj__session_merge_parameters(session, config);
+    struct kj__session_parameters parameters;
+    enum kj_status status = kj__session_merge_parameters(session, config, &parameters);
     if (status) {
         kj_push_config_free(config);
         kj_error_set(error, 0, "the parameters were not taken over: %s", kj_status_text(status));
@@ -241,8 +244,10 @@ static enum kj_status take_config(struct kj_session *session, struct kj_push_con
     struct kj__interest *interest;
     status = kj__interests_get_take(&events->interests, config, &interest, error);
     if (status) {
+        free(parameters.packed);
         return status;
     }
+    kj__session_set_parameters_take(session, &parameters);
     kj__roster_leave(roster_of(session), session);
     kj__interest_unref(session->interest);
     session->interest = interest;

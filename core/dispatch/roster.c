@@ -215,6 +215,7 @@ static void deliver_to_all(struct kj__audience *audience, struct kj__message *me
 {
     struct kj__out_frame *frame = kj__message_frame(message, encoding);
     if (!frame || !kj__audience_append(audience, frame)) {
+        audience->shard->tally.events_queued += audience->count;
         KJ__COUNT_BY(message->counters, dropped_no_memory, audience->count);
     }
 }

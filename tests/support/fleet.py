@@ -17,12 +17,12 @@ def raise_file_limit(wanted):
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def create_all(port, count, path="/tasks"):
-    """Creates tasks number 0 to count - 1 in order: every request is on the way before the
-    first answer is read."""
+def create_all(port, count, path="/tasks", first=0, title="t"):
+    """Creates `count` tasks, numbered from `first`, in order: every request is on the way before
+    the first answer is read."""
     requests = bytearray()
-    for number in range(count):
-        body = json.dumps({"title": "t", "number": number}).encode()
+    for number in range(first, first + count):
+        body = json.dumps({"title": title, "number": number}).encode()
         requests += (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"

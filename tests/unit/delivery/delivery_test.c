@@ -25,6 +25,9 @@ struct fixture {
     struct kj__delivery *delivery;
     struct kj__endpoint endpoint;
     _Atomic int opened, closed, released, answered;
+    int peer;         /* for fill_a_gap */
+    uint8_t *read;    /* what it read of it */
+    size_t read_size; /* room; then the length */
 };
 
 static struct fixture *fixture_of(struct kj__connection *connection)
@@ -37,15 +40,73 @@ static void on_open(struct kj__connection *connection)
     atomic_fetch_add(&fixture_of(connection)->opened, 1);
 }
 
-/* Echoes; "flood N" sends N numbered frames of 100 bytes instead. */
+static struct kj__out_frame *frame_of_100(const char *text)
+{
+    uint8_t payload[100] = {0};
+    (void)snprintf((char *)payload, sizeof payload, "%s", text);
+    return kj__out_frame_new(KJ__FRAME_TEXT, payload, sizeof payload);
+}
+
+static struct kj__out_frame *numbered_frame(int number)
+{
+    char text[16];
+    (void)snprintf(text, sizeof text, "%d", number);
+    return frame_of_100(text);
+}
+
+/* Numbered frames until one is dropped; then there is room again, and the next come by an
+ * audience. */
+static void fill_a_gap(struct kj__connection *connection)
+{
+    struct fixture *fixture = fixture_of(connection);
+    enum kj__send_result result = KJ__SENT;
+    int number = 0;
+    while (result == KJ__SENT) {
+        struct kj__out_frame *frame = numbered_frame(number++);
+        result = kj__connection_send(connection, frame);
+        kj__out_frame_unref(frame);
+    }
+    ssize_t got;
+    size_t len = 0;
+    while ((got = recv(fixture->peer, fixture->read + len, fixture->read_size - len,
+                       MSG_DONTWAIT)) > 0) {
+        len += (size_t)got;
+    }
+    fixture->read_size = len;
+    struct kj__audience audience;
+    struct kj__seat seat;
+    kj__audience_init(&audience, connection->shard);
+    assert_true(kj__audience_seat(&audience, &seat, connection));
+    for (int i = 0; i < 3; i++) {
+        struct kj__out_frame *frame = numbered_frame(number++);
+        assert_true(kj__audience_append(&audience, frame));
+        kj__out_frame_unref(frame);
+    }
+    kj__seat_leave(&seat);
+    kj__audience_fini(&audience);
+}
+
+static void on_room(struct kj__connection *connection)
+{
+    if (fixture_of(connection)->read) {
+        struct kj__out_frame *frame = frame_of_100("gap");
+        kj__connection_send(connection, frame);
+        kj__out_frame_unref(frame);
+    }
+}
+
+/* Echoes; "flood N" sends N numbered frames of 100 bytes instead, "gap" does as its name says. */
 static void on_message(struct kj__connection *connection, enum kj__opcode opcode, uint8_t *data,
                        size_t len)
 {
+    if (len == 3 && memcmp(data, "gap", 3) == 0) {
+        fill_a_gap(connection);
+        atomic_fetch_add(&fixture_of(connection)->answered, 1);
+        return;
+    }
     int count = len > 6 && memcmp(data, "flood ", 6) == 0 ? atoi((const char *)data + 6) : 0;
     for (int i = 0; i < (count ? count : 1); i++) {
-        uint8_t text[100] = {0};
-        (void)snprintf((char *)text, sizeof text, "%d", i);
-        struct kj__out_frame *frame = count ? kj__out_frame_new(opcode, text, sizeof text)
+        struct kj__out_frame *frame = count ? numbered_frame(i)
                                             : kj__out_frame_new(opcode, data, len);
         kj__connection_send(connection, frame);
         kj__out_frame_unref(frame);
@@ -69,6 +130,7 @@ static const struct kj__protocol protocol = {.name = "test",
                                              .on_open = on_open,
                                              .on_message = on_message,
                                              .on_closed = on_closed,
+                                             .on_room = on_room,
                                              .release = release};
 
 static int set_up(void **state)
@@ -290,6 +352,41 @@ static void a_full_queue_disconnects(void **state)
     close(fd);
 }
 
+/* The word about a gap stands where the gap is, and what an audience has for the connection
+ * stays in order around it. */
+static void what_was_dropped_is_told_in_its_place(void **state)
+{
+    enum { READ_SIZE = 1 << 20, FRAME_SIZE = 102 };
+    struct fixture *fixture = *state;
+    start(fixture);
+    fixture->read = malloc(READ_SIZE);
+    fixture->read_size = READ_SIZE - 200 * FRAME_SIZE;
+    int fd = fixture->peer = connect_pair(fixture);
+    send_frame(fd, 0x81, "gap", 3);
+    wait_for(&fixture->answered, 1);
+    size_t sent = fixture->read_size;
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    while (poll(&waiting, 1, 300) == 1 && sent < READ_SIZE) {
+        ssize_t got = recv(fd, fixture->read + sent, READ_SIZE - sent, 0);
+        assert_true(got > 0);
+        sent += (size_t)got;
+    }
+    int count = (int)(sent / FRAME_SIZE);
+    assert_int_equal(sent % FRAME_SIZE, 0);
+    /* What was dropped is the number before the last three. */
+    int dropped = count - 4;
+    for (int i = 0; i < count; i++) {
+        const char *text = (const char *)fixture->read + (size_t)i * FRAME_SIZE + 2;
+        if (i == dropped) {
+            assert_string_equal(text, "gap");
+        } else {
+            assert_int_equal(atoi(text), i);
+        }
+    }
+    free(fixture->read);
+    close(fd);
+}
+
 static void stopping_flushes_and_says_1001(void **state)
 {
     struct fixture *fixture = *state;
@@ -338,6 +435,7 @@ int main(void)
         WITH_FIXTURE(a_full_queue_drops_the_newest),
         WITH_FIXTURE(a_full_queue_drops_the_oldest),
         WITH_FIXTURE(a_full_queue_disconnects),
+        WITH_FIXTURE(what_was_dropped_is_told_in_its_place),
         WITH_FIXTURE(stopping_flushes_and_says_1001),
         WITH_FIXTURE(an_abandoned_handshake_leaves_nothing),
     };

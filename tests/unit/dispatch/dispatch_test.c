@@ -15,6 +15,11 @@
 
 enum { DEADLINE_MS = 10000, FRAME_MAX = 4096 };
 
+#define WAIT_UNTIL(condition)                                                                      \
+    for (int waited = 0; !(condition); poll(NULL, 0, 1)) {                                         \
+        assert_true(waited++ < DEADLINE_MS);                                                       \
+    }
+
 struct fixture {
     struct kj__counters counters;
     struct kj__delivery *delivery;
@@ -175,11 +180,7 @@ static void send_config(struct fixture *fixture, int fd, const char *text)
     kj__frame_append(&frame, KJ__FRAME_CLIENT, KJ__FRAME_TEXT, (const uint8_t *)text, strlen(text));
     assert_int_equal(send(fd, frame.data, frame.len, 0), (ssize_t)frame.len);
     kj__buffer_fini(&frame);
-    for (int waited = 0;
-         fixture->counters.push_configs + fixture->counters.push_configs_bad == before; waited++) {
-        assert_true(waited < DEADLINE_MS);
-        poll(NULL, 0, 1);
-    }
+    WAIT_UNTIL(fixture->counters.push_configs + fixture->counters.push_configs_bad != before);
 }
 
 static enum kj_status publish(struct fixture *fixture, const char *identity, const char *type,
@@ -241,17 +242,12 @@ static void a_peer_that_left_before_its_socket_was_there_loses_what_was_held(voi
     for (int i = 0; i < 10; i++) {
         publish(fixture, "task", KJ_EVENT_CREATE, i);
     }
-    while (fixture->counters.events_received < 10) {
-        poll(NULL, 0, 1);
-    }
+    WAIT_UNTIL(fixture->counters.events_received >= 10);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     close(pair[1]);
     assert_true(kj__connection_attach(&session->connection, pair[0], NULL));
     kj__connection_unref(&session->connection);
-    for (int waited = 0; fixture->events.sessions > 0; waited++) {
-        assert_true(waited < DEADLINE_MS);
-        poll(NULL, 0, 1);
-    }
+    WAIT_UNTIL(fixture->events.sessions == 0);
     assert_int_equal(fixture->counters.dropped_closing, 10);
 }
 
@@ -347,10 +343,7 @@ static void each_event_is_summarised_once_and_decided_per_session(void **state)
     }
     assert_int_equal(fixture->summaries, 11);
     assert_int_equal(fixture->counters.events_summary_failed, 1);
-    for (int waited = 0; fixture->freed_summaries < 10; waited++) {
-        assert_true(waited < DEADLINE_MS);
-        poll(NULL, 0, 1);
-    }
+    WAIT_UNTIL(fixture->freed_summaries >= 10);
 }
 
 static bool refuse_users(const struct kj_event *event, void *ctx)
@@ -408,6 +401,29 @@ static void a_bad_config_is_told_and_mutes_where_errors_were_asked_for(void **st
     close(fd);
     close(elsewhere);
     close(witness);
+}
+
+static bool dispatch_without_k(struct kj_session *session, const struct kj_event *event,
+                               const void *summary, void *ctx)
+{
+    (void)event, (void)summary, (void)ctx;
+    return kj_session_parameter(session, "k") == NULL;
+}
+
+static void a_bad_filter_leaves_the_parameters_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->dispatch.should_dispatch = dispatch_without_k;
+    start(fixture);
+    int fd = connect_session(fixture, "enableErrors", NULL);
+    send_config(fixture, fd,
+                "{\"identities\":{\"n\":[]},\"filters\":{\"n\":\"n ==\"},"
+                "\"parameters\":{\"k\":[\"v\"]}}");
+    kj_event_unref(read_event(fd)); /* what is wrong with it */
+    send_config(fixture, fd, "{}");
+    publish(fixture, "task", KJ_EVENT_CREATE, 1);
+    assert_int_equal(read_number(fd), 1);
+    close(fd);
 }
 
 static enum kj_auth note_first(struct kj_session *session, struct kj_error *error, void *ctx)
@@ -472,15 +488,9 @@ static void callbacks_come_in_bahamuts_order(void **state)
     struct fixture *fixture = *state;
     with_callbacks(fixture);
     int fd = connect_session(fixture, "token=good", NULL);
-    for (int waited = 0; fixture->starts < 1; waited++) {
-        assert_true(waited < DEADLINE_MS);
-        poll(NULL, 0, 1);
-    }
+    WAIT_UNTIL(fixture->starts >= 1);
     close(fd);
-    for (int waited = 0; fixture->stops < 1; waited++) {
-        assert_true(waited < DEADLINE_MS);
-        poll(NULL, 0, 1);
-    }
+    WAIT_UNTIL(fixture->stops >= 1);
     assert_string_equal(fixture->order, "first second init start stop");
 }
 
@@ -542,10 +552,7 @@ static void places_are_limited_and_given_back(void **state)
     int second = connect_session(fixture, "", NULL);
     expect_refusal(fixture, "", NULL, 503, "Too many sessions");
     close(first);
-    for (int waited = 0; fixture->events.sessions > 1; waited++) {
-        assert_true(waited < DEADLINE_MS);
-        poll(NULL, 0, 1);
-    }
+    WAIT_UNTIL(fixture->events.sessions <= 1);
     int third = connect_session(fixture, "", NULL);
     close(second);
     close(third);
@@ -565,10 +572,7 @@ static void what_is_no_event_is_counted(void **state)
         KJ_OK);
     kj_pubsub_publish(fixture->pubsub, publication);
     kj_publication_unref(publication);
-    for (int waited = 0; fixture->counters.events_undecodable < 1; waited++) {
-        assert_true(waited < DEADLINE_MS);
-        poll(NULL, 0, 1);
-    }
+    WAIT_UNTIL(fixture->counters.events_undecodable >= 1);
 }
 
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -585,6 +589,7 @@ int main(void)
         WITH_FIXTURE(the_publish_handler_can_refuse),
         WITH_FIXTURE(a_bad_config_closes_with_1003),
         WITH_FIXTURE(a_bad_config_is_told_and_mutes_where_errors_were_asked_for),
+        WITH_FIXTURE(a_bad_filter_leaves_the_parameters_alone),
         WITH_FIXTURE(callbacks_come_in_bahamuts_order),
         WITH_FIXTURE(handshakes_are_refused_with_their_reason),
         WITH_FIXTURE(tokens_come_from_the_header_the_query_or_a_config),
