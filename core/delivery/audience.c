@@ -18,6 +18,7 @@ void kj__audience_init(struct kj__audience *audience, struct kj__shard *shard)
 {
     *audience = (struct kj__audience){.shard = shard};
     kj__list_init(&audience->behind_link);
+    kj__list_init(&audience->flushing_link);
 }
 
 /* Forgets the frames before `position`. */
@@ -60,6 +61,10 @@ bool kj__audience_seat(struct kj__audience *audience, struct kj__seat *seat,
         }
         audience->members = members;
         audience->capacity = capacity;
+    }
+    for (const struct kj__seat *other = connection->seats; other; other = other->next) {
+        audience->is_shared = true;
+        other->audience->is_shared = true;
     }
     *seat = (struct kj__seat){.connection = connection,
                               .audience = audience,
@@ -104,7 +109,8 @@ static void take_out(struct kj__seat *seat)
     }
     *link = seat->next;
     *seat = (struct kj__seat){0};
-    if (audience->count == 0 && !audience->is_flushing) {
+    if (audience->count == 0 && !kj__audience_is_flushing(audience)) {
+        audience->is_shared = false;
         trim_log(audience, audience->end);
     }
 }
@@ -156,32 +162,20 @@ bool kj__audience_append(struct kj__audience *audience, struct kj__out_frame *fr
 
 /* ---- a flush ---- */
 
-/* A run of frames as one piece of memory. */
-struct piece {
-    uint32_t from, to; /* positions */
-    const uint8_t *bytes;
-    uint32_t len;
-};
-
-/* One batch of direct writes: whose they are, and what each was to get. */
-struct batch {
-    size_t count; /* as the writer's */
-    struct kj__seat *seats[KJ__WRITES_MAX];
-    struct piece pieces[KJ__WRITES_MAX];
-    size_t joined; /* bytes used in the shard's room for joined frames */
-};
-
 static struct kj__out_frame *frame_at(const struct kj__audience *audience, uint32_t position)
 {
     return audience->log[position - audience->begin];
 }
 
 /* Whole frames from `from` on: one where it is, or several copied into `room`. */
-static struct piece join(const struct kj__audience *audience, uint32_t from, uint8_t *room)
+static struct kj__piece join(const struct kj__audience *audience, uint32_t from, uint8_t *room)
 {
     struct kj__out_frame *first = frame_at(audience, from);
-    struct piece piece = {
-        .from = from, .to = from + 1, .bytes = first->bytes, .len = (uint32_t)first->len};
+    struct kj__piece piece = {.audience = audience,
+                              .from = from,
+                              .to = from + 1,
+                              .bytes = first->bytes,
+                              .len = (uint32_t)first->len};
     while (piece.to != audience->end &&
            piece.len + frame_at(audience, piece.to)->len <= JOINED_MAX) {
         struct kj__out_frame *frame = frame_at(audience, piece.to++);
@@ -196,14 +190,15 @@ static struct piece join(const struct kj__audience *audience, uint32_t from, uin
 }
 
 /* Adds a write for the member; false when the batch has no room for what it is to get. */
-static bool add_write(struct kj__audience *audience, struct kj__member *member, struct batch *batch)
+static bool add_write(struct kj__audience *audience, struct kj__member *member)
 {
     struct kj__shard *shard = audience->shard;
-    struct kj__writer *writer = &shard->writer;
+    struct kj__batch *batch = &shard->batch;
     size_t count = batch->count;
-    struct piece *piece = &batch->pieces[count];
-    if (count > 0 && batch->pieces[count - 1].from == member->position) {
-        *piece = batch->pieces[count - 1]; /* most members are where the one before is */
+    struct kj__piece *piece = &batch->pieces[count];
+    const struct kj__piece *last = count > 0 ? &batch->pieces[count - 1] : NULL;
+    if (last && last->audience == audience && last->from == member->position) {
+        *piece = *last; /* most members are where the one before is */
     } else if (batch->joined + JOINED_MAX > sizeof shard->joined_frames) {
         return false;
     } else {
@@ -213,12 +208,12 @@ static bool add_write(struct kj__audience *audience, struct kj__member *member, 
     batch->seats[count] = member->seat;
     batch->count++;
     member->position = piece->to;
-    kj__writer_add(writer, member->fd, piece->bytes, piece->len);
+    kj__writer_add(&shard->writer, member->fd, piece->bytes, piece->len);
     return true;
 }
 
 /* The socket took `result` bytes of the piece, or failed: the rest goes to the queue. */
-static void take_rest(struct kj__seat *seat, const struct piece *piece, int result)
+static void take_rest(struct kj__seat *seat, const struct kj__piece *piece, int result)
 {
     struct kj__connection *connection = seat->connection; /* the seat may be left below */
     const struct kj__audience *audience = seat->audience;
@@ -246,14 +241,15 @@ static void take_rest(struct kj__seat *seat, const struct piece *piece, int resu
     kj__seat_settle(seat);
 }
 
-static void run_batch(struct kj__audience *audience, struct batch *batch)
+static void run_batch(struct kj__shard *shard)
 {
-    struct kj__writer *writer = &audience->shard->writer;
-    struct kj__tally *tally = &audience->shard->tally;
+    struct kj__batch *batch = &shard->batch;
+    struct kj__writer *writer = &shard->writer;
+    struct kj__tally *tally = &shard->tally;
     kj__writer_run(writer);
     for (size_t i = 0; i < batch->count; i++) {
         const struct kj__write *write = &writer->writes[i];
-        const struct piece *piece = &batch->pieces[i];
+        const struct kj__piece *piece = &batch->pieces[i];
         if (write->result == (int)write->len) {
             tally->frames_out += piece->to - piece->from;
             tally->bytes_out += write->len;
@@ -280,10 +276,9 @@ static uint32_t longest_lag(const struct kj__audience *audience)
 void kj__audience_flush(struct kj__audience *audience)
 {
     struct kj__shard *shard = audience->shard;
-    struct batch batch = {.count = 0};
     size_t i = 0;
     kj__list_unlink(&audience->behind_link);
-    audience->is_flushing = true;
+    kj__list_append(&shard->flushing, &audience->flushing_link);
     /* Members may leave while a batch runs, and the last one then takes the place of one that
      * is done: it is found behind at the end. */
     while (i < audience->count) {
@@ -293,20 +288,31 @@ void kj__audience_flush(struct kj__audience *audience)
             if (member->fd < 0) {
                 kj__seat_settle(member->seat);
             } else {
-                is_added = add_write(audience, member, &batch);
+                is_added = add_write(audience, member);
             }
         }
         i += is_added;
         if (!is_added || kj__writer_is_full(&shard->writer)) {
-            run_batch(audience, &batch);
+            run_batch(shard);
             kj__shard_take_more(shard);
         }
     }
-    run_batch(audience, &batch);
-    audience->is_flushing = false;
-    uint32_t lag = longest_lag(audience);
-    trim_log(audience, audience->end - lag);
-    if (lag > 0 && kj__list_is_empty(&audience->behind_link)) {
-        kj__list_append(&shard->behind, &audience->behind_link);
+    if (audience->is_shared) {
+        run_batch(shard);
+    }
+}
+
+void kj__audience_finish_flushes(struct kj__shard *shard)
+{
+    run_batch(shard);
+    while (!kj__list_is_empty(&shard->flushing)) {
+        struct kj__audience *audience = KJ__CONTAINER_OF(shard->flushing.next, struct kj__audience,
+                                                         flushing_link);
+        uint32_t lag = longest_lag(audience);
+        kj__list_unlink(&audience->flushing_link);
+        trim_log(audience, audience->end - lag);
+        if (lag > 0 && kj__list_is_empty(&audience->behind_link)) {
+            kj__list_append(&shard->behind, &audience->behind_link);
+        }
     }
 }

@@ -16,6 +16,7 @@
 
 #include "base/list.h"
 #include "delivery/out_frame.h"
+#include "delivery/writer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,7 +49,24 @@ struct kj__audience {
     struct kj__out_frame **log; /* references; the frame at position p is log[p - begin] */
     uint32_t log_capacity;
     uint32_t begin, end; /* positions */
-    bool is_flushing;    /* a flush is going through the members */
+    bool is_shared;      /* some member has a seat elsewhere too: see kj__audience_flush */
+    struct kj__list flushing_link; /* in the shard's list of those whose writes are under way */
+};
+
+/* A run of an audience's frames as one piece of memory. */
+struct kj__piece {
+    const struct kj__audience *audience;
+    uint32_t from, to; /* positions */
+    const uint8_t *bytes;
+    uint32_t len;
+};
+
+/* The direct writes of a shard that are made together: whose they are, and what each gets. */
+struct kj__batch {
+    size_t count; /* as the writer's */
+    struct kj__seat *seats[KJ__WRITES_MAX];
+    struct kj__piece pieces[KJ__WRITES_MAX];
+    size_t joined; /* bytes used of the shard's joined_frames */
 };
 
 void kj__audience_init(struct kj__audience *audience, struct kj__shard *shard);
@@ -74,8 +92,18 @@ void kj__seat_set_fd(struct kj__seat *seat, int fd);
 /* Adds a frame for every member, by reference. False when there is no memory. */
 bool kj__audience_append(struct kj__audience *audience, struct kj__out_frame *frame);
 
-/* Goes over all members once. Some may be behind again afterwards, by what arrived meanwhile:
- * the audience is then in the shard's list once more. */
+/* Goes over all members once, in writes that the shard's audiences share: the last of them leave
+ * with the finish, unless a member might get a second write then, which must not start before it
+ * is known how much of the first has left. Some members may be behind again at the finish, by
+ * what arrived meanwhile: their audience is in the shard's list once more. No jobs may run while
+ * writes are under way. */
 void kj__audience_flush(struct kj__audience *audience);
+void kj__audience_finish_flushes(struct kj__shard *shard);
+
+/* Between the two. An audience may lose all its members meanwhile, but must not be freed. */
+static inline bool kj__audience_is_flushing(const struct kj__audience *audience)
+{
+    return !kj__list_is_empty(&audience->flushing_link);
+}
 
 #endif

@@ -126,6 +126,7 @@ void kj__connection_flush(struct kj__connection *connection)
         return;
     }
     set_waits_for_write(connection, kj__tls_waits_for_output(connection->tls));
+    connection->stalled_since_ms = 0;
     update_seats(connection);
     if (connection->state == KJ__CONNECTION_CLOSING) {
         kj__connection_shut_down(connection);

@@ -141,9 +141,11 @@ static void flush_audiences(struct kj__shard *shard)
     for (size_t flushed = 1; !kj__list_is_empty(&turn); flushed++) {
         kj__audience_flush(KJ__CONTAINER_OF(turn.next, struct kj__audience, behind_link));
         if (flushed % KJ__WRITES_MAX == 0) {
+            kj__audience_finish_flushes(shard);
             kj__shard_take_more(shard);
         }
     }
+    kj__audience_finish_flushes(shard);
 }
 
 static void flush_dirty(struct kj__shard *shard)
@@ -290,6 +292,7 @@ static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard
     kj__list_init(&shard->closed);
     kj__list_init(&shard->prepared);
     kj__list_init(&shard->behind);
+    kj__list_init(&shard->flushing);
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};

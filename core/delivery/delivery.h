@@ -53,6 +53,8 @@ struct kj__shard {
     struct kj__list dirty;    /* connections to flush at the end of the round */
     struct kj__list closed;   /* connections to release at the end of the round */
     struct kj__list behind;   /* audiences with members behind */
+    struct kj__list flushing; /* audiences whose writes are under way */
+    struct kj__batch batch;   /* those writes */
     size_t logged_bytes;      /* of frames in the audiences' logs */
     struct kj__writer writer;
     struct kj__out_frame *ping; /* the same for all */

@@ -20,7 +20,7 @@
 struct kj__message;
 struct kj__row;
 
-enum { KJ__NO_VERDICT = UINT32_MAX };
+enum { KJ__NO_VERDICT = UINT32_MAX, KJ__VERDICTS_MAX = 512 };
 
 /* The interests of one endpoint. */
 struct kj__interests {
@@ -69,10 +69,12 @@ enum kj_status kj__interests_get_take(struct kj__interests *interests,
 struct kj__interest *kj__interest_ref(struct kj__interest *interest); /* [any thread] */
 void kj__interest_unref(struct kj__interest *interest); /* [any thread]; NULL is fine */
 
-/* How many verdicts a message needs room for, by what is known now. [any thread] */
+/* How many verdicts a message gets room for, by what is known now: there may be thousands of
+ * messages. What interests beyond say of it is worked out by each shard.  [any thread] */
 static inline uint32_t kj__interests_numbers(const struct kj__interests *interests)
 {
-    return atomic_load_explicit(&interests->number_count, memory_order_relaxed);
+    uint32_t count = atomic_load_explicit(&interests->number_count, memory_order_relaxed);
+    return count < KJ__VERDICTS_MAX ? count : KJ__VERDICTS_MAX;
 }
 
 /* Whether it lets the message's event through. What an attribute filter says is worked out

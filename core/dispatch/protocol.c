@@ -27,13 +27,17 @@ static struct kj__roster *roster_of(const struct kj_session *session)
 static void hold(struct kj_session *session, struct kj__message *message)
 {
     const struct kj__endpoint *endpoint = session->connection.endpoint;
-    struct kj__message **held = NULL;
-    if (session->held_count < endpoint->queue_messages) {
-        held = realloc(session->held, (session->held_count + 1) * sizeof(struct kj__message *));
-    }
-    if (!held) {
-        session->connection.shard->tally.events_queued++;
+    struct kj__tally *tally = &session->connection.shard->tally;
+    if (session->held_count >= endpoint->queue_messages) {
+        tally->events_queued++;
         KJ__COUNT(message->counters, dropped_queue_full);
+        return;
+    }
+    size_t size = (session->held_count + 1) * sizeof(struct kj__message *);
+    struct kj__message **held = realloc(session->held, size);
+    if (!held) {
+        tally->events_queued++;
+        KJ__COUNT(message->counters, dropped_no_memory);
         return;
     }
     session->held = held;

@@ -131,7 +131,7 @@ static bool may_free(const struct kj__row *row)
 {
     bool may = true;
     for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
-        may &= row->audiences[i].count == 0 && !row->audiences[i].is_flushing;
+        may &= row->audiences[i].count == 0 && !kj__audience_is_flushing(&row->audiences[i]);
     }
     return may;
 }
