@@ -131,6 +131,10 @@ enum kj__send_result {
 enum kj__send_result kj__connection_send(struct kj__connection *connection,
                                          struct kj__out_frame *frame);
 
+/* For on_room: queues a frame where the gap is, ahead of all that is still to be queued, and
+ * whatever the limits. False when there is no memory. */
+bool kj__connection_send_notice(struct kj__connection *connection, struct kj__out_frame *frame);
+
 /* Closes: queued data is dropped (`flush_first`: sent first), then the close frame, then the
  * end of the socket. Idempotent: the first cause stands. */
 void kj__connection_close(struct kj__connection *connection, uint16_t code, const char *reason,

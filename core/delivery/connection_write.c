@@ -262,3 +262,9 @@ enum kj__send_result kj__connection_send(struct kj__connection *connection,
     }
     return kj__connection_enqueue(connection, frame);
 }
+
+bool kj__connection_send_notice(struct kj__connection *connection, struct kj__out_frame *frame)
+{
+    /* Without a look at the audiences: what they have logged comes after the gap. */
+    return connection->state == KJ__CONNECTION_OPEN && push(connection, frame) == KJ__SENT;
+}

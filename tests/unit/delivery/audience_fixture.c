@@ -3,6 +3,7 @@
 
 #include "pairs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- the protocol ---- */
@@ -25,6 +26,27 @@ static void on_message(struct kj__connection *connection, enum kj__opcode opcode
     (void)connection, (void)opcode, (void)data, (void)len;
 }
 
+static void on_dropped(struct kj__connection *connection)
+{
+    ((struct member *)connection)->dropped++;
+}
+
+static void on_room(struct kj__connection *connection)
+{
+    struct fixture *fixture = connection->endpoint->ctx;
+    struct member *member = (struct member *)connection;
+    uint8_t text[16] = {0}; /* and its terminator */
+    if (fixture->tells) {
+        (void)snprintf((char *)text, sizeof text, "%u", member->dropped);
+        member->dropped = 0;
+        struct kj__out_frame *notice = kj__out_frame_new(KJ__FRAME_TEXT, text, sizeof text);
+        notice->is_notice = true;
+        kj__connection_send_notice(connection, notice);
+        kj__out_frame_unref(notice);
+        atomic_fetch_add(&fixture->notices, 1);
+    }
+}
+
 static void on_closed(struct kj__connection *connection, bool was_open)
 {
     (void)was_open;
@@ -42,6 +64,8 @@ static const struct kj__protocol protocol = {.name = "test",
                                              .on_open = on_open,
                                              .on_message = on_message,
                                              .on_closed = on_closed,
+                                             .on_dropped = on_dropped,
+                                             .on_room = on_room,
                                              .release = release};
 
 /* ---- the fixture ---- */
@@ -303,40 +327,61 @@ static uint8_t parse_frame(const struct heap *heap, size_t *at, const uint8_t **
     return bytes[0];
 }
 
-size_t check_heap(const struct fixture *fixture, const struct heap *heap, size_t residues,
-                  size_t *pongs, unsigned *close_code)
+bool has_whole_frames(const struct heap *heap)
 {
-    const struct script *script = &fixture->script;
+    size_t at = 0;
+    while (heap->len - at >= 4) {
+        const uint8_t *bytes = heap->bytes + at;
+        size_t len = bytes[1] < 126 ? 2u + bytes[1] : 4u + ((size_t)bytes[2] << 8 | bytes[3]);
+        if (len > heap->len - at) {
+            return false;
+        }
+        at += len;
+    }
+    return at == heap->len;
+}
+
+static void check_data(const struct fixture *fixture, const uint8_t *frame, size_t len,
+                       size_t number)
+{
+    assert_true(number < fixture->script.count);
+    assert_int_equal(len, fixture->script.frames[number]->len);
+    assert_memory_equal(frame, fixture->script.frames[number]->bytes, len);
+}
+
+struct contents check_heap(const struct fixture *fixture, const struct heap *heap, size_t residues)
+{
+    struct contents contents = {.is_told_in_gap = true};
     size_t next[AUDIENCES] = {0};
-    size_t data_count = 0;
-    *pongs = 0;
-    *close_code = 0;
+    size_t expected = 0;
     for (size_t at = 0; at < heap->len;) {
         const uint8_t *payload;
         size_t len;
         size_t start = at;
-        assert_int_equal(*close_code, 0);
+        assert_int_equal(contents.close_code, 0);
         uint8_t first = parse_frame(heap, &at, &payload, &len);
         if (first == 0x8a) {
-            ++*pongs;
+            contents.pongs++;
             assert_int_equal(len, 4);
             assert_memory_equal(payload, "ping", 4);
-            continue;
+        } else if (first == 0x88) {
+            contents.close_code = (unsigned)(payload[0] << 8 | payload[1]);
+        } else if (first == 0x81) {
+            size_t told = strtoul((const char *)payload, NULL, 10);
+            contents.told += told;
+            expected += told;
+        } else {
+            size_t number = payload[0] | (size_t)payload[1] << 8;
+            assert_int_equal(first, 0x82);
+            check_data(fixture, heap->bytes + start, at - start, number);
+            assert_true(number >= next[number % residues]);
+            next[number % residues] = number + 1;
+            contents.is_told_in_gap &= number == expected;
+            expected = number + 1;
+            contents.data++;
         }
-        if (first == 0x88) {
-            *close_code = (unsigned)(payload[0] << 8 | payload[1]);
-            continue;
-        }
-        assert_int_equal(first, 0x82);
-        size_t number = payload[0] | (size_t)payload[1] << 8;
-        assert_true(number < script->count);
-        assert_true(number >= next[number % residues]);
-        next[number % residues] = number + 1;
-        assert_int_equal(at - start, script->frames[number]->len);
-        assert_memory_equal(heap->bytes + start, script->frames[number]->bytes, at - start);
-        data_count++;
     }
-    return data_count;
+    return contents;
 }
 
 bool is_settled(const struct fixture *fixture, uint64_t controls)

@@ -23,11 +23,13 @@ struct fixture {
     struct kj__audience audiences[AUDIENCES];
     struct script script;
     uint8_t *room; /* READ_MAX bytes */
-    _Atomic int opened, closed, released;
+    bool tells;    /* peers get a notice, the number of frames dropped as text */
+    _Atomic int opened, closed, released, notices;
 };
 
 struct member {
     struct kj__connection connection; /* first */
+    unsigned dropped;                 /* frames its peer was not told of */
     struct kj__seat seats[AUDIENCES];
     unsigned wanted; /* a bit for each audience to be seated in */
 };
@@ -101,11 +103,21 @@ bool read_into_heap(int fd, struct heap *heap);
 void read_until(int fd, struct heap *heap, const struct kj__out_frame *last);
 bool ends_with(const struct heap *heap, const struct kj__out_frame *frame);
 
-/* Takes a heap apart: data frames of the script, each whole and at most once, those of a residue
- * in ascending order; returns how many. Pongs are let pass and counted; *close_code: 0 or that
- * of a close frame, which must be last. */
-size_t check_heap(const struct fixture *fixture, const struct heap *heap, size_t residues,
-                  size_t *pongs, unsigned *close_code);
+/* Whether it ends with a frame; for frames of up to 64 KiB. */
+bool has_whole_frames(const struct heap *heap);
+
+/* What is in a heap. */
+struct contents {
+    size_t data; /* frames of the script */
+    size_t pongs;
+    size_t told;         /* the sum of all notices */
+    bool is_told_in_gap; /* every gap has its notice, and that is in it */
+    unsigned close_code; /* 0: no close frame */
+};
+
+/* Takes a heap apart: data frames of the script must be whole, each at most once, and those of a
+ * residue in ascending order; a close frame must be last. */
+struct contents check_heap(const struct fixture *fixture, const struct heap *heap, size_t residues);
 
 /* Whether all that was queued has left or counts as dropped; `controls` frames left besides. */
 bool is_settled(const struct fixture *fixture, uint64_t controls);

@@ -88,16 +88,14 @@ static void some_stall(struct fixture *fixture, enum kj_queue_policy policy)
     }
     size_t received = 0;
     for (int i = 0; i < STALLED; i++) {
-        size_t pongs;
-        unsigned code;
         while (read_into_heap(stalled[i], &heaps[i])) {
         }
-        size_t count = check_heap(fixture, &heaps[i], 1, &pongs, &code);
-        assert_in_range(count, 1, FRAMES - 1);
-        assert_int_equal(code, policy == KJ_QUEUE_DISCONNECT ? 1008 : 0);
+        struct contents contents = check_heap(fixture, &heaps[i], 1);
+        assert_in_range(contents.data, 1, FRAMES - 1);
+        assert_int_equal(contents.close_code, policy == KJ_QUEUE_DISCONNECT ? 1008 : 0);
         assert_int_equal(ends_with(&heaps[i], fixture->script.frames[FRAMES - 1]),
                          policy == KJ_QUEUE_DROP_OLDEST);
-        received += count;
+        received += contents.data;
         free(heaps[i].bytes);
         close(stalled[i]);
     }
@@ -128,6 +126,56 @@ static void the_stalled_lose_the_oldest_and_hold_up_nobody(void **state)
 static void the_stalled_are_disconnected_and_hold_up_nobody(void **state)
 {
     some_stall(*state, KJ_QUEUE_DISCONNECT);
+}
+
+/* Members with a small queue read too slowly for what is published, and are told. */
+static void some_are_slow(struct fixture *fixture, enum kj_queue_policy policy)
+{
+    enum { SLOW = 6, FRAMES = 6000 };
+    int fds[SLOW];
+    struct heap heaps[SLOW] = {{0}};
+    fixture->tells = true;
+    fixture->bounded.queue_policy = policy;
+    fixture->bounded.queue_bytes = 20000;
+    write_script(fixture, FRAMES, medium_sizes);
+    for (int i = 0; i < SLOW; i++) {
+        fds[i] = join_one(fixture, &fixture->bounded, SMALL_BUFFER);
+    }
+    for (size_t at = 0; at < FRAMES; at += 12) {
+        post_and_wait(fixture, (struct call){.run = append, .from = at, .to = at + 12});
+        for (int i = 0; i < SLOW; i++) {
+            struct pollfd readable = {.fd = fds[i], .events = POLLIN};
+            /* Now and then until its queue is empty, about. */
+            while (read_into_heap(fds[i], &heaps[i]) && at % 600 == 0 && poll(&readable, 1, 5)) {
+            }
+        }
+    }
+    for (int i = 0; i < SLOW; i++) {
+        struct contents contents;
+        do {
+            struct pollfd readable = {.fd = fds[i], .events = POLLIN};
+            assert_int_equal(poll(&readable, 1, DEADLINE_MS), 1);
+            assert_true(read_into_heap(fds[i], &heaps[i]));
+            contents = has_whole_frames(&heaps[i]) ? check_heap(fixture, &heaps[i], 1)
+                                                   : (struct contents){0};
+        } while (contents.data + contents.told < FRAMES);
+        assert_int_equal(contents.data + contents.told, FRAMES);
+        assert_true(contents.told > 0);
+        assert_true(contents.is_told_in_gap || policy != KJ_QUEUE_DROP_NEWEST);
+        free(heaps[i].bytes);
+        close(fds[i]);
+    }
+    assert_true(fixture->notices > SLOW); /* there were gaps between gaps */
+}
+
+static void the_slow_are_told_of_each_gap_where_it_is(void **state)
+{
+    some_are_slow(*state, KJ_QUEUE_DROP_NEWEST);
+}
+
+static void the_slow_are_told_how_many_of_the_oldest_are_gone(void **state)
+{
+    some_are_slow(*state, KJ_QUEUE_DROP_OLDEST);
 }
 
 static void leave(struct call *call)
@@ -251,8 +299,6 @@ static void control_frames_split_no_frame(void **state)
 {
     struct fixture *fixture = *state;
     struct heap heap = {0};
-    size_t pongs;
-    unsigned code;
     int fd;
     write_script(fixture, 302, medium_sizes);
     struct member *member = join(fixture, &fixture->patient, 1, SMALL_BUFFER, &fd);
@@ -268,8 +314,9 @@ static void control_frames_split_no_frame(void **state)
     }
     publish(fixture, 300, 301);
     read_until(fd, &heap, fixture->script.frames[300]);
-    assert_int_equal(check_heap(fixture, &heap, 1, &pongs, &code), 301);
-    assert_in_range(pongs, 32, 300); /* beyond so many waiting none is added */
+    struct contents contents = check_heap(fixture, &heap, 1);
+    assert_int_equal(contents.data, 301);
+    assert_in_range(contents.pongs, 32, 300); /* beyond so many waiting none is added */
     kj__connection_unref(&member->connection);
     free(heap.bytes);
     close(fd);
@@ -281,8 +328,6 @@ static void a_close_splits_no_frame(void **state)
     write_script(fixture, 40, medium_sizes);
     for (int i = 0; i < 20; i++) {
         struct heap heap = {0};
-        size_t pongs;
-        unsigned code;
         int fd;
         struct member *member = join(fixture, &fixture->patient, 1, SMALL_BUFFER, &fd);
         publish(fixture, 0, (size_t)i * 2);
@@ -291,8 +336,7 @@ static void a_close_splits_no_frame(void **state)
         do {
             assert_int_equal(poll(&readable, 1, DEADLINE_MS), 1);
         } while (read_into_heap(fd, &heap));
-        check_heap(fixture, &heap, 1, &pongs, &code);
-        assert_int_equal(code, KJ__CLOSE_POLICY);
+        assert_int_equal(check_heap(fixture, &heap, 1).close_code, KJ__CLOSE_POLICY);
         close(fd);
         kj__connection_unref(&member->connection);
         free(heap.bytes);
@@ -308,8 +352,6 @@ static void a_member_of_two_audiences_gets_each_one_s_frames_in_order(void **sta
     struct member *members[MEMBERS];
     struct heap heaps[MEMBERS] = {{0}};
     int fds[MEMBERS];
-    size_t pongs;
-    unsigned code;
     write_script(fixture, FRAMES + 1, medium_sizes);
     for (int i = 0; i < MEMBERS; i++) {
         members[i] = join(fixture, &fixture->patient, 3, i % 2 ? SMALL_BUFFER : 0, &fds[i]);
@@ -322,7 +364,7 @@ static void a_member_of_two_audiences_gets_each_one_s_frames_in_order(void **sta
     }
     for (int i = 0; i < MEMBERS; i++) {
         read_until(fds[i], &heaps[i], fixture->script.frames[FRAMES]);
-        assert_int_equal(check_heap(fixture, &heaps[i], 2, &pongs, &code), FRAMES + 1);
+        assert_int_equal(check_heap(fixture, &heaps[i], 2).data, FRAMES + 1);
         kj__connection_unref(&members[i]->connection);
         free(heaps[i].bytes);
         close(fds[i]);
@@ -391,6 +433,8 @@ int main(void)
         WITH_FIXTURE(the_stalled_lose_the_newest_and_hold_up_nobody),
         WITH_FIXTURE(the_stalled_lose_the_oldest_and_hold_up_nobody),
         WITH_FIXTURE(the_stalled_are_disconnected_and_hold_up_nobody),
+        WITH_FIXTURE(the_slow_are_told_of_each_gap_where_it_is),
+        WITH_FIXTURE(the_slow_are_told_how_many_of_the_oldest_are_gone),
         WITH_FIXTURE(members_that_come_and_go_get_what_lies_between),
         WITH_FIXTURE(members_that_vanish_take_nothing_from_the_others),
         WITH_FIXTURE(the_last_member_may_vanish_in_a_flush),
