@@ -78,10 +78,11 @@ static bool write_some(struct kj__connection *connection)
     return true;
 }
 
-/* Tells the protocol once that frames were dropped, now that there is room to tell the peer. */
+/* Tells the protocol once that frames were dropped, now that there is room to tell the peer;
+ * one that is being closed is told no more. */
 static void report_drops(struct kj__connection *connection)
 {
-    if (connection->has_dropped) {
+    if (connection->has_dropped && connection->state == KJ__CONNECTION_OPEN) {
         connection->has_dropped = false;
         if (connection->endpoint->protocol->on_room) {
             connection->endpoint->protocol->on_room(connection);
