@@ -25,6 +25,7 @@ struct fixture {
     uint8_t *room; /* READ_MAX bytes */
     bool tells;    /* peers get a notice, the number of frames dropped as text */
     _Atomic int opened, closed, released, notices;
+    _Atomic int seated; /* in the first audience, when last asked */
 };
 
 struct member {
