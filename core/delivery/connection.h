@@ -40,7 +40,7 @@ struct kj__protocol {
     /* The connection has left its shard; `was_open` says whether on_open ran. */
     void (*on_closed)(struct kj__connection *connection, bool was_open);
     /* A data frame was dropped for want of room; and, once after such drops, there is room again
-     * for a word about it. Both may be NULL. */
+     * for a word about it, which goes out with kj__connection_send_notice. Both may be NULL. */
     void (*on_dropped)(struct kj__connection *connection);
     void (*on_room)(struct kj__connection *connection);
     /* The last reference is gone: free the memory. Any thread. */
@@ -89,7 +89,6 @@ struct kj__connection {
     bool is_dirty;        /* in the shard's list to flush */
     bool waits_for_write; /* registered for writability */
     bool has_dropped;     /* since the protocol's on_room ran last */
-    bool is_reporting;    /* on_room is running */
     bool is_listed, was_open;
     uint32_t list_index; /* in the shard's connections */
     struct kj__shard *shard;
@@ -134,6 +133,10 @@ enum kj__send_result {
  * audiences have for it; from on_room, behind what is queued already. Counts what it drops. */
 enum kj__send_result kj__connection_send(struct kj__connection *connection,
                                          struct kj__out_frame *frame);
+
+/* For on_room: queues a frame where the gap is, ahead of all that is still to be queued, and
+ * whatever the limits. False when there is no memory. */
+bool kj__connection_send_notice(struct kj__connection *connection, struct kj__out_frame *frame);
 
 /* Closes: queued data is dropped (`flush_first`: sent first), then the close frame, then the
  * end of the socket. Idempotent: the first cause stands. */

@@ -79,15 +79,14 @@ static bool write_some(struct kj__connection *connection)
     return true;
 }
 
-/* Tells the protocol once that frames were dropped, now that there is room to tell the peer. */
+/* Tells the protocol once that frames were dropped, now that there is room to tell the peer;
+ * one that is being closed is told no more. */
 static void report_drops(struct kj__connection *connection)
 {
     if (connection->has_dropped && connection->state == KJ__CONNECTION_OPEN) {
         connection->has_dropped = false;
         if (connection->endpoint->protocol->on_room) {
-            connection->is_reporting = true;
             connection->endpoint->protocol->on_room(connection);
-            connection->is_reporting = false;
         }
     }
 }
@@ -272,14 +271,18 @@ bool kj__connection_enqueue_rest(struct kj__connection *connection, struct kj__o
 enum kj__send_result kj__connection_send(struct kj__connection *connection,
                                          struct kj__out_frame *frame)
 {
-    /* What an audience has logged came earlier. A report may be made while a seat settles, with
-     * one frame neither in the log nor queued yet: it does not let the others overtake that one.
-     * Without a link kept: a seat that settles may close the connection, and its seats are then
-     * left. */
-    bool settles = !frame->is_control && !connection->is_reporting;
-    for (struct kj__seat *seat = connection->seats; seat && settles;
+    /* What an audience has logged came earlier. Without a link kept: a seat that settles may close
+     * the connection, and its seats are then left. */
+    for (struct kj__seat *seat = connection->seats; seat && !frame->is_control;
          seat = connection->seats ? seat->next : NULL) {
         kj__seat_settle(seat);
     }
     return kj__connection_enqueue(connection, frame);
+}
+
+bool kj__connection_send_notice(struct kj__connection *connection, struct kj__out_frame *frame)
+{
+    /* Without a look at the audiences: what they have logged comes after the gap. A seat may be
+     * settling, with one frame neither in the log nor queued yet. */
+    return connection->state == KJ__CONNECTION_OPEN && push(connection, frame) == KJ__SENT;
 }

@@ -15,6 +15,7 @@
 struct kj__out_frame {
     _Atomic uint32_t refs;
     bool is_control; /* overtakes data and is exempt from queue limits */
+    bool is_notice;  /* of drops: not dropped to make room, or its count would be lost */
     size_t len;
     uint8_t bytes[];
 };

@@ -99,6 +99,9 @@ static void remove_at(struct kj__out_queue *queue, uint32_t index)
 bool kj__out_queue_drop_oldest(struct kj__out_queue *queue)
 {
     uint32_t index = queue->controls + (queue->head_written > 0);
+    while (index < queue->count && (*slot(queue, index))->is_notice) {
+        index++;
+    }
     if (index >= queue->count) {
         return false;
     }

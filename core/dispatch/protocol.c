@@ -162,8 +162,9 @@ static struct kj__out_frame *make_error_frame(const struct kj_session *session,
     return frame;
 }
 
-/* Tells a client that asked for error events. */
-static void send_error_event(struct kj_session *session, const struct kj_api_error *error)
+/* Tells a client that asked for error events; of drops by a notice. */
+static void send_error_event(struct kj_session *session, const struct kj_api_error *error,
+                             bool is_notice)
 {
     struct kj__out_frame *frame = make_error_frame(session, error);
     if (!frame) {
@@ -172,7 +173,12 @@ static void send_error_event(struct kj_session *session, const struct kj_api_err
         return;
     }
     KJ__COUNT(events_of(session)->options.counters, error_events);
-    kj__connection_send(&session->connection, frame);
+    frame->is_notice = is_notice;
+    if (is_notice) {
+        kj__connection_send_notice(&session->connection, frame);
+    } else {
+        kj__connection_send(&session->connection, frame);
+    }
     kj__out_frame_unref(frame);
 }
 
@@ -204,10 +210,11 @@ static void on_room(struct kj__connection *connection)
     kj_error_set(&text, 0, "%u events were dropped since %s: this session's queue was full",
                  dropped, since);
     json_t *data = json_pack("{s:I, s:s}", "dropped", (json_int_t)dropped, "since", since);
-    send_error_event(session, &(struct kj_api_error){.title = "Events dropped",
-                                                     .subject = "kujata",
-                                                     .description = text.text,
-                                                     .data = data});
+    send_error_event(
+        session,
+        &(struct kj_api_error){
+            .title = "Events dropped", .subject = "kujata", .description = text.text, .data = data},
+        true);
     json_decref(data);
 }
 
@@ -226,10 +233,11 @@ static void refuse_config(struct kj_session *session, enum kj_status status,
     json_t *data = status == KJ_EINVAL ? json_pack("{s:s}", "pushconfig", "filters") : NULL;
     session->is_in_error = true;
     kj__roster_leave(roster_of(session), session);
-    send_error_event(session, &(struct kj_api_error){.title = "Bad request",
-                                                     .subject = "bahamut",
-                                                     .description = why->text,
-                                                     .data = data});
+    send_error_event(
+        session,
+        &(struct kj_api_error){
+            .title = "Bad request", .subject = "bahamut", .description = why->text, .data = data},
+        false);
     json_decref(data);
 }
 

@@ -1,2 +1,8 @@
-kujata_test(dispatch_test SOURCES dispatch/dispatch_test.c
+foreach(name dispatch_test interest_test)
+    kujata_test(${name} SOURCES dispatch/${name}.c dispatch/fixture.c
+        MODULES dispatch delivery model codec pubsub base)
+endforeach()
+kujata_test(interest_memory_test SOURCES dispatch/interest_memory_test.c
     MODULES dispatch delivery model codec pubsub base)
+target_link_options(interest_memory_test PRIVATE
+    LINKER:--wrap=malloc LINKER:--wrap=calloc LINKER:--wrap=realloc)

@@ -1,21 +1,8 @@
 /* delivery_test.c - connections on real shards, over socket pairs. */
-#include "delivery/delivery.h"
+#include "pairs.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-enum { DEADLINE_MS = 10000 };
-
-static const uint8_t MASK[4] = {1, 2, 3, 4};
 
 /* Every test runs with each way to the sockets that there is. */
 static enum kj_io fixture_io;
@@ -90,7 +77,7 @@ static void on_room(struct kj__connection *connection)
 {
     if (fixture_of(connection)->read) {
         struct kj__out_frame *frame = frame_of_100("gap");
-        kj__connection_send(connection, frame);
+        kj__connection_send_notice(connection, frame);
         kj__out_frame_unref(frame);
     }
 }
@@ -176,54 +163,6 @@ static int connect_pair(struct fixture *fixture)
     assert_true(kj__connection_attach(connection, pair[0], NULL));
     kj__connection_unref(connection);
     return pair[1];
-}
-
-static void send_frame(int fd, uint8_t first, const void *payload, size_t len)
-{
-    uint8_t frame[256] = {first, (uint8_t)(0x80 | len)};
-    assert_true(len <= 125);
-    memcpy(frame + 2, MASK, 4);
-    for (size_t i = 0; i < len; i++) {
-        frame[6 + i] = ((const uint8_t *)payload)[i] ^ MASK[i % 4];
-    }
-    assert_int_equal(send(fd, frame, 6 + len, MSG_NOSIGNAL), (ssize_t)(6 + len));
-}
-
-/* Reads exactly `len` bytes within the deadline. */
-static void read_exactly(int fd, uint8_t *bytes, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        struct pollfd waiting = {.fd = fd, .events = POLLIN};
-        assert_int_equal(poll(&waiting, 1, DEADLINE_MS), 1);
-        ssize_t got = recv(fd, bytes + done, len - done, 0);
-        assert_true(got > 0);
-        done += (size_t)got;
-    }
-}
-
-static void expect_bytes(int fd, const void *wanted, size_t len)
-{
-    uint8_t bytes[256];
-    assert_true(len <= sizeof bytes);
-    read_exactly(fd, bytes, len);
-    assert_memory_equal(bytes, wanted, len);
-}
-
-static void expect_end(int fd)
-{
-    uint8_t byte;
-    struct pollfd waiting = {.fd = fd, .events = POLLIN};
-    assert_int_equal(poll(&waiting, 1, DEADLINE_MS), 1);
-    ssize_t got = recv(fd, &byte, 1, 0);
-    assert_true(got == 0 || (got < 0 && errno == ECONNRESET));
-}
-
-static void wait_for(_Atomic int *value, int wanted)
-{
-    for (int waited = 0; atomic_load(value) != wanted; waited++) {
-        assert_true(waited < DEADLINE_MS);
-        poll(NULL, 0, 1);
-    }
 }
 
 static void messages_are_answered(void **state)
@@ -439,13 +378,10 @@ int main(void)
         WITH_FIXTURE(stopping_flushes_and_says_1001),
         WITH_FIXTURE(an_abandoned_handshake_leaves_nothing),
     };
-    struct kj__writer writer;
-    fixture_io = KJ_IO_EPOLL;
-    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
-    if (kj__writer_init(&writer, KJ_IO_URING) == KJ_OK) {
-        kj__writer_fini(&writer);
-        fixture_io = KJ_IO_URING;
-        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
+    int failed = 0;
+    for (int way = 0; way < count_ways(); way++) {
+        fixture_io = way ? KJ_IO_URING : KJ_IO_EPOLL;
+        failed += cmocka_run_group_tests_name(way ? "io_uring" : "epoll", tests, NULL, NULL);
     }
     return failed;
 }

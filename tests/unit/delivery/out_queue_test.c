@@ -86,6 +86,28 @@ static void controls_overtake_data_but_split_no_frame(void **state)
     kj__out_queue_fini(&queue);
 }
 
+static void dropping_the_oldest_spares_notices(void **state)
+{
+    (void)state;
+    struct kj__out_queue queue;
+    struct kj__buffer out = {0};
+    kj__out_queue_init(&queue);
+    struct kj__out_frame *notice = kj__out_frame_new(KJ__FRAME_TEXT, (const uint8_t *)"n", 1);
+    notice->is_notice = true;
+    assert_true(kj__out_queue_push(&queue, notice));
+    kj__out_frame_unref(notice);
+    push_text(&queue, KJ__FRAME_TEXT, "a");
+    push_text(&queue, KJ__FRAME_TEXT, "b");
+    assert_true(kj__out_queue_drop_oldest(&queue));
+    assert_true(kj__out_queue_drop_oldest(&queue));
+    assert_false(kj__out_queue_drop_oldest(&queue));
+    write_all(&queue, 100, &out);
+    assert_int_equal(out.len, 3);
+    assert_memory_equal(out.data, "\x81\x01n", 3);
+    kj__buffer_fini(&out);
+    kj__out_queue_fini(&queue);
+}
+
 static void dropping_the_oldest_spares_controls_and_the_half_written(void **state)
 {
     (void)state;
@@ -152,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_leave_in_order),
         cmocka_unit_test(controls_overtake_data_but_split_no_frame),
+        cmocka_unit_test(dropping_the_oldest_spares_notices),
         cmocka_unit_test(dropping_the_oldest_spares_controls_and_the_half_written),
         cmocka_unit_test(dropping_data_leaves_what_must_still_go),
         cmocka_unit_test(a_frame_is_shared_not_copied),

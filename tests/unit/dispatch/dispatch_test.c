@@ -1,201 +1,5 @@
 /* dispatch_test.c - from publication to frame, with sessions on socket pairs. */
-#include "dispatch/events.h"
-
-#include <kujata/pubsub_local.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-enum { DEADLINE_MS = 10000, FRAME_MAX = 4096 };
-
-#define WAIT_UNTIL(condition)                                                                      \
-    for (int waited = 0; !(condition); poll(NULL, 0, 1)) {                                         \
-        assert_true(waited++ < DEADLINE_MS);                                                       \
-    }
-
-struct fixture {
-    struct kj__counters counters;
-    struct kj__delivery *delivery;
-    struct kj_pubsub *pubsub;
-    struct kj_limits limits;
-    struct kj_dispatch_handler dispatch;
-    struct kj_publish_handler publish;
-    struct kj_session_authenticator authenticators[2];
-    size_t authenticator_count;
-    const char *origins[2];
-    struct kj__events events;
-    _Atomic int starts, stops, summaries, freed_summaries;
-    char order[256];
-};
-
-static int set_up(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    fixture->limits = (struct kj_limits){.message_bytes = 65536,
-                                         .message_fragments = 16,
-                                         .session_queue_bytes = 1 << 20,
-                                         .session_queue_messages = 4096,
-                                         .sessions = 100,
-                                         .ping_interval_ms = 60000,
-                                         .pong_timeout_ms = 60000,
-                                         .write_stall_ms = 60000,
-                                         .close_timeout_ms = 500};
-    fixture->dispatch.ctx = fixture;
-    *state = fixture;
-    return 0;
-}
-
-static void start(struct fixture *fixture)
-{
-    assert_int_equal(kj_pubsub_local_new(NULL, &fixture->pubsub), KJ_OK);
-    assert_int_equal(kj__delivery_new(2, KJ_IO_AUTO, &fixture->counters, &fixture->delivery),
-                     KJ_OK);
-    kj__events_init(&fixture->events,
-                    &(struct kj__events_options){
-                        .delivery = fixture->delivery,
-                        .pubsub = fixture->pubsub,
-                        .counters = &fixture->counters,
-                        .topic = "events",
-                        .dispatch = &fixture->dispatch,
-                        .publish = &fixture->publish,
-                        .authenticators = fixture->authenticators,
-                        .authenticator_count = fixture->authenticator_count,
-                        .allowed_origins = fixture->origins[0] ? fixture->origins : NULL,
-                        .limits = &fixture->limits,
-                    });
-    assert_int_equal(kj__delivery_start(fixture->delivery), KJ_OK);
-    assert_int_equal(kj__events_start(&fixture->events), KJ_OK);
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    kj__events_stop(&fixture->events, 100);
-    kj__delivery_stop(fixture->delivery, 0);
-    kj__events_fini(&fixture->events);
-    kj__delivery_free(fixture->delivery);
-    kj_pubsub_free(fixture->pubsub);
-    free(fixture);
-    return 0;
-}
-
-/* ---- clients ---- */
-
-static struct kj_session *prepare(struct fixture *fixture, const char *query,
-                                  const char *const *headers, struct kj__refusal *refusal)
-{
-    struct kj__fields fields;
-    kj__fields_init(&fields, true);
-    for (; headers && headers[0]; headers += 2) {
-        kj__fields_add(&fields, headers[0], headers[1]);
-    }
-    struct kj_session *session = kj__events_prepare(
-        &fixture->events,
-        &(struct kj__handshake){.headers = &fields, .query = query, .remote_address = "127.0.0.1"},
-        refusal);
-    kj__fields_fini(&fields);
-    return session;
-}
-
-static int attach(struct kj_session *session)
-{
-    int pair[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    assert_true(kj__connection_attach(&session->connection, pair[0], NULL));
-    kj__connection_unref(&session->connection);
-    return pair[1];
-}
-
-static int connect_session(struct fixture *fixture, const char *query, const char *const *headers)
-{
-    struct kj__refusal refusal;
-    struct kj_session *session = prepare(fixture, query, headers, &refusal);
-    assert_non_null(session);
-    return attach(session);
-}
-
-static const char *const msgpack_headers[] = {"Accept", "application/msgpack", "Content-Type",
-                                              "application/msgpack", NULL};
-
-static void read_exactly(int fd, uint8_t *bytes, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        struct pollfd waiting = {.fd = fd, .events = POLLIN};
-        assert_int_equal(poll(&waiting, 1, DEADLINE_MS), 1);
-        ssize_t got = recv(fd, bytes + done, len - done, 0);
-        assert_true(got > 0);
-        done += (size_t)got;
-    }
-}
-
-/* One frame: its first byte, its payload with a terminator, its length. */
-static uint8_t read_frame(int fd, uint8_t payload[FRAME_MAX], size_t *len)
-{
-    uint8_t header[4];
-    read_exactly(fd, header, 2);
-    *len = header[1];
-    if (*len == 126) {
-        read_exactly(fd, header + 2, 2);
-        *len = (size_t)header[2] << 8 | header[3];
-    }
-    assert_true(*len < FRAME_MAX);
-    read_exactly(fd, payload, *len);
-    payload[*len] = 0;
-    return header[0];
-}
-
-static struct kj_event *read_event(int fd)
-{
-    uint8_t payload[FRAME_MAX];
-    size_t len;
-    struct kj_event *event;
-    uint8_t first = read_frame(fd, payload, &len);
-    assert_true(first == 0x81 || first == 0x82);
-    assert_int_equal(kj_event_decode(payload, len,
-                                     first == 0x81 ? KJ_ENCODING_JSON : KJ_ENCODING_MSGPACK,
-                                     &event),
-                     KJ_OK);
-    return event;
-}
-
-static long read_number(int fd)
-{
-    struct kj_event *event = read_event(fd);
-    long number = (long)json_integer_value(json_object_get(kj_event_entity(event), "n"));
-    kj_event_unref(event);
-    return number;
-}
-
-static void send_config(struct fixture *fixture, int fd, const char *text)
-{
-    uint64_t before = fixture->counters.push_configs + fixture->counters.push_configs_bad;
-    struct kj__buffer frame = {0};
-    kj__frame_append(&frame, KJ__FRAME_CLIENT, KJ__FRAME_TEXT, (const uint8_t *)text, strlen(text));
-    assert_int_equal(send(fd, frame.data, frame.len, 0), (ssize_t)frame.len);
-    kj__buffer_fini(&frame);
-    WAIT_UNTIL(fixture->counters.push_configs + fixture->counters.push_configs_bad != before);
-}
-
-static enum kj_status publish(struct fixture *fixture, const char *identity, const char *type,
-                              int number)
-{
-    json_t *entity = json_pack("{s:i}", "n", number);
-    struct kj_event *event;
-    assert_int_equal(kj_event_new_untyped(identity, type, entity, &event), KJ_OK);
-    enum kj_status status = kj__events_publish(&fixture->events, event);
-    kj_event_unref(event);
-    json_decref(entity);
-    return status;
-}
-
-/* ---- tests ---- */
+#include "fixture.h"
 
 static void events_arrive_in_order_in_both_encodings(void **state)
 {
@@ -242,12 +46,17 @@ static void a_peer_that_left_before_its_socket_was_there_loses_what_was_held(voi
     for (int i = 0; i < 10; i++) {
         publish(fixture, "task", KJ_EVENT_CREATE, i);
     }
-    WAIT_UNTIL(fixture->counters.events_received >= 10);
+    while (fixture->counters.events_received < 10) {
+        poll(NULL, 0, 1);
+    }
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     close(pair[1]);
     assert_true(kj__connection_attach(&session->connection, pair[0], NULL));
     kj__connection_unref(&session->connection);
-    WAIT_UNTIL(fixture->events.sessions == 0);
+    for (int waited = 0; fixture->events.sessions > 0; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
     assert_int_equal(fixture->counters.dropped_closing, 10);
 }
 
@@ -343,7 +152,10 @@ static void each_event_is_summarised_once_and_decided_per_session(void **state)
     }
     assert_int_equal(fixture->summaries, 11);
     assert_int_equal(fixture->counters.events_summary_failed, 1);
-    WAIT_UNTIL(fixture->freed_summaries >= 10);
+    for (int waited = 0; fixture->freed_summaries < 10; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
 }
 
 static bool refuse_users(const struct kj_event *event, void *ctx)
@@ -401,29 +213,6 @@ static void a_bad_config_is_told_and_mutes_where_errors_were_asked_for(void **st
     close(fd);
     close(elsewhere);
     close(witness);
-}
-
-static bool dispatch_without_k(struct kj_session *session, const struct kj_event *event,
-                               const void *summary, void *ctx)
-{
-    (void)event, (void)summary, (void)ctx;
-    return kj_session_parameter(session, "k") == NULL;
-}
-
-static void a_bad_filter_leaves_the_parameters_alone(void **state)
-{
-    struct fixture *fixture = *state;
-    fixture->dispatch.should_dispatch = dispatch_without_k;
-    start(fixture);
-    int fd = connect_session(fixture, "enableErrors", NULL);
-    send_config(fixture, fd,
-                "{\"identities\":{\"n\":[]},\"filters\":{\"n\":\"n ==\"},"
-                "\"parameters\":{\"k\":[\"v\"]}}");
-    kj_event_unref(read_event(fd)); /* what is wrong with it */
-    send_config(fixture, fd, "{}");
-    publish(fixture, "task", KJ_EVENT_CREATE, 1);
-    assert_int_equal(read_number(fd), 1);
-    close(fd);
 }
 
 static enum kj_auth note_first(struct kj_session *session, struct kj_error *error, void *ctx)
@@ -488,9 +277,15 @@ static void callbacks_come_in_bahamuts_order(void **state)
     struct fixture *fixture = *state;
     with_callbacks(fixture);
     int fd = connect_session(fixture, "token=good", NULL);
-    WAIT_UNTIL(fixture->starts >= 1);
+    for (int waited = 0; fixture->starts < 1; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
     close(fd);
-    WAIT_UNTIL(fixture->stops >= 1);
+    for (int waited = 0; fixture->stops < 1; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
     assert_string_equal(fixture->order, "first second init start stop");
 }
 
@@ -552,7 +347,10 @@ static void places_are_limited_and_given_back(void **state)
     int second = connect_session(fixture, "", NULL);
     expect_refusal(fixture, "", NULL, 503, "Too many sessions");
     close(first);
-    WAIT_UNTIL(fixture->events.sessions <= 1);
+    for (int waited = 0; fixture->events.sessions > 1; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
     int third = connect_session(fixture, "", NULL);
     close(second);
     close(third);
@@ -572,14 +370,41 @@ static void what_is_no_event_is_counted(void **state)
         KJ_OK);
     kj_pubsub_publish(fixture->pubsub, publication);
     kj_publication_unref(publication);
-    WAIT_UNTIL(fixture->counters.events_undecodable >= 1);
+    for (int waited = 0; fixture->counters.events_undecodable < 1; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
 }
 
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static bool dispatch_without_k(struct kj_session *session, const struct kj_event *event,
+                               const void *summary, void *ctx)
+{
+    (void)event, (void)summary, (void)ctx;
+    return kj_session_parameter(session, "k") == NULL;
+}
+
+static void a_bad_filter_leaves_the_parameters_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->dispatch.should_dispatch = dispatch_without_k;
+    start(fixture);
+    int fd = connect_session(fixture, "enableErrors", NULL);
+    send_config(fixture, fd,
+                "{\"identities\":{\"n\":[]},\"filters\":{\"n\":\"n ==\"},"
+                "\"parameters\":{\"k\":[\"v\"]}}");
+    kj_event_unref(read_event(fd)); /* what is wrong with it */
+    send_config(fixture, fd, "{}");
+    publish(fixture, "task", KJ_EVENT_CREATE, 1);
+    assert_int_equal(read_number(fd), 1);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_FIXTURE(a_bad_filter_leaves_the_parameters_alone),
         WITH_FIXTURE(events_arrive_in_order_in_both_encodings),
         WITH_FIXTURE(what_is_published_before_the_socket_is_there_is_held),
         WITH_FIXTURE(a_peer_that_left_before_its_socket_was_there_loses_what_was_held),
@@ -589,7 +414,6 @@ int main(void)
         WITH_FIXTURE(the_publish_handler_can_refuse),
         WITH_FIXTURE(a_bad_config_closes_with_1003),
         WITH_FIXTURE(a_bad_config_is_told_and_mutes_where_errors_were_asked_for),
-        WITH_FIXTURE(a_bad_filter_leaves_the_parameters_alone),
         WITH_FIXTURE(callbacks_come_in_bahamuts_order),
         WITH_FIXTURE(handshakes_are_refused_with_their_reason),
         WITH_FIXTURE(tokens_come_from_the_header_the_query_or_a_config),
