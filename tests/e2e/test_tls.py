@@ -245,6 +245,32 @@ def test_a_reload_is_for_connections_to_come(serve, authority, tmp_path):
     assert (counters["tls_reloads_total"], counters["tls_reloads_failed_total"]) == (1, 1)
 
 
+def test_a_reload_changes_whose_clients_come_in(serve, authority, stranger, tmp_path):
+    clients = tmp_path / "clients.pem"
+    clients.write_bytes(open(authority.ca, "rb").read())
+    node = serve(*flags(authority, "--tls-client-ca", str(clients)))
+    ours, theirs = authority.context(authority.client), authority.context(stranger.client)
+    session = RawWebSocket(node.port, tls=ours)
+    assert refused_by_alert(node.port, theirs)
+
+    clients.write_bytes(open(stranger.ca, "rb").read())
+    node.signal(signal.SIGHUP)
+
+    def comes_in():
+        try:
+            return RawWebSocket(node.port, tls=theirs)
+        except (AssertionError, ssl.SSLError, ConnectionError):
+            return None
+
+    newcomer = eventually(comes_in, what="the new authority")
+    assert refused_by_alert(node.port, ours)
+    node.request("POST", "/tasks", json={"title": "for both"}, verify=authority.ca,
+                 cert=stranger.client)
+    for each in (session, newcomer):
+        assert json.loads(each.message()[1])["entity"]["title"] == "for both"
+        each.close()
+
+
 # ---- clients that are not what they should be ----
 
 
@@ -294,6 +320,51 @@ def test_a_body_that_is_drawn_out_is_refused_in_time(secure, authority):
             answer += chunk
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert node.counters()["http_body_too_slow_total"] == 1
+
+
+def test_an_answer_that_is_not_read_holds_no_worker_for_long(secure, authority):
+    node = secure("--http-threads", "1", "--limit-exchange-timeout-ms", "500", "--print-counters")
+    for _ in range(40):
+        node.create("/lists", name="large", description="x" * 500000)
+    node.http.close()
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(30)
+        plain.connect(("127.0.0.1", node.port))
+        with authority.context().wrap_socket(plain, server_hostname="127.0.0.1") as deaf:
+            deaf.sendall(b"GET /lists HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert node.request("GET", "/tasks").status_code == 200
+    assert node.counters()["http_write_failed_total"] == 1
+
+
+def test_a_session_that_stops_reading_is_ended(secure, authority):
+    node = secure("--limit-write-stall-ms", "500", "--print-counters")
+    deaf = RawWebSocket(node.port, receive_buffer=4096, tls=authority.context())
+    for _ in range(40):
+        node.create("/lists", name="large", description="x" * 200000)
+    eventually(lambda: node.handed_over() == 0, what="the end of the session")
+    deaf.close()
+    assert node.counters()["sessions_closed_write_stall_total"] == 1
+
+
+class Strict:
+    """A context whose sockets tell an end without a close-notify from an orderly one."""
+
+    def __init__(self, context):
+        self.context = context
+
+    def wrap_socket(self, plain, **options):
+        return self.context.wrap_socket(plain, suppress_ragged_eofs=False, **options)
+
+
+def test_the_end_of_the_server_is_orderly(secure, authority):
+    node = secure()
+    session = RawWebSocket(node.port, tls=Strict(authority.context()))
+    node.signal(signal.SIGTERM)
+    _, _, opcode, payload = session.receive()
+    assert (opcode, struct.unpack(">H", payload[:2])[0]) == (CLOSE, 1001)
+    assert session.socket.recv(1) == b""
+    session.close()
 
 
 def test_frames_behind_the_handshake_are_not_lost_in_silence(secure, authority):
