@@ -2,7 +2,8 @@
  *
  * civetweb keeps one thread for each websocket it serves, so it serves none: once its 101 has
  * left, the socket is copied to a high descriptor number, which a shard will own, and a dead
- * socket is put in its place. civetweb reads end-of-file from that, closes it and is done.
+ * socket is put in its place. civetweb reads end-of-file from that, closes it and is done. A
+ * TLS stream goes along once civetweb has let go of it: upgrade.c holds on to it meanwhile.
  *
  * civetweb does not tell a connection's descriptor. It is found among the low numbers, where
  * civetweb's own stay because ours are copied above a floor, by comparing the peer's address

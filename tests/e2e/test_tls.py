@@ -16,7 +16,7 @@ import requests
 from deadline import eventually
 from fleet import raise_file_limit
 from pki import Authority
-from programs import KUJATA, MODEL
+from programs import KUJATA, MODEL, SANITIZED
 from rawws import BINARY, CLOSE, TEXT, RawWebSocket, Refused, frame, request
 
 pytestmark = pytest.mark.skipif(
@@ -113,6 +113,25 @@ def test_many_sessions_need_no_more_threads_than_few(secure, authority):
     node.create(title="heard by all")
     for session in sessions:
         assert json.loads(session.message()[1])["entity"]["title"] == "heard by all"
+        session.close()
+
+
+def memory_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer has memory of its own")
+def test_an_idle_session_costs_less_than_20_kib(secure, authority):
+    raise_file_limit(2048)
+    node = secure()
+    context = authority.context()
+    sessions = [RawWebSocket(node.port, tls=context) for _ in range(100)]
+    before = memory_kib(node.pid)
+    sessions += [RawWebSocket(node.port, tls=context) for _ in range(1000)]
+    eventually(lambda: node.handed_over() == len(sessions), what="the last hand-over")
+    assert (memory_kib(node.pid) - before) / 1000 < 20
+    for session in sessions:
         session.close()
 
 
