@@ -124,6 +124,9 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {LIMIT("session-queue-messages", session_queue_messages, "N", "the same; default 4096")},
         {LIMIT("sessions", sessions, "N", "in all; default 100000")},
         {LIMIT("sessions-per-address", sessions_per_address, "N", "default: no limit")},
+        {LIMIT("handshakes", handshakes, "N",
+               "connections without a whole request; default: by descriptors")},
+        {LIMIT("handshakes-per-address", handshakes_per_address, "N", "the same; default 16384")},
         {LIMIT("head-timeout-ms", head_timeout_ms, "MS", "for a request's head; default 5000")},
         {LIMIT("keep-alive-ms", keep_alive_ms, "MS", "for the next request; default 2000")},
         {LIMIT("exchange-timeout-ms", exchange_timeout_ms, "MS",
@@ -205,14 +208,25 @@ static void print_counter(const char *name, uint64_t value, void *ctx)
     printf("%s %" PRIu64 "\n", name, value);
 }
 
-/* Every session takes a descriptor, and shells start programs with a low soft limit. */
+/* Every session takes a descriptor, and shells start programs with a low soft limit. An
+ * unlimited hard limit still ends at the kernel's. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
+    unsigned long kernels = 0;
+    FILE *file = fopen("/proc/sys/fs/nr_open", "re");
+    if (file) {
+        if (fscanf(file, "%lu", &kernels) != 1) {
+            kernels = 0;
+        }
+        fclose(file);
     }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    bool is_beyond = kernels && limit.rlim_max > kernels;
+    limit.rlim_cur = is_beyond ? kernels : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* Serves until one of the signals, which the caller has blocked, arrives. */

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* At stop, how long publications under way may take to reach the shards. */
@@ -217,6 +218,8 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .head_timeout_ms = limits->head_timeout_ms,
                                    .keep_alive_ms = limits->keep_alive_ms,
                                    .exchange_timeout_ms = limits->exchange_timeout_ms,
+                                   .handshakes = limits->handshakes,
+                                   .handshakes_per_address = limits->handshakes_per_address,
                                    .handle = handle_request,
                                    .ctx = server,
                                    .upgrade = server->has_push ? &server->upgrade : NULL,
@@ -247,6 +250,18 @@ static void stop_parts(struct kj_server *server)
     }
 }
 
+/* Each session takes a descriptor for as long as it lives. */
+static void log_room(const struct kj_server *server)
+{
+    struct rlimit limit;
+    uint32_t room = kj__http_room(server->http);
+    uint32_t sessions = server->options.values.limits.sessions;
+    if (server->has_push && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        kj__log(KJ__LOG_INFO, "server", "descriptors: %llu, room for %u sessions",
+                (unsigned long long)limit.rlim_cur, room < sessions ? room : sessions);
+    }
+}
+
 enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
 {
     pthread_mutex_lock(&server->life_lock);
@@ -262,6 +277,8 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
     enum kj_status status = start_parts(server, error);
     if (status) {
         stop_parts(server);
+    } else {
+        log_room(server);
     }
     set_life(server, status ? LIFE_STOPPED : LIFE_STARTED);
     return status;
@@ -351,7 +368,7 @@ void kj_server_free(struct kj_server *server)
 void kj_server_counters(const struct kj_server *server,
                         void (*visit)(const char *name, uint64_t value, void *ctx), void *ctx)
 {
-#define VISIT_COUNTER(member, name)                                                                \
+#define VISIT_COUNTER(member, name, kind, help)                                                    \
     visit(name, atomic_load_explicit(&server->counters.member, memory_order_relaxed), ctx);
     KJ__COUNTER_MAP(VISIT_COUNTER)
 #undef VISIT_COUNTER

@@ -22,6 +22,7 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->session_queue_bytes, 1024 * 1024);
     use_default(&limits->session_queue_messages, 4096);
     use_default(&limits->sessions, 100000);
+    use_default(&limits->handshakes_per_address, 16384);
     use_default(&limits->head_timeout_ms, 5000);
     use_default(&limits->keep_alive_ms, 2000);
     use_default(&limits->exchange_timeout_ms, 30000);

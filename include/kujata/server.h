@@ -49,6 +49,8 @@ struct kj_limits {
     uint32_t session_queue_messages; /* 4,096 */
     uint32_t sessions;               /* in all; 100,000; over it: 503 */
     uint32_t sessions_per_address;   /* 0: no limit */
+    uint32_t handshakes;             /* connections without a whole request; 0: by descriptors */
+    uint32_t handshakes_per_address; /* 16,384 */
     uint32_t head_timeout_ms;        /* for a complete request head; 5,000 */
     uint32_t keep_alive_ms;          /* for the next request of a connection; 2,000 */
     uint32_t exchange_timeout_ms;    /* for a body to arrive, and for an answer to leave; 30,000 */
