@@ -73,6 +73,8 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
          .required = true},
         {OPTION("--listen", OPTION_ADDRESS, &server->listen, "ADDR:PORT",
                 "default 127.0.0.1:8080; port 0 picks a free one")},
+        {OPTION("--health", OPTION_ADDRESS, &server->health_listen, "ADDR:PORT",
+                "where /, /ready and /metrics are served; default: nowhere")},
         {OPTION("--store", OPTION_CHOICE, &settings->store, "memory", "where objects are kept"),
          .choices = store_names},
         {OPTION("--pubsub", OPTION_TEXT, &settings->pubsub, "local|nats://HOST:PORT[,...]",
@@ -242,6 +244,11 @@ static int run(struct node *node, const struct settings *settings, const sigset_
     printf("kujata: listening on %s://%.*s:%u\n",
            settings->server.tls_certificate ? "https" : "http",
            (int)(strrchr(listen, ':') - listen), listen, kj_server_port(node->server));
+    const char *health = settings->server.health_listen;
+    if (health) {
+        printf("kujata: health on http://%.*s:%u\n", (int)(strrchr(health, ':') - health), health,
+               kj_server_health_port(node->server));
+    }
     fflush(stdout);
     int signal_number;
     while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP) {

@@ -25,6 +25,7 @@
     X(connections, "tcp_connections_total", COUNTER, "Connections accepted.")                      \
     X(connections_waiting, "http_connections_waiting_current", GAUGE,                              \
       "Connections whose request is not there yet.")                                               \
+    X(connections_served, "http_connections_current", GAUGE, "Connections that have a worker.")    \
     X(connections_over_limit, "http_connections_over_limit_total", COUNTER,                        \
       "Connections closed since too many wait for their request.")                                 \
     X(heads_too_slow, "http_heads_too_slow_total", COUNTER,                                        \

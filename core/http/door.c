@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 enum {
     DEFER_SECONDS = 1, /* the kernel keeps a connection that says nothing for so long */
     PAUSE_MS = 100,    /* before the next try when no descriptor was free */
-    WAKE_INTERVAL_NS = 5000000,
     ROUND_EVENTS = 64, /* looked at in one call, which must end while a stop is waited for */
     SERVED_FIRST_CAPACITY = 64,
     ADDRESS_SIZE = 48, /* as civetweb has it */
@@ -89,6 +89,7 @@ static struct kj__door_served *add_served(struct kj__door *door)
         door->served = served;
         door->served_capacity = capacity;
     }
+    KJ__COUNT(door->options.counters, connections_served);
     return &door->served[door->served_count++];
 }
 
@@ -127,6 +128,7 @@ void kj__door_leave(struct kj__door *door, const char *address, uint16_t port)
     size_t at = find_served(door, 0, address, port);
     if (at < door->served_count) {
         door->served[at] = door->served[--door->served_count];
+        KJ__UNCOUNT(door->options.counters, connections_served);
     }
     pthread_mutex_unlock(&door->lock);
 }
@@ -363,6 +365,8 @@ static int take_any(struct kj__door *door, struct sockaddr_storage *peer, sockle
             fd = take_new(door, peer, peer_len);
         } else if (event.data.ptr == &door->timer_fd) {
             on_timer(door);
+        } else if (event.data.ptr == &door->wake_fd) {
+            break;
         } else {
             fd = take_waiting(door, event.data.ptr, event.events, peer, peer_len);
         }
@@ -411,7 +415,8 @@ int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len)
 
 void kj__door_init(struct kj__door *door)
 {
-    *door = (struct kj__door){.number = -1, .listener = -1, .epoll_fd = -1, .timer_fd = -1};
+    *door = (struct kj__door){
+        .number = -1, .listener = -1, .epoll_fd = -1, .timer_fd = -1, .wake_fd = -1};
     kj__list_init(&door->link);
     kj__list_init(&door->waiting);
     kj__map_init(&door->addresses);
@@ -438,7 +443,7 @@ static bool watch(struct kj__door *door, int fd, void *what)
 
 static void close_own(struct kj__door *door)
 {
-    int *own[] = {&door->listener, &door->epoll_fd, &door->timer_fd};
+    int *own[] = {&door->listener, &door->epoll_fd, &door->timer_fd, &door->wake_fd};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         if (*own[i] >= 0) {
             close(*own[i]);
@@ -452,10 +457,12 @@ bool kj__door_open(struct kj__door *door, int listening_fd, const struct kj__doo
     door->options = *options;
     door->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     door->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     door->listener = fcntl(listening_fd, F_DUPFD_CLOEXEC, 0);
-    if (door->epoll_fd < 0 || door->timer_fd < 0 || door->listener < 0 ||
+    if (door->epoll_fd < 0 || door->timer_fd < 0 || door->wake_fd < 0 || door->listener < 0 ||
         !watch(door, door->listener, &door->listener) ||
-        !watch(door, door->timer_fd, &door->timer_fd)) {
+        !watch(door, door->timer_fd, &door->timer_fd) ||
+        !watch(door, door->wake_fd, &door->wake_fd)) {
         close_own(door);
         return false;
     }
@@ -471,10 +478,10 @@ bool kj__door_open(struct kj__door *door, int listening_fd, const struct kj__doo
 
 void kj__door_wake(struct kj__door *door)
 {
-    const struct itimerspec often = {.it_value.tv_nsec = WAKE_INTERVAL_NS,
-                                     .it_interval.tv_nsec = WAKE_INTERVAL_NS};
     if (door->listener >= 0) {
-        timerfd_settime(door->timer_fd, 0, &often, NULL);
+        uint64_t one = 1;
+        ssize_t ignored = write(door->wake_fd, &one, sizeof one); /* and never read */
+        (void)ignored;
     }
 }
 

@@ -41,7 +41,7 @@ struct kj__door {
     struct kj__list link; /* in the list of all doors */
     int number;           /* the listening socket's, which civetweb closes */
     int listener;         /* the listening socket itself; -1: there is no door */
-    int epoll_fd, timer_fd;
+    int epoll_fd, timer_fd, wake_fd;
     bool is_paused;          /* nothing is accepted until the timer: there was no descriptor */
     struct kj__list waiting; /* in the order of their deadlines */
     size_t waiting_count;
@@ -57,8 +57,7 @@ void kj__door_init(struct kj__door *door);
 /* Puts a door in the place of a listening socket. False without descriptors: there is none. */
 bool kj__door_open(struct kj__door *door, int listening_fd, const struct kj__door_options *options);
 
-/* Makes the accepting thread look up from its wait; it does so again and again until
- * kj__door_fini. */
+/* Makes the accepting thread look up from its wait, again and again until kj__door_fini. */
 void kj__door_wake(struct kj__door *door);
 
 /* When civetweb has stopped: ends the connections that wait. */

@@ -157,11 +157,10 @@ static bool is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens;
 }
 
-int kj__handover_find_listener(const struct kj__handover *handover, const char *address,
-                               uint16_t port)
+int kj__handover_find_listener(int below, const char *address, uint16_t port)
 {
     struct in6_addr wanted;
-    for (int fd = 0; parse_address(address, &wanted) && fd < handover->floor; fd++) {
+    for (int fd = 0; parse_address(address, &wanted) && fd < below; fd++) {
         struct endpoint endpoint;
         if (is_listening(fd) && read_endpoint(fd, getsockname, &endpoint) &&
             endpoint.port == port && memcmp(&endpoint.address, &wanted, sizeof wanted) == 0) {
@@ -171,10 +170,9 @@ int kj__handover_find_listener(const struct kj__handover *handover, const char *
     return KJ__HANDOVER_GONE;
 }
 
-void kj__handover_shut_listener(const struct kj__handover *handover, const char *address,
-                                uint16_t port)
+void kj__handover_shut_listener(int below, const char *address, uint16_t port)
 {
-    int fd = kj__handover_find_listener(handover, address, port);
+    int fd = kj__handover_find_listener(below, address, port);
     if (fd >= 0) {
         shutdown(fd, SHUT_RDWR);
     }

@@ -54,13 +54,11 @@ int kj__handover_copy(struct kj__handover *handover, int fd);
 /* Leaves civetweb the dead socket under its number: only the copy is the connection now. */
 bool kj__handover_finish(struct kj__handover *handover, int fd);
 
-/* The socket that listens on an address and port, which is civetweb's; or GONE. */
-int kj__handover_find_listener(const struct kj__handover *handover, const char *address,
-                               uint16_t port);
+/* The socket that listens on an address and port, among the numbers below one; or GONE. */
+int kj__handover_find_listener(int below, const char *address, uint16_t port);
 
 /* Shuts the socket that listens on an address and port, so that civetweb's accepting thread,
  * which looks for its stop flag every two seconds, wakes at once. To be followed by mg_stop. */
-void kj__handover_shut_listener(const struct kj__handover *handover, const char *address,
-                                uint16_t port);
+void kj__handover_shut_listener(int below, const char *address, uint16_t port);
 
 #endif

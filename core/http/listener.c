@@ -348,7 +348,7 @@ static void open_door(struct kj__http *http)
 {
     const struct kj__http_options *options = &http->options;
     uint32_t room = kj__http_room(http) / 4 * 3;
-    int listener = kj__handover_find_listener(&http->handover, http->address, http->port);
+    int listener = kj__handover_find_listener(http->handover.floor, http->address, http->port);
     if (!KJ__OWN_CIVETWEB || listener < 0) {
         return;
     }
@@ -508,7 +508,7 @@ static void finish_exchanges(struct kj__http *http, uint32_t timeout_ms)
 void kj__http_stop(struct kj__http *http, uint32_t timeout_ms)
 {
     if (http) {
-        kj__handover_shut_listener(&http->handover, http->address, http->port);
+        kj__handover_shut_listener(http->handover.floor, http->address, http->port);
         finish_exchanges(http, timeout_ms);
         kj__door_wake(&http->door);
         mg_stop(http->civetweb);

@@ -90,6 +90,10 @@ struct kj_server_options {
     const struct kj_authorizer *authorizers;
     size_t authorizer_count;
 
+    /* The health listener's "ADDR:PORT"; NULL: none. See docs/metrics.md. */
+    const char *health_listen;
+    struct kj_health_handler health; /* zero: a node that runs is healthy */
+
     struct kj_dispatch_handler dispatch; /* zero: every default */
     struct kj_publish_handler publish;   /* zero: publish everything */
 };
@@ -109,6 +113,9 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
 
 /* The port listened on, once started. */
 uint16_t kj_server_port(const struct kj_server *server);
+
+/* The same of the health listener; 0: there is none. */
+uint16_t kj_server_health_port(const struct kj_server *server);
 
 /* Reads the TLS files again, once started: new connections get what is in them, open ones go
  * on. KJ_EINVAL with `error` naming option and file, logged and counted: what was in force
