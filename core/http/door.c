@@ -190,6 +190,18 @@ static void refuse(struct kj__door *door, int fd, const char *address)
     close(fd);
 }
 
+/* Of the descriptors that sessions leave, a quarter stays to connections that need not wait. */
+static bool may_wait(const struct kj__door *door, const char *address)
+{
+    const struct kj__door_options *options = &door->options;
+    uint64_t sessions = atomic_load_explicit(&options->counters->sessions, memory_order_relaxed);
+    uint64_t left = sessions < options->room ? options->room - sessions : 0;
+    bool has_room = door->waiting_count < options->waiting_always ||
+                    door->waiting_count < left / 4 * 3;
+    return has_room && door->waiting_count < options->waiting &&
+           (uintptr_t)kj__map_get(&door->addresses, address) < options->per_address;
+}
+
 static void let_wait(struct kj__door *door, int fd, const struct sockaddr_storage *peer,
                      socklen_t peer_len)
 {
@@ -197,8 +209,7 @@ static void let_wait(struct kj__door *door, int fd, const struct sockaddr_storag
     char address[ADDRESS_SIZE];
     read_peer(peer, address);
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = waiting};
-    if (!waiting || door->waiting_count >= door->options.waiting ||
-        (uintptr_t)kj__map_get(&door->addresses, address) >= door->options.per_address ||
+    if (!waiting || !may_wait(door, address) ||
         epoll_ctl(door->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         refuse(door, fd, address);
         free(waiting);
@@ -291,27 +302,28 @@ static void note_failure(struct kj__door *door)
     set_paused(door, true);
 }
 
-/* A connection whose request is there already, or -1. */
+/* Accepts until one has its request there already, which it returns; -1 when there is none. */
 static int take_new(struct kj__door *door, struct sockaddr_storage *peer, socklen_t *peer_len)
 {
-    *peer_len = sizeof *peer;
-    int fd = accept4(door->listener, (struct sockaddr *)peer, peer_len,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        note_failure(door);
-        return -1;
+    for (int i = 0; i < ROUND_EVENTS; i++) {
+        *peer_len = sizeof *peer;
+        int fd = accept4(door->listener, (struct sockaddr *)peer, peer_len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            note_failure(door);
+            break;
+        }
+        KJ__COUNT(door->options.counters, connections);
+        enum look look = look_at(door, fd);
+        if (look == LOOK_WHOLE) {
+            return fd;
+        }
+        if (look == LOOK_PART) {
+            let_wait(door, fd, peer, *peer_len);
+        } else {
+            close(fd);
+        }
     }
-    KJ__COUNT(door->options.counters, connections);
-    switch (look_at(door, fd)) {
-    case LOOK_WHOLE:
-        return fd;
-    case LOOK_OVER:
-        close(fd);
-        return -1;
-    case LOOK_PART:
-        break;
-    }
-    let_wait(door, fd, peer, *peer_len);
     return -1;
 }
 
@@ -401,8 +413,9 @@ int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len)
     if (!door) {
         return accept4(fd, address, len, SOCK_CLOEXEC);
     }
-    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    struct sockaddr_storage peer;
     socklen_t peer_len = 0;
+    memset(&peer, 0, sizeof peer);
     int taken = take_any(door, &peer, &peer_len);
     if (taken >= 0) {
         memcpy(address, &peer, peer_len < *len ? peer_len : *len);
@@ -480,6 +493,10 @@ void kj__door_wake(struct kj__door *door)
 {
     if (door->listener >= 0) {
         uint64_t one = 1;
+        /* civetweb closes its number soon, and another door may get it. */
+        pthread_mutex_lock(&doors_lock);
+        door->number = -1;
+        pthread_mutex_unlock(&doors_lock);
         ssize_t ignored = write(door->wake_fd, &one, sizeof one); /* and never read */
         (void)ignored;
     }
@@ -487,7 +504,7 @@ void kj__door_wake(struct kj__door *door)
 
 void kj__door_fini(struct kj__door *door)
 {
-    if (door->number >= 0) {
+    if (door->listener >= 0) {
         pthread_mutex_lock(&doors_lock);
         kj__list_unlink(&door->link);
         pthread_mutex_unlock(&doors_lock);

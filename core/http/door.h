@@ -29,6 +29,8 @@ struct kj__door_options {
     bool is_tls;              /* a whole ClientHello is waited for, not a head */
     uint32_t head_timeout_ms; /* to wait at most */
     uint32_t waiting;         /* connections that may wait at once */
+    uint32_t room;            /* descriptors for them and for sessions: see may_wait */
+    uint32_t waiting_always;  /* so many may wait whatever sessions have taken */
     uint32_t per_address;     /* the same, of one address */
     uint32_t workers;
     struct kj__counters *counters;
@@ -39,7 +41,8 @@ struct kj__door_served; /* a connection civetweb has; see door.c */
 struct kj__door {
     struct kj__door_options options;
     struct kj__list link; /* in the list of all doors */
-    int number;           /* the listening socket's, which civetweb closes */
+    int number;           /* the listening socket's, which civetweb closes; guarded by the lock
+                           * of all doors; -1 at the end */
     int listener;         /* the listening socket itself; -1: there is no door */
     int epoll_fd, timer_fd, wake_fd;
     bool is_paused;          /* nothing is accepted until the timer: there was no descriptor */

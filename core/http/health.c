@@ -153,6 +153,7 @@ static void open_door(struct kj__health *health)
 {
     const struct kj__door_options door = {.head_timeout_ms = health->options.head_timeout_ms,
                                           .waiting = WAITING_MAX,
+                                          .waiting_always = WAITING_MAX,
                                           .per_address = WAITING_MAX,
                                           .workers = WORKERS,
                                           .counters = &health->counters};

@@ -18,7 +18,8 @@ enum {
     LISTEN_TEXT_SIZE = 80,
     READ_CHUNK = 16384,
     STOP_INTERVAL_MS = 5,
-    DRAIN_TIMEOUT_MS = 2000
+    DRAIN_TIMEOUT_MS = 2000,
+    WAITING_SHARE = 8, /* of the numbers below the floor, for connections without a request */
 };
 
 /* Connections civetweb accepts ahead of its workers: more wait in the kernel as well. */
@@ -338,16 +339,9 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
     return KJ_OK;
 }
 
-static uint32_t least(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Of the descriptors there is room for, a quarter stays to requests that do not wait. */
 static void open_door(struct kj__http *http)
 {
     const struct kj__http_options *options = &http->options;
-    uint32_t room = kj__http_room(http) / 4 * 3;
     int listener = kj__handover_find_listener(http->handover.floor, http->address, http->port);
     if (!KJ__OWN_CIVETWEB || listener < 0) {
         return;
@@ -355,7 +349,9 @@ static void open_door(struct kj__http *http)
     const struct kj__door_options door = {
         .is_tls = http->has_tls,
         .head_timeout_ms = options->head_timeout_ms,
-        .waiting = options->handshakes ? least(options->handshakes, room) : room,
+        .waiting = options->handshakes ? options->handshakes : UINT32_MAX,
+        .room = kj__http_room(http),
+        .waiting_always = (uint32_t)http->handover.floor / WAITING_SHARE,
         .per_address = options->handshakes_per_address,
         .workers = options->threads,
         .counters = options->counters,

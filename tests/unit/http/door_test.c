@@ -71,7 +71,7 @@ static uint64_t waiting(const struct fixture *fixture)
 }
 
 static const struct kj__door_options plain = {
-    .head_timeout_ms = 60000, .waiting = 8, .per_address = 8, .workers = 4};
+    .head_timeout_ms = 60000, .waiting = 8, .room = 100, .per_address = 8, .workers = 4};
 
 static void a_whole_request_comes_through_at_once(void **state)
 {
@@ -167,6 +167,42 @@ static void too_many_that_wait_are_refused_and_others_are_not(void **state)
     for (int i = 0; i < 3; i++) {
         close(clients[i]);
     }
+    close_door(&fixture);
+}
+
+static void few_may_wait_when_sessions_have_the_descriptors(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    struct kj__door_options options = plain;
+    options.room = 20;
+    options.waiting_always = 1;
+    open_door(&fixture, &options);
+    atomic_store(&fixture.counters.sessions, 16);
+
+    int clients[5];
+    for (int i = 0; i < 5; i++) {
+        clients[i] = connect_to(&fixture, "GET");
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+    }
+    assert_int_equal(waiting(&fixture), 3);
+    atomic_store(&fixture.counters.sessions, 20);
+    for (int i = 0; i < 3; i++) {
+        close(clients[i]);
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+    }
+    assert_int_equal(waiting(&fixture), 0);
+    for (int i = 0; i < 2; i++) {
+        clients[i] = connect_to(&fixture, "GET");
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+    }
+    assert_int_equal(waiting(&fixture), 1);
+
+    close(clients[0]);
+    close(clients[1]);
+    close(clients[3]);
+    close(clients[4]);
     close_door(&fixture);
 }
 
@@ -270,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_request_in_pieces_waits_at_the_door),
         cmocka_unit_test(too_long_a_wait_ends),
         cmocka_unit_test(too_many_that_wait_are_refused_and_others_are_not),
+        cmocka_unit_test(few_may_wait_when_sessions_have_the_descriptors),
         cmocka_unit_test(a_client_that_goes_leaves_nothing),
         cmocka_unit_test(it_is_crowded_from_three_quarters_of_the_workers_on),
         cmocka_unit_test(heads_end_where_civetweb_says),
