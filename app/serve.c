@@ -73,6 +73,8 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
          .required = true},
         {OPTION("--listen", OPTION_ADDRESS, &server->listen, "ADDR:PORT",
                 "default 127.0.0.1:8080; port 0 picks a free one")},
+        {OPTION("--health", OPTION_ADDRESS, &server->health_listen, "ADDR:PORT",
+                "where /, /ready and /metrics are served; default: nowhere")},
         {OPTION("--store", OPTION_CHOICE, &settings->store, "memory", "where objects are kept"),
          .choices = store_names},
         {OPTION("--pubsub", OPTION_TEXT, &settings->pubsub, "local|nats://HOST:PORT[,...]",
@@ -124,6 +126,9 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {LIMIT("session-queue-messages", session_queue_messages, "N", "the same; default 4096")},
         {LIMIT("sessions", sessions, "N", "in all; default 100000")},
         {LIMIT("sessions-per-address", sessions_per_address, "N", "default: no limit")},
+        {LIMIT("handshakes", handshakes, "N",
+               "connections without a whole request; default: by descriptors")},
+        {LIMIT("handshakes-per-address", handshakes_per_address, "N", "the same; default 16384")},
         {LIMIT("head-timeout-ms", head_timeout_ms, "MS", "for a request's head; default 5000")},
         {LIMIT("keep-alive-ms", keep_alive_ms, "MS", "for the next request; default 2000")},
         {LIMIT("exchange-timeout-ms", exchange_timeout_ms, "MS",
@@ -205,14 +210,25 @@ static void print_counter(const char *name, uint64_t value, void *ctx)
     printf("%s %" PRIu64 "\n", name, value);
 }
 
-/* Every session takes a descriptor, and shells start programs with a low soft limit. */
+/* Every session takes a descriptor, and shells start programs with a low soft limit. An
+ * unlimited hard limit still ends at the kernel's. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
+    unsigned long kernels = 0;
+    FILE *file = fopen("/proc/sys/fs/nr_open", "re");
+    if (file) {
+        if (fscanf(file, "%lu", &kernels) != 1) {
+            kernels = 0;
+        }
+        fclose(file);
     }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    bool is_beyond = kernels && limit.rlim_max > kernels;
+    limit.rlim_cur = is_beyond ? kernels : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* Serves until one of the signals, which the caller has blocked, arrives. */
@@ -228,6 +244,11 @@ static int run(struct node *node, const struct settings *settings, const sigset_
     printf("kujata: listening on %s://%.*s:%u\n",
            settings->server.tls_certificate ? "https" : "http",
            (int)(strrchr(listen, ':') - listen), listen, kj_server_port(node->server));
+    const char *health = settings->server.health_listen;
+    if (health) {
+        printf("kujata: health on http://%.*s:%u\n", (int)(strrchr(health, ':') - health), health,
+               kj_server_health_port(node->server));
+    }
     fflush(stdout);
     int signal_number;
     while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP) {

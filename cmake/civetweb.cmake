@@ -10,7 +10,7 @@ if(EXISTS ${KUJATA_CIVETWEB_SOURCE}/src/civetweb.c)
     set_target_properties(kj_civetweb PROPERTIES COMPILE_OPTIONS "-w;-O2;-fno-strict-aliasing")
     target_include_directories(kj_civetweb PRIVATE ${KUJATA_CIVETWEB_SOURCE}/include)
     target_compile_definitions(kj_civetweb PRIVATE USE_WEBSOCKET USE_IPV6 OPENSSL_API_3_0
-        NO_SSL_DL NO_CGI NDEBUG)
+        NO_SSL_DL NO_CGI NDEBUG accept=kj__door_accept) # core/http/door.h
     target_link_libraries(kj_civetweb PUBLIC OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
     set(CIVETWEB_LIBRARY kj_civetweb)
     set(CIVETWEB_INCLUDE_DIR ${KUJATA_CIVETWEB_SOURCE}/include)

@@ -1,9 +1,12 @@
 /* server.c - the one place that knows every part of a node and joins them. */
+#include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "core/server_metrics.h"
 #include "core/server_options.h"
 #include "delivery/delivery.h"
 #include "dispatch/events.h"
+#include "http/health.h"
 #include "http/http.h"
 #include "http/tls_context.h"
 #include "rest/api.h"
@@ -13,10 +16,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* At stop, how long publications under way may take to reach the shards. */
 enum { QUIET_TIMEOUT_MS = 500 };
+
+/* How long the backend may take to answer when somebody asks whether the node is ready. */
+enum { READY_TIMEOUT_MS = 1000 };
+
+enum { NS_PER_US = 1000 };
 
 enum life { LIFE_NEW = 0, LIFE_STARTING, LIFE_STARTED, LIFE_STOPPING, LIFE_STOPPED };
 
@@ -28,6 +37,8 @@ struct kj_server {
     struct kj__events events;
     struct kj__http_upgrade upgrade;
     struct kj__http *http;
+    struct kj__health *health;
+    struct kj__traffic traffic;
     bool has_push;
     pthread_mutex_t life_lock;
     pthread_cond_t life_changed;
@@ -47,7 +58,11 @@ static void handle_request(void *ctx, const struct kj__http_request *request,
                            struct kj__http_response *response)
 {
     struct kj_server *server = ctx;
+    int64_t before = kj__clock_monotonic_ns();
     kj__api_handle(&server->api, request, response);
+    int64_t took = kj__clock_monotonic_ns() - before;
+    kj__traffic_count(&server->traffic, request->method, request->path, response->status,
+                      (uint64_t)took / NS_PER_US);
 }
 
 static void *prepare_session(void *ctx, const struct kj__http_request *request,
@@ -99,6 +114,58 @@ static void release_session(void *ctx, void *session)
 {
     (void)ctx;
     kj__connection_unref(&((struct kj_session *)session)->connection);
+}
+
+/* ---- health ---- */
+
+static bool is_alive(struct kj_error *error, void *ctx)
+{
+    const struct kj_server *server = ctx;
+    const struct kj_health_handler *handler = &server->options.values.health;
+    return !handler->is_healthy || handler->is_healthy(error, handler->ctx);
+}
+
+static bool is_ready(struct kj_error *error, void *ctx)
+{
+    struct kj_server *server = ctx;
+    pthread_mutex_lock(&server->life_lock);
+    enum life life = server->life;
+    pthread_mutex_unlock(&server->life_lock);
+    if (life != LIFE_STARTED) {
+        kj_error_set(error, 0, "%s", life == LIFE_STARTING ? "starting" : "stopping");
+        return false;
+    }
+    if (server->has_push &&
+        kj_pubsub_ping(server->options.values.pubsub, READY_TIMEOUT_MS) != KJ_OK) {
+        kj_error_set(error, 0, "the backend does not answer");
+        return false;
+    }
+    return true;
+}
+
+static void add_metrics(struct kj__buffer *out, void *ctx)
+{
+    struct kj_server *server = ctx;
+    kj__server_metrics(&(struct kj__server_numbers){.counters = &server->counters,
+                                                    .traffic = &server->traffic,
+                                                    .delivery = server->delivery},
+                       out);
+}
+
+static enum kj_status start_health(struct kj_server *server, struct kj_error *error)
+{
+    const struct kj_server_options *options = &server->options.values;
+    if (!options->health_listen) {
+        return KJ_OK;
+    }
+    return kj__health_start(
+        &(struct kj__health_options){.listen = options->health_listen,
+                                     .head_timeout_ms = options->limits.head_timeout_ms,
+                                     .is_alive = is_alive,
+                                     .is_ready = is_ready,
+                                     .add_metrics = add_metrics,
+                                     .ctx = server},
+        &server->health, error);
 }
 
 /* ---- life ---- */
@@ -165,6 +232,7 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
     pthread_mutex_init(&made->life_lock, NULL);
     pthread_cond_init(&made->life_changed, NULL);
     kj__map_init(&made->api.processors);
+    kj__traffic_init(&made->traffic, options->model);
     enum kj_status status = kj__server_options_copy(&made->options, options, error);
     if (!status && options->pubsub) {
         status = init_push(made);
@@ -217,6 +285,8 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .head_timeout_ms = limits->head_timeout_ms,
                                    .keep_alive_ms = limits->keep_alive_ms,
                                    .exchange_timeout_ms = limits->exchange_timeout_ms,
+                                   .handshakes = limits->handshakes,
+                                   .handshakes_per_address = limits->handshakes_per_address,
                                    .handle = handle_request,
                                    .ctx = server,
                                    .upgrade = server->has_push ? &server->upgrade : NULL,
@@ -247,6 +317,24 @@ static void stop_parts(struct kj_server *server)
     }
 }
 
+/* Each session takes a descriptor for as long as it lives. */
+static void log_room(const struct kj_server *server)
+{
+    struct rlimit limit;
+    uint32_t room = kj__http_room(server->http);
+    uint32_t sessions = server->options.values.limits.sessions;
+    if (server->has_push && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        kj__log(KJ__LOG_INFO, "server", "descriptors: %llu, room for %u sessions",
+                (unsigned long long)limit.rlim_cur, room < sessions ? room : sessions);
+    }
+}
+
+static void stop_health(struct kj_server *server)
+{
+    kj__health_stop(server->health);
+    server->health = NULL;
+}
+
 enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
 {
     pthread_mutex_lock(&server->life_lock);
@@ -259,9 +347,16 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
         kj_error_set(error, 0, "a server starts once");
         return KJ_EINVAL;
     }
-    enum kj_status status = start_parts(server, error);
+    /* First and last, so that it can say so while the node starts and stops. */
+    enum kj_status status = start_health(server, error);
+    if (!status) {
+        status = start_parts(server, error);
+    }
     if (status) {
         stop_parts(server);
+        stop_health(server);
+    } else {
+        log_room(server);
     }
     set_life(server, status ? LIFE_STOPPED : LIFE_STARTED);
     return status;
@@ -270,6 +365,11 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
 uint16_t kj_server_port(const struct kj_server *server)
 {
     return server->http ? kj__http_port(server->http) : 0;
+}
+
+uint16_t kj_server_health_port(const struct kj_server *server)
+{
+    return server->health ? kj__health_port(server->health) : 0;
 }
 
 enum kj_status kj_server_reload_tls(struct kj_server *server, struct kj_error *error)
@@ -308,6 +408,7 @@ void kj_server_stop(struct kj_server *server)
     pthread_mutex_unlock(&server->life_lock);
     if (is_mine) {
         stop_parts(server);
+        stop_health(server);
         set_life(server, LIFE_STOPPED);
     }
 }
@@ -340,6 +441,7 @@ void kj_server_free(struct kj_server *server)
     }
     kj__delivery_free(server->delivery);
     kj__api_fini(&server->api);
+    kj__traffic_fini(&server->traffic);
     kj__server_options_fini(&server->options);
     pthread_cond_destroy(&server->life_changed);
     pthread_mutex_destroy(&server->life_lock);
@@ -351,7 +453,7 @@ void kj_server_free(struct kj_server *server)
 void kj_server_counters(const struct kj_server *server,
                         void (*visit)(const char *name, uint64_t value, void *ctx), void *ctx)
 {
-#define VISIT_COUNTER(member, name)                                                                \
+#define VISIT_COUNTER(member, name, kind, help)                                                    \
     visit(name, atomic_load_explicit(&server->counters.member, memory_order_relaxed), ctx);
     KJ__COUNTER_MAP(VISIT_COUNTER)
 #undef VISIT_COUNTER

@@ -22,6 +22,7 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->session_queue_bytes, 1024 * 1024);
     use_default(&limits->session_queue_messages, 4096);
     use_default(&limits->sessions, 100000);
+    use_default(&limits->handshakes_per_address, 16384);
     use_default(&limits->head_timeout_ms, 5000);
     use_default(&limits->keep_alive_ms, 2000);
     use_default(&limits->exchange_timeout_ms, 30000);
@@ -191,6 +192,8 @@ static bool copy_array(void **slot, const void *items, size_t count, size_t size
 static bool copy_all(struct kj__server_options *copy, const struct kj_server_options *options)
 {
     return copy_text(&copy->listen, options->listen, "127.0.0.1:8080") &&
+           (!options->health_listen ||
+            copy_text(&copy->health_listen, options->health_listen, "")) &&
            copy_text(&copy->topic, options->topic, "events") &&
            copy_text(&copy->push_endpoint, options->push_endpoint, "/events") &&
            copy_origins(copy, options->allowed_origins) && copy_tls(copy, options) &&
@@ -209,6 +212,7 @@ static void point_at_copies(struct kj__server_options *copy)
 {
     struct kj_server_options *values = &copy->values;
     values->listen = copy->listen;
+    values->health_listen = copy->health_listen;
     values->topic = copy->topic;
     values->push_endpoint = copy->push_endpoint;
     values->tls_certificate = copy->tls_certificate;
@@ -257,6 +261,7 @@ void kj__server_options_fini(struct kj__server_options *copy)
     free(copy->tls_certificate);
     free(copy->push_endpoint);
     free(copy->topic);
+    free(copy->health_listen);
     free(copy->listen);
     *copy = (struct kj__server_options){0};
 }

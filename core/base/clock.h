@@ -7,6 +7,9 @@
 /* Milliseconds that only go forward; for timeouts. */
 uint64_t kj__clock_monotonic_ms(void);
 
+/* The same in nanoseconds; for measuring. */
+int64_t kj__clock_monotonic_ns(void);
+
 /* Nanoseconds since 1970 by the wall clock; for timestamps. */
 int64_t kj__clock_wall_ns(void);
 

@@ -8,59 +8,96 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Member, name. Names ending in _current go down again. An event that is queued for a session
- * ends as a frame sent, or in one of the events_dropped rows. */
+/* Member, name, what it is to Prometheus, a help text of one sentence. Gauges go down again. An
+ * event that is queued for a session ends as a frame sent, or in one of the events_dropped rows. */
 #define KJ__COUNTER_MAP(X)                                                                         \
-    X(http_requests, "http_requests_total")                                                        \
-    X(http_errors_4xx, "http_errors_4xx_total")                                                    \
-    X(http_errors_5xx, "http_errors_5xx_total")                                                    \
-    X(http_malformed, "http_malformed_total")                                                      \
-    X(http_body_too_large, "http_body_too_large_total")                                            \
-    X(http_body_too_slow, "http_body_too_slow_total")                                              \
-    X(http_write_failed, "http_write_failed_total")                                                \
-    X(tls_handshakes_failed, "tls_handshakes_failed_total")                                        \
-    X(tls_reloads, "tls_reloads_total")                                                            \
-    X(tls_reloads_failed, "tls_reloads_failed_total")                                              \
-    X(handshakes_refused, "http_ws_handshakes_refused_total")                                      \
-    X(handshakes_bad_origin, "http_ws_handshakes_bad_origin_total")                                \
-    X(handshakes_over_limit, "http_ws_handshakes_over_limit_total")                                \
-    X(handover_failed, "http_ws_handover_failed_total")                                            \
-    X(handover_peer_gone, "http_ws_handover_peer_gone_total")                                      \
-    X(early_frames, "http_ws_early_frames_total")                                                  \
-    X(sessions_opened, "http_ws_connections_total")                                                \
-    X(sessions, "http_ws_connections_current")                                                     \
-    X(closed_by_peer, "sessions_closed_by_peer_total")                                             \
-    X(closed_protocol_error, "sessions_closed_protocol_error_total")                               \
-    X(closed_over_limit, "sessions_closed_over_limit_total")                                       \
-    X(closed_bad_config, "sessions_closed_bad_push_config_total")                                  \
-    X(closed_pong_timeout, "sessions_closed_pong_timeout_total")                                   \
-    X(closed_write_stall, "sessions_closed_write_stall_total")                                     \
-    X(closed_queue_full, "sessions_closed_queue_full_total")                                       \
-    X(closed_by_server, "sessions_closed_by_server_total")                                         \
-    X(closed_io_error, "sessions_closed_io_error_total")                                           \
-    X(frames_in, "frames_received_total")                                                          \
-    X(frames_out, "frames_sent_total")                                                             \
-    X(bytes_in, "frame_bytes_received_total")                                                      \
-    X(bytes_out, "frame_bytes_sent_total")                                                         \
-    X(push_configs, "push_configs_total")                                                          \
-    X(push_configs_bad, "push_configs_bad_total")                                                  \
-    X(interests, "push_interests_current")                                                         \
-    X(filters_evaluated, "filters_evaluated_total")                                                \
-    X(filters_cut, "filters_cut_short_total")                                                      \
-    X(events_published, "events_published_total")                                                  \
-    X(events_publish_refused, "events_publish_refused_total")                                      \
-    X(events_publish_failed, "events_publish_failed_total")                                        \
-    X(events_received, "events_received_total")                                                    \
-    X(events_undecodable, "events_undecodable_total")                                              \
-    X(events_summary_failed, "events_summary_failed_total")                                        \
-    X(events_queued, "events_queued_total")                                                        \
-    X(dropped_queue_full, "events_dropped_queue_full_total")                                       \
-    X(dropped_closing, "events_dropped_session_closing_total")                                     \
-    X(dropped_no_memory, "events_dropped_no_memory_total")                                         \
-    X(error_events, "error_events_total")
+    X(http_requests, "http_requests_total", COUNTER, "REST requests answered.")                    \
+    X(http_errors_4xx, "http_errors_4xx_total", COUNTER,                                           \
+      "REST answers with a status from 400 to 499.")                                               \
+    X(http_errors_5xx, "http_errors_5xx_total", COUNTER,                                           \
+      "REST answers with a status from 500 on.")                                                   \
+    X(http_malformed, "http_malformed_total", COUNTER,                                             \
+      "Requests that are not HTTP, or no handshake.")                                              \
+    X(http_body_too_large, "http_body_too_large_total", COUNTER, "Requests refused with 413.")     \
+    X(http_body_too_slow, "http_body_too_slow_total", COUNTER,                                     \
+      "Requests whose body took too long.")                                                        \
+    X(http_write_failed, "http_write_failed_total", COUNTER, "Answers that could not be sent.")    \
+    X(connections, "tcp_connections_total", COUNTER, "Connections accepted.")                      \
+    X(connections_waiting, "http_connections_waiting_current", GAUGE,                              \
+      "Connections whose request is not there yet.")                                               \
+    X(connections_served, "http_connections_current", GAUGE, "Connections that have a worker.")    \
+    X(connections_over_limit, "http_connections_over_limit_total", COUNTER,                        \
+      "Connections closed since too many wait for their request.")                                 \
+    X(heads_too_slow, "http_heads_too_slow_total", COUNTER,                                        \
+      "Connections closed since their request took too long.")                                     \
+    X(accepts_failed, "tcp_accepts_failed_total", COUNTER,                                         \
+      "Times there was no descriptor for a connection.")                                           \
+    X(tls_handshakes_failed, "tls_handshakes_failed_total", COUNTER,                               \
+      "TLS handshakes that failed.")                                                               \
+    X(tls_reloads, "tls_reloads_total", COUNTER, "Times the TLS files were read again.")           \
+    X(tls_reloads_failed, "tls_reloads_failed_total", COUNTER,                                     \
+      "Times the TLS files could not be read again.")                                              \
+    X(handshakes_refused, "http_ws_handshakes_refused_total", COUNTER,                             \
+      "Handshakes answered with an error.")                                                        \
+    X(handshakes_bad_origin, "http_ws_handshakes_bad_origin_total", COUNTER,                       \
+      "Handshakes of browsers from an origin that is not allowed.")                                \
+    X(handshakes_over_limit, "http_ws_handshakes_over_limit_total", COUNTER,                       \
+      "Handshakes refused since there are too many sessions.")                                     \
+    X(handover_failed, "http_ws_handover_failed_total", COUNTER,                                   \
+      "Handshakes refused for want of a descriptor.")                                              \
+    X(handover_peer_gone, "http_ws_handover_peer_gone_total", COUNTER,                             \
+      "Handshakes whose client was gone.")                                                         \
+    X(early_frames, "http_ws_early_frames_total", COUNTER,                                         \
+      "Handshakes with frames before their end.")                                                  \
+    X(sessions_opened, "http_ws_connections_total", COUNTER, "Sessions started.")                  \
+    X(sessions, "http_ws_connections_current", GAUGE, "Sessions open.")                            \
+    X(closed_by_peer, "sessions_closed_by_peer_total", COUNTER, "Sessions their clients ended.")   \
+    X(closed_protocol_error, "sessions_closed_protocol_error_total", COUNTER,                      \
+      "Sessions ended by a violation of RFC 6455.")                                                \
+    X(closed_over_limit, "sessions_closed_over_limit_total", COUNTER,                              \
+      "Sessions ended by a message over a limit.")                                                 \
+    X(closed_bad_config, "sessions_closed_bad_push_config_total", COUNTER,                         \
+      "Sessions ended by a bad push config.")                                                      \
+    X(closed_pong_timeout, "sessions_closed_pong_timeout_total", COUNTER,                          \
+      "Sessions whose pong did not come.")                                                         \
+    X(closed_write_stall, "sessions_closed_write_stall_total", COUNTER,                            \
+      "Sessions that took no byte for too long.")                                                  \
+    X(closed_queue_full, "sessions_closed_queue_full_total", COUNTER,                              \
+      "Sessions ended by a full queue.")                                                           \
+    X(closed_by_server, "sessions_closed_by_server_total", COUNTER,                                \
+      "Sessions ended by the server.")                                                             \
+    X(closed_io_error, "sessions_closed_io_error_total", COUNTER,                                  \
+      "Sessions ended by an error of their socket.")                                               \
+    X(frames_in, "frames_received_total", COUNTER, "Frames received.")                             \
+    X(frames_out, "frames_sent_total", COUNTER, "Frames sent.")                                    \
+    X(bytes_in, "frame_bytes_received_total", COUNTER, "Bytes of frames received.")                \
+    X(bytes_out, "frame_bytes_sent_total", COUNTER, "Bytes of frames sent.")                       \
+    X(push_configs, "push_configs_total", COUNTER, "Push configs taken over.")                     \
+    X(push_configs_bad, "push_configs_bad_total", COUNTER, "Push configs refused.")                \
+    X(interests, "push_interests_current", GAUGE,                                                  \
+      "Different wishes of sessions that shards keep.")                                            \
+    X(filters_evaluated, "filters_evaluated_total", COUNTER, "Filters evaluated on events.")       \
+    X(filters_cut, "filters_cut_short_total", COUNTER, "Filters whose evaluation was cut short.")  \
+    X(events_published, "events_published_total", COUNTER, "Events given to the backend.")         \
+    X(events_publish_refused, "events_publish_refused_total", COUNTER,                             \
+      "Events a publish handler refused.")                                                         \
+    X(events_publish_failed, "events_publish_failed_total", COUNTER,                               \
+      "Events the backend did not take.")                                                          \
+    X(events_received, "events_received_total", COUNTER, "Publications received.")                 \
+    X(events_undecodable, "events_undecodable_total", COUNTER, "Publications that hold no event.") \
+    X(events_summary_failed, "events_summary_failed_total", COUNTER,                               \
+      "Events whose summary failed.")                                                              \
+    X(events_queued, "events_queued_total", COUNTER, "Events queued for sessions.")                \
+    X(dropped_queue_full, "events_dropped_queue_full_total", COUNTER,                              \
+      "Events dropped by a full session queue.")                                                   \
+    X(dropped_closing, "events_dropped_session_closing_total", COUNTER,                            \
+      "Events dropped since their session ended.")                                                 \
+    X(dropped_no_memory, "events_dropped_no_memory_total", COUNTER,                                \
+      "Events dropped for want of memory.")                                                        \
+    X(error_events, "error_events_total", COUNTER, "Error events sent.")
 
 struct kj__counters {
-#define KJ__COUNTER_MEMBER(member, name) _Atomic uint64_t member;
+#define KJ__COUNTER_MEMBER(member, name, kind, help) _Atomic uint64_t member;
     KJ__COUNTER_MAP(KJ__COUNTER_MEMBER)
 #undef KJ__COUNTER_MEMBER
 };

@@ -104,6 +104,14 @@ size_t kj__queue_take_wait(struct kj__queue *queue, void **items, size_t max)
     return take(queue, items, max, true);
 }
 
+size_t kj__queue_count(struct kj__queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    size_t count = queue->count;
+    pthread_mutex_unlock(&queue->lock);
+    return count;
+}
+
 void kj__queue_close(struct kj__queue *queue)
 {
     pthread_mutex_lock(&queue->lock);

@@ -125,6 +125,7 @@ void kj__connection_abort(struct kj__connection *connection, enum kj__close_caus
     }
     kj__shard_remove(shard, connection);
     uint32_t unsent = kj__out_queue_clear(&connection->out);
+    kj__shard_count_waiting(shard, connection);
     KJ__COUNT_BY(counters_of(connection), dropped_closing, unsent);
     kj__list_unlink(&connection->round_link);
     connection->is_dirty = false;

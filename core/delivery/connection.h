@@ -96,6 +96,8 @@ struct kj__connection {
     struct kj__seat *seats;          /* in the audiences it belongs to; only while open */
     struct kj__frame_reader *reader; /* of a message that is not whole yet; else NULL */
     struct kj__out_queue out;
+    size_t waiting_bytes; /* of `out`, as the shard's sums have it */
+    uint32_t waiting_messages;
     struct kj__list round_link; /* in the shard's list of the prepared, the dirty or the closed */
     struct kj__wheel_entry timer;
     uint64_t next_ping_ms, last_pong_ms;

@@ -120,6 +120,7 @@ void kj__connection_flush(struct kj__connection *connection)
     if (connection->state == KJ__CONNECTION_CLOSED) {
         return;
     }
+    kj__shard_count_waiting(connection->shard, connection);
     if (!is_done) {
         kj__connection_note_blocked(connection);
         return;
@@ -225,6 +226,7 @@ static enum kj__send_result push(struct kj__connection *connection, struct kj__o
     if (!connection->waits_for_write) {
         kj__shard_mark_dirty(connection->shard, connection);
     }
+    kj__shard_count_waiting(connection->shard, connection);
     return KJ__SENT;
 }
 
@@ -265,6 +267,7 @@ bool kj__connection_enqueue_rest(struct kj__connection *connection, struct kj__o
     }
     kj__out_queue_written(&connection->out, written);
     update_seats(connection);
+    kj__shard_count_waiting(connection->shard, connection);
     return true;
 }
 

@@ -60,6 +60,15 @@ void kj__shard_remove(struct kj__shard *shard, struct kj__connection *connection
     }
 }
 
+void kj__shard_count_waiting(struct kj__shard *shard, struct kj__connection *connection)
+{
+    const struct kj__out_queue *out = &connection->out;
+    shard->queue_bytes += out->bytes - connection->waiting_bytes;
+    shard->queue_messages += out->count - (size_t)connection->waiting_messages;
+    connection->waiting_bytes = out->bytes;
+    connection->waiting_messages = out->count;
+}
+
 /* ---- one round ---- */
 
 static void handle_socket(const struct epoll_event *event)
@@ -182,6 +191,14 @@ static void add_tally(struct kj__shard *shard)
     *tally = (struct kj__tally){0};
 }
 
+static void show_gauges(struct kj__shard *shard)
+{
+    struct kj__shard_gauges *gauges = &shard->gauges;
+    atomic_store_explicit(&gauges->connections, shard->connection_count, memory_order_relaxed);
+    atomic_store_explicit(&gauges->queue_bytes, shard->queue_bytes, memory_order_relaxed);
+    atomic_store_explicit(&gauges->queue_messages, shard->queue_messages, memory_order_relaxed);
+}
+
 static void abort_all(struct kj__shard *shard)
 {
     while (shard->connection_count > 0) {
@@ -249,8 +266,10 @@ static void *run_shard(void *argument)
         gather_jobs(shard);
         flush_audiences(shard);
         flush_dirty(shard);
+        kj__dispatch_round_end(&shard->dispatch, &shard->delivery->dispatch);
         release_closed(shard);
         add_tally(shard);
+        show_gauges(shard);
     }
     add_tally(shard);
     return NULL;

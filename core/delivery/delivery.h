@@ -11,6 +11,7 @@
 #include "base/counters.h"
 #include "base/queue.h"
 #include "delivery/connection.h"
+#include "delivery/dispatch_times.h"
 #include "delivery/writer.h"
 
 #include <kujata/status.h>
@@ -37,6 +38,11 @@ struct kj__tally {
     uint64_t frames_in, bytes_in, frames_out, bytes_out, events_queued;
 };
 
+/* A shard's state as of its last round, for other threads to read. */
+struct kj__shard_gauges {
+    _Atomic uint64_t connections, queue_bytes, queue_messages;
+};
+
 struct kj__shard {
     struct kj__delivery *delivery;
     int epoll_fd;
@@ -59,6 +65,9 @@ struct kj__shard {
     struct kj__writer writer;
     struct kj__out_frame *ping; /* the same for all */
     struct kj__tally tally;
+    size_t queue_bytes, queue_messages; /* waiting for sockets that take no more */
+    struct kj__shard_gauges gauges;
+    struct kj__dispatch_round dispatch;
     uint32_t drain_timeout_ms;
     _Atomic bool drain_is_wanted; /* set once, by kj__delivery_stop */
     bool is_draining;
@@ -75,6 +84,7 @@ struct kj__delivery {
     size_t shard_count;
     struct kj__counters *counters; /* borrowed */
     _Atomic size_t next_shard;
+    struct kj__dispatch_histogram dispatch;
 };
 
 /* `shard_count` 0: one for each core this process may use. KJ_EUNSUPPORTED: `io` cannot be
@@ -96,6 +106,9 @@ void kj__delivery_stop(struct kj__delivery *delivery, uint32_t drain_timeout_ms)
 void kj__delivery_free(struct kj__delivery *delivery); /* stops first; NULL is fine */
 
 /* ---- on the shard ---- */
+
+/* Lets the shard's sums know what waits for a connection's socket. */
+void kj__shard_count_waiting(struct kj__shard *shard, struct kj__connection *connection);
 
 /* Queues a connection for the flush at the end of the round. */
 void kj__shard_mark_dirty(struct kj__shard *shard, struct kj__connection *connection);

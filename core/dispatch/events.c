@@ -56,6 +56,7 @@ enum kj_status kj__events_publish(struct kj__events *events, const struct kj_eve
 static void run_post(struct kj__job *job, struct kj__shard *shard)
 {
     struct kj__message *message = ((struct kj__message_post *)job)->message;
+    kj__dispatch_round_note(&shard->dispatch, message->arrived_ns);
     kj__events_deliver(message->endpoint->ctx, shard, message);
     kj__message_unref(message);
 }
@@ -75,6 +76,7 @@ static void post_to_shards(struct kj__delivery *delivery, struct kj__message *me
 
 static void on_publication(struct kj_publication *publication, void *ctx)
 {
+    int64_t arrived_ns = kj__clock_monotonic_ns();
     struct kj__events *events = ctx;
     const struct kj__events_options *options = &events->options;
     const struct kj_dispatch_handler *handler = options->dispatch;
@@ -99,6 +101,7 @@ static void on_publication(struct kj_publication *publication, void *ctx)
         KJ__COUNT(options->counters, dropped_no_memory);
         return;
     }
+    message->arrived_ns = arrived_ns;
     if (handler->related_identities) {
         message->related = handler->related_identities(kj_event_identity(event), handler->ctx);
     }

@@ -30,6 +30,7 @@ struct kj__message {
     const struct kj__endpoint *endpoint;
     struct kj__counters *counters;
     int64_t received_ns;        /* wall clock; what now() is in filters */
+    int64_t arrived_ns;         /* by the monotonic clock */
     uint64_t serial;            /* of this node */
     _Atomic uint64_t *verdicts; /* by the number of an interest; see kj__interest_wants */
     uint32_t verdict_count;

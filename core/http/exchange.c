@@ -34,12 +34,19 @@ static void append_connection(struct kj__buffer *head, struct mg_connection *con
     }
 }
 
-struct kj__handover_peer kj__exchange_peer(const struct mg_connection *connection)
+/* What the door does not know came before it was there. */
+int kj__exchange_find(const struct mg_connection *connection)
 {
+    struct kj__http *http = kj__http_of(connection);
     const struct mg_request_info *info = mg_get_request_info(connection);
-    return (struct kj__handover_peer){.address = info ? info->remote_addr : "",
-                                      .port = info ? (uint16_t)info->remote_port : 0,
-                                      .local_port = kj__http_of(connection)->port};
+    const struct kj__handover_peer peer = {.address = info ? info->remote_addr : "",
+                                           .port = info ? (uint16_t)info->remote_port : 0,
+                                           .local_port = http->port};
+    int fd = kj__door_find(&http->door, peer.address, peer.port);
+    if (fd == KJ__DOOR_AMBIGUOUS) {
+        return KJ__HANDOVER_AMBIGUOUS;
+    }
+    return fd == KJ__DOOR_UNKNOWN ? kj__handover_find(&http->handover, &peer) : fd;
 }
 
 const char *kj__exchange_remote_address(const struct mg_request_info *info)
@@ -79,7 +86,10 @@ static bool is_head(const struct mg_connection *connection)
 void kj__exchange_send(struct mg_connection *connection, struct kj__http_response *response,
                        bool must_close)
 {
+    struct kj__http *http = kj__http_of(connection);
     struct kj__buffer out;
+    /* A client that may ask again keeps its worker, which others may be waiting for. */
+    must_close = must_close || kj__door_is_crowded(&http->door);
     kj__buffer_init(&out);
     kj__buffer_printf(&out, "HTTP/1.1 %d %s\r\n", response->status,
                       reason_phrase(response->status));
@@ -101,10 +111,8 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
     if (must_close) {
         mg_disable_connection_keep_alive(connection);
     }
-    struct kj__http *http = kj__http_of(connection);
-    const struct kj__handover_peer peer = kj__exchange_peer(connection);
     struct kj__guard_entry guarded;
-    kj__guard_enter(&http->guard, &guarded, kj__handover_find(&http->handover, &peer), SHUT_RDWR,
+    kj__guard_enter(&http->guard, &guarded, kj__exchange_find(connection), SHUT_RDWR,
                     http->options.exchange_timeout_ms);
     bool is_sent = !out.failed && mg_write(connection, out.data, out.len) == (int)out.len;
     kj__guard_leave(&http->guard, &guarded);

@@ -5,6 +5,7 @@
 #ifndef KJ_HTTP_EXCHANGE_H
 #define KJ_HTTP_EXCHANGE_H
 
+#include "http/door.h"
 #include "http/guard.h"
 #include "http/handover.h"
 #include "http/http.h"
@@ -20,6 +21,7 @@ struct kj__http {
     struct mg_context *civetweb;
     struct kj__handover handover;
     struct kj__guard guard;
+    struct kj__door door;
     bool has_guard, has_tls;
     struct kj__tls_context tls; /* valid with has_tls */
     char address[64];           /* listened on, as text, without brackets */
@@ -34,8 +36,8 @@ static inline struct kj__http *kj__http_of(const struct mg_connection *connectio
     return mg_get_user_data(mg_get_context(connection));
 }
 
-/* The connection in the words of the hand-over. */
-struct kj__handover_peer kj__exchange_peer(const struct mg_connection *connection);
+/* The connection's descriptor, which stays civetweb's; or as kj__handover_find. */
+int kj__exchange_find(const struct mg_connection *connection);
 
 /* The client's address as people write it: one of IPv4 that came in over IPv6 is IPv4. */
 const char *kj__exchange_remote_address(const struct mg_request_info *info);

@@ -3,25 +3,28 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FLOOR_WANTED = 4096 };
+/* Low numbers besides civetweb's: shards have two each, backends and stores a few. */
+enum { LOW_NUMBERS_OTHERS = 384 };
 
-/* A quarter of a small limit is left to the low numbers, else the wanted floor. */
-static int choose_floor(void)
+/* Half of a small limit is left to the low numbers, else what is wanted. */
+static void divide_numbers(struct kj__handover *handover, uint32_t low_numbers)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= (rlim_t)FLOOR_WANTED * 2) {
-        return FLOOR_WANTED;
-    }
-    return (int)(limit.rlim_cur / 4);
+    struct rlimit limit = {.rlim_cur = INT_MAX};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    int numbers = limit.rlim_cur < INT_MAX ? (int)limit.rlim_cur : INT_MAX;
+    int wanted = (int)low_numbers + LOW_NUMBERS_OTHERS;
+    handover->floor = wanted < numbers / 2 ? wanted : numbers / 2;
+    handover->room = numbers - handover->floor;
 }
 
-bool kj__handover_init(struct kj__handover *handover, bool is_wildcard)
+bool kj__handover_init(struct kj__handover *handover, bool is_wildcard, uint32_t low_numbers)
 {
     int pair[2];
     handover->dead_fd = -1;
@@ -31,7 +34,7 @@ bool kj__handover_init(struct kj__handover *handover, bool is_wildcard)
     close(pair[1]);
     shutdown(pair[0], SHUT_RDWR);
     handover->dead_fd = pair[0];
-    handover->floor = choose_floor();
+    divide_numbers(handover, low_numbers);
     handover->is_wildcard = is_wildcard;
     atomic_init(&handover->reach, 0);
     return true;
@@ -136,21 +139,15 @@ int kj__handover_find(struct kj__handover *handover, const struct kj__handover_p
     return low >= 0 ? low : high;
 }
 
-int kj__handover_take(struct kj__handover *handover, const struct kj__handover_peer *peer)
+int kj__handover_copy(struct kj__handover *handover, int fd)
 {
-    int fd = kj__handover_find(handover, peer);
-    if (fd < 0) {
-        return fd;
-    }
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, handover->floor);
-    if (copy < 0) {
-        return KJ__HANDOVER_NO_DESCRIPTOR;
-    }
-    if (dup2(handover->dead_fd, fd) < 0) {
-        close(copy);
-        return KJ__HANDOVER_NO_DESCRIPTOR;
-    }
-    return copy;
+    return copy < 0 ? KJ__HANDOVER_NO_DESCRIPTOR : copy;
+}
+
+bool kj__handover_finish(struct kj__handover *handover, int fd)
+{
+    return dup2(handover->dead_fd, fd) >= 0;
 }
 
 static bool is_listening(int fd)
@@ -160,15 +157,23 @@ static bool is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens;
 }
 
-void kj__handover_shut_listener(const struct kj__handover *handover, const char *address,
-                                uint16_t port)
+int kj__handover_find_listener(int below, const char *address, uint16_t port)
 {
     struct in6_addr wanted;
-    for (int fd = 0; parse_address(address, &wanted) && fd < handover->floor; fd++) {
+    for (int fd = 0; parse_address(address, &wanted) && fd < below; fd++) {
         struct endpoint endpoint;
         if (is_listening(fd) && read_endpoint(fd, getsockname, &endpoint) &&
             endpoint.port == port && memcmp(&endpoint.address, &wanted, sizeof wanted) == 0) {
-            shutdown(fd, SHUT_RDWR);
+            return fd;
         }
+    }
+    return KJ__HANDOVER_GONE;
+}
+
+void kj__handover_shut_listener(int below, const char *address, uint16_t port)
+{
+    int fd = kj__handover_find_listener(below, address, port);
+    if (fd >= 0) {
+        shutdown(fd, SHUT_RDWR);
     }
 }

@@ -21,13 +21,15 @@
 struct kj__handover {
     int dead_fd;      /* a socket at its end */
     int floor;        /* copies go at or above it */
+    int room;         /* numbers there are from it on */
     bool is_wildcard; /* the listener takes any local address: see kj__handover_find */
     /* One past the highest number a socket was found at: the search rarely needs to go on. */
     _Atomic int reach;
 };
 
-/* False when the process is out of descriptors. */
-bool kj__handover_init(struct kj__handover *handover, bool is_wildcard);
+/* `low_numbers` is what civetweb needs below the floor. False when the process is out of
+ * descriptors. */
+bool kj__handover_init(struct kj__handover *handover, bool is_wildcard, uint32_t low_numbers);
 void kj__handover_fini(struct kj__handover *handover);
 
 /* A connection as civetweb reports it. */
@@ -46,13 +48,17 @@ enum {
 /* The connection's descriptor, which stays civetweb's; GONE or AMBIGUOUS. */
 int kj__handover_find(struct kj__handover *handover, const struct kj__handover_peer *peer);
 
-/* Takes the connection's socket: a descriptor the caller owns, or one of the above. On failure
- * civetweb's socket is left as it was. */
-int kj__handover_take(struct kj__handover *handover, const struct kj__handover_peer *peer);
+/* A copy of civetweb's socket, which the caller owns; or NO_DESCRIPTOR. */
+int kj__handover_copy(struct kj__handover *handover, int fd);
+
+/* Leaves civetweb the dead socket under its number: only the copy is the connection now. */
+bool kj__handover_finish(struct kj__handover *handover, int fd);
+
+/* The socket that listens on an address and port, among the numbers below one; or GONE. */
+int kj__handover_find_listener(int below, const char *address, uint16_t port);
 
 /* Shuts the socket that listens on an address and port, so that civetweb's accepting thread,
  * which looks for its stop flag every two seconds, wakes at once. To be followed by mg_stop. */
-void kj__handover_shut_listener(const struct kj__handover *handover, const char *address,
-                                uint16_t port);
+void kj__handover_shut_listener(int below, const char *address, uint16_t port);
 
 #endif

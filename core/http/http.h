@@ -50,6 +50,8 @@ struct kj__http_options {
     uint32_t head_timeout_ms;
     uint32_t keep_alive_ms;
     uint32_t exchange_timeout_ms; /* for a body to arrive, and again for an answer to leave */
+    uint32_t handshakes;          /* connections that wait for their head; 0: by descriptors */
+    uint32_t handshakes_per_address;
     void (*handle)(void *ctx, const struct kj__http_request *request,
                    struct kj__http_response *response);
     void *ctx;
@@ -65,6 +67,9 @@ uint16_t kj__http_port(const struct kj__http *http);
 
 /* Reads the TLS files again; KJ_EUNSUPPORTED for a plain listener. [any thread] */
 enum kj_status kj__http_reload_tls(struct kj__http *http, struct kj_error *error);
+
+/* How many sessions there are descriptors for. */
+uint32_t kj__http_room(const struct kj__http *http);
 
 /* Stops listening, waits at most `timeout_ms` for the requests under way, then frees. NULL is
  * fine. */

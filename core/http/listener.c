@@ -18,8 +18,15 @@ enum {
     LISTEN_TEXT_SIZE = 80,
     READ_CHUNK = 16384,
     STOP_INTERVAL_MS = 5,
-    DRAIN_TIMEOUT_MS = 2000
+    DRAIN_TIMEOUT_MS = 2000,
+    WAITING_SHARE = 8, /* of the numbers below the floor, for connections without a request */
 };
+
+/* Connections civetweb accepts ahead of its workers: more wait in the kernel as well. */
+#define CONNECTION_QUEUE 96
+
+#define TEXT_OF(number) TEXT_OF_VALUE(number)
+#define TEXT_OF_VALUE(number) #number
 
 static bool expects_continue(const struct mg_connection *connection)
 {
@@ -66,9 +73,8 @@ static int take_body(struct kj__http *http, struct mg_connection *connection,
     if (!has_body(connection, info)) {
         return 0;
     }
-    const struct kj__handover_peer peer = kj__exchange_peer(connection);
     struct kj__guard_entry guarded;
-    kj__guard_enter(&http->guard, &guarded, kj__handover_find(&http->handover, &peer), SHUT_RD,
+    kj__guard_enter(&http->guard, &guarded, kj__exchange_find(connection), SHUT_RD,
                     http->options.exchange_timeout_ms);
     int status = read_body(connection, info, http->options.body_bytes, body);
     kj__guard_leave(&http->guard, &guarded);
@@ -79,10 +85,9 @@ static int take_body(struct kj__http *http, struct mg_connection *connection,
  * reset the connection, and it might never see the answer. */
 static void drain(struct kj__http *http, struct mg_connection *connection)
 {
-    const struct kj__handover_peer peer = kj__exchange_peer(connection);
     struct kj__guard_entry guarded;
     char chunk[READ_CHUNK];
-    kj__guard_enter(&http->guard, &guarded, kj__handover_find(&http->handover, &peer), SHUT_RD,
+    kj__guard_enter(&http->guard, &guarded, kj__exchange_find(connection), SHUT_RD,
                     DRAIN_TIMEOUT_MS);
     while (mg_read(connection, chunk, sizeof chunk) > 0) {
     }
@@ -206,6 +211,10 @@ static void on_close(const struct mg_connection *connection)
         KJ__COUNT(http->options.counters, tls_handshakes_failed);
     }
     kj__upgrade_on_close(connection);
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    if (info) {
+        kj__door_leave(&http->door, info->remote_addr, (uint16_t)info->remote_port);
+    }
 }
 
 static void on_closed(const struct mg_connection *connection)
@@ -303,7 +312,7 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
                                     "tcp_nodelay",
                                     "1",
                                     "connection_queue",
-                                    "1024",
+                                    TEXT_OF(CONNECTION_QUEUE),
                                     "listen_backlog",
                                     "4096",
                                     NULL};
@@ -328,6 +337,29 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
         return KJ_EIO;
     }
     return KJ_OK;
+}
+
+static void open_door(struct kj__http *http)
+{
+    const struct kj__http_options *options = &http->options;
+    int listener = kj__handover_find_listener(http->handover.floor, http->address, http->port);
+    if (!KJ__OWN_CIVETWEB || listener < 0) {
+        return;
+    }
+    const struct kj__door_options door = {
+        .is_tls = http->has_tls,
+        .head_timeout_ms = options->head_timeout_ms,
+        .waiting = options->handshakes ? options->handshakes : UINT32_MAX,
+        .room = kj__http_room(http),
+        .waiting_always = (uint32_t)http->handover.floor / WAITING_SHARE,
+        .per_address = options->handshakes_per_address,
+        .workers = options->threads,
+        .counters = options->counters,
+    };
+    if (!kj__door_open(&http->door, listener, &door)) {
+        kj__log(KJ__LOG_WARNING, "http",
+                "no descriptor is free for the door: silent connections hold workers");
+    }
 }
 
 static void add_handlers(struct kj__http *http)
@@ -375,7 +407,8 @@ static enum kj_status prepare(struct kj__http *http, struct kj_error *error)
     if (status) {
         return status;
     }
-    if (!kj__handover_init(&http->handover, http->is_wildcard)) {
+    if (!kj__handover_init(&http->handover, http->is_wildcard,
+                           options->threads + CONNECTION_QUEUE)) {
         kj_error_set(error, 0, "no descriptor is free; raise the limit of open files (ulimit -n)");
         return KJ_EIO;
     }
@@ -392,6 +425,7 @@ static void free_http(struct kj__http *http)
     if (http->has_guard) {
         kj__guard_stop(&http->guard);
     }
+    kj__door_fini(&http->door);
     kj__handover_fini(&http->handover);
     if (http->has_tls) {
         kj__tls_context_fini(&http->tls);
@@ -409,6 +443,7 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
     }
     made->options = *options;
     made->handover.dead_fd = -1;
+    kj__door_init(&made->door);
     enum kj_status status = prepare(made, error);
     if (status) {
         free_http(made);
@@ -424,6 +459,7 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
     struct mg_server_port port = {0};
     mg_get_server_ports(made->civetweb, 1, &port);
     made->port = (uint16_t)port.port;
+    open_door(made);
     add_handlers(made);
     *http = made;
     return KJ_OK;
@@ -449,6 +485,11 @@ uint16_t kj__http_port(const struct kj__http *http)
     return http->port;
 }
 
+uint32_t kj__http_room(const struct kj__http *http)
+{
+    return (uint32_t)http->handover.room;
+}
+
 /* mg_stop makes civetweb drop what it has not written yet. */
 static void finish_exchanges(struct kj__http *http, uint32_t timeout_ms)
 {
@@ -463,8 +504,9 @@ static void finish_exchanges(struct kj__http *http, uint32_t timeout_ms)
 void kj__http_stop(struct kj__http *http, uint32_t timeout_ms)
 {
     if (http) {
-        kj__handover_shut_listener(&http->handover, http->address, http->port);
+        kj__handover_shut_listener(http->handover.floor, http->address, http->port);
         finish_exchanges(http, timeout_ms);
+        kj__door_wake(&http->door);
         mg_stop(http->civetweb);
         mg_exit_library();
         free_http(http);

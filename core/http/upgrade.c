@@ -6,13 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 /* What civetweb keeps for a connection between the callbacks of one upgrade. */
 struct upgrade {
     const struct kj__http_upgrade *endpoint;
     void *session;
-    int fd;   /* taken from civetweb; -1: not yet */
-    SSL *ssl; /* the same; NULL: plain */
+    int civetweb_fd; /* the connection's number in civetweb */
+    int fd;          /* our copy of it */
+    bool is_taken;   /* the copy is the connection now */
+    SSL *ssl;        /* taken too; NULL: plain */
     bool has_early_frames;
 };
 
@@ -77,6 +80,37 @@ static void *prepare(struct kj__http *http, struct mg_connection *connection)
     return session;
 }
 
+static void note_failure(struct kj__http *http, int failure)
+{
+    static struct kj__log_limit limit;
+    struct kj__counters *counters = http->options.counters;
+    if (failure == KJ__HANDOVER_GONE) {
+        KJ__COUNT(counters, handover_peer_gone);
+        return;
+    }
+    KJ__COUNT(counters, handover_failed);
+    kj__log_limited(&limit, KJ__LOG_ERROR, "http", "a session was refused: %s",
+                    failure == KJ__HANDOVER_AMBIGUOUS
+                        ? "two connections have the same peer; listen on one address, not on all"
+                        : "no descriptor is free; raise the limit of open files (ulimit -n)");
+}
+
+/* The session's descriptor is had before the 101, while the client can still be refused. */
+static bool copy_socket(struct kj__http *http, struct mg_connection *connection,
+                        struct upgrade *upgrade)
+{
+    upgrade->civetweb_fd = kj__exchange_find(connection);
+    upgrade->fd = upgrade->civetweb_fd < 0
+                      ? upgrade->civetweb_fd
+                      : kj__handover_copy(&http->handover, upgrade->civetweb_fd);
+    if (upgrade->fd >= 0) {
+        return true;
+    }
+    note_failure(http, upgrade->fd);
+    kj__exchange_send_error(connection, 503, "There is no room for another session");
+    return false;
+}
+
 /* Before the 101; non-zero refuses. */
 static int on_ws_connect(const struct mg_connection *const_connection, void *data)
 {
@@ -93,29 +127,18 @@ static int on_ws_connect(const struct mg_connection *const_connection, void *dat
         return 1;
     }
     upgrade->endpoint = http->options.upgrade;
-    upgrade->fd = -1;
+    if (!copy_socket(http, connection, upgrade)) {
+        free(upgrade);
+        return 1;
+    }
     upgrade->session = prepare(http, connection);
     if (!upgrade->session) {
+        close(upgrade->fd);
         free(upgrade);
         return 1;
     }
     mg_set_user_connection_data(connection, upgrade);
     return 0;
-}
-
-static void note_failure(struct kj__http *http, int failure)
-{
-    static struct kj__log_limit limit;
-    struct kj__counters *counters = http->options.counters;
-    if (failure == KJ__HANDOVER_GONE) {
-        KJ__COUNT(counters, handover_peer_gone);
-        return;
-    }
-    KJ__COUNT(counters, handover_failed);
-    kj__log_limited(&limit, KJ__LOG_ERROR, "http", "a websocket was dropped: %s",
-                    failure == KJ__HANDOVER_AMBIGUOUS
-                        ? "two connections have the same peer; listen on one address, not on all"
-                        : "no descriptor is free; raise the limit of open files (ulimit -n)");
 }
 
 /* civetweb is left with a TLS stream that has ended both ways: it neither reads nor writes, and
@@ -134,13 +157,11 @@ static void on_ws_ready(struct mg_connection *connection, void *data)
 {
     struct kj__http *http = data;
     struct upgrade *upgrade = mg_get_user_connection_data(connection);
-    const struct kj__handover_peer peer = kj__exchange_peer(connection);
-    int fd = kj__handover_take(&http->handover, &peer);
-    if (fd < 0) {
-        note_failure(http, fd);
+    if (!kj__handover_finish(&http->handover, upgrade->civetweb_fd)) {
+        note_failure(http, KJ__HANDOVER_NO_DESCRIPTOR);
         return;
     }
-    upgrade->fd = fd;
+    upgrade->is_taken = true;
     upgrade->ssl = http->has_tls ? take_tls() : NULL;
 }
 
@@ -173,10 +194,11 @@ void kj__upgrade_on_closed(void)
     }
     leaving = NULL;
     const struct kj__http_upgrade *endpoint = upgrade->endpoint;
-    if (upgrade->fd < 0) {
-        endpoint->abandon(endpoint->ctx, upgrade->session);
-    } else {
+    if (upgrade->is_taken) {
         endpoint->attach(endpoint->ctx, upgrade->session, upgrade->fd, upgrade->ssl);
+    } else {
+        close(upgrade->fd);
+        endpoint->abandon(endpoint->ctx, upgrade->session);
     }
     if (upgrade->has_early_frames) {
         endpoint->on_early_frame(endpoint->ctx, upgrade->session);

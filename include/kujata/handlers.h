@@ -63,6 +63,13 @@ struct kj_dispatch_handler {
     void *ctx;
 };
 
+/* Health listener's threads: whether the node is fit to go on. False makes "/" answer 500, with
+ * `error->text`. Default: true. */
+struct kj_health_handler {
+    bool (*is_healthy)(struct kj_error *error, void *ctx);
+    void *ctx;
+};
+
 /* Runs on the publishing thread for each event; false drops it, counted. */
 struct kj_publish_handler {
     bool (*should_publish)(const struct kj_event *event, void *ctx);

@@ -49,6 +49,8 @@ struct kj_limits {
     uint32_t session_queue_messages; /* 4,096 */
     uint32_t sessions;               /* in all; 100,000; over it: 503 */
     uint32_t sessions_per_address;   /* 0: no limit */
+    uint32_t handshakes;             /* connections without a whole request; 0: by descriptors */
+    uint32_t handshakes_per_address; /* 16,384 */
     uint32_t head_timeout_ms;        /* for a complete request head; 5,000 */
     uint32_t keep_alive_ms;          /* for the next request of a connection; 2,000 */
     uint32_t exchange_timeout_ms;    /* for a body to arrive, and for an answer to leave; 30,000 */
@@ -88,6 +90,10 @@ struct kj_server_options {
     const struct kj_authorizer *authorizers;
     size_t authorizer_count;
 
+    /* The health listener's "ADDR:PORT"; NULL: none. See docs/metrics.md. */
+    const char *health_listen;
+    struct kj_health_handler health; /* zero: a node that runs is healthy */
+
     struct kj_dispatch_handler dispatch; /* zero: every default */
     struct kj_publish_handler publish;   /* zero: publish everything */
 };
@@ -107,6 +113,9 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
 
 /* The port listened on, once started. */
 uint16_t kj_server_port(const struct kj_server *server);
+
+/* The same of the health listener; 0: there is none. */
+uint16_t kj_server_health_port(const struct kj_server *server);
 
 /* Reads the TLS files again, once started: new connections get what is in them, open ones go
  * on. KJ_EINVAL with `error` naming option and file, logged and counted: what was in force

@@ -259,7 +259,7 @@ def test_a_reload_is_for_connections_to_come(serve, authority, tmp_path):
     node.create(title="still heard")
     assert json.loads(session.message()[1])["entity"]["title"] == "still heard"
     session.close()
-    assert len(node.stderr().splitlines()) == 1
+    assert len([line for line in node.stderr().splitlines() if " error " in line]) == 1
     counters = node.counters()
     assert (counters["tls_reloads_total"], counters["tls_reloads_failed_total"]) == (1, 1)
 
@@ -314,7 +314,7 @@ def test_a_stalled_handshake_does_not_hold_a_worker(secure, sent):
             assert connection.recv(1) == b""
         except ConnectionError:
             pass
-    assert node.counters()["tls_handshakes_failed_total"] == 2
+    assert node.counters()["http_heads_too_slow_total"] == 2
 
 
 def test_a_request_that_stalls_inside_tls_does_not_hold_a_worker(secure, authority):

@@ -29,10 +29,14 @@ def free_port():
 class Program:
     """A child process whose lines on stdout can be waited for."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, **options):
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self.errors, stdin=subprocess.DEVNULL
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            stdin=subprocess.DEVNULL,
+            **options,
         )
         self.lines = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -86,9 +90,9 @@ class Program:
 class Node(Program):
     """`kujata serve` on a port it picked."""
 
-    def __init__(self, *flags, program=None, listen="127.0.0.1:0"):
+    def __init__(self, *flags, program=None, listen="127.0.0.1:0", **options):
         command = program or [KUJATA, "serve", "--model", MODEL, "--listen", listen]
-        super().__init__(*command, *flags)
+        super().__init__(*command, *flags, **options)
         line = self.line()
         host = re.escape(listen.rpartition(":")[0])
         match = re.fullmatch(rf"kujata: listening on (https?://{host}):(\d+)", line or "")

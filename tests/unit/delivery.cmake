@@ -5,3 +5,4 @@ kujata_test(wheel_test SOURCES delivery/wheel_test.c MODULES delivery codec base
 kujata_test(delivery_test SOURCES delivery/delivery_test.c MODULES delivery codec base)
 kujata_test(audience_test SOURCES delivery/audience_test.c delivery/audience_fixture.c
     MODULES delivery codec base)
+kujata_test(dispatch_times_test SOURCES delivery/dispatch_times_test.c MODULES delivery codec base)

@@ -4,3 +4,4 @@ foreach(part access bahamut body memory processor query routes)
 endforeach()
 target_link_options(rest_memory_test PRIVATE
     -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup)
+kujata_test(rest_traffic_test SOURCES rest/traffic_test.c MODULES rest model codec base LIBRARIES m)

@@ -1,0 +1,519 @@
+/* door.c - see door.h. */
+#include "http/door.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum {
+    DEFER_SECONDS = 1, /* the kernel keeps a connection that says nothing for so long */
+    PAUSE_MS = 100,    /* before the next try when no descriptor was free */
+    ROUND_EVENTS = 64, /* looked at in one call, which must end while a stop is waited for */
+    SERVED_FIRST_CAPACITY = 64,
+    ADDRESS_SIZE = 48, /* as civetweb has it */
+    TLS_RECORD_HEAD = 5,
+    TLS_HANDSHAKE = 0x16,
+};
+
+/* A connection without its head. */
+struct waiting {
+    struct kj__list link;
+    int fd;
+    uint64_t deadline_ms;
+    struct sockaddr_storage peer;
+    socklen_t peer_len;
+    char address[ADDRESS_SIZE];
+};
+
+struct kj__door_served {
+    int fd;
+    uint16_t port;
+    char address[ADDRESS_SIZE];
+};
+
+/* Every open door, for kj__door_accept; guarded by the lock. */
+static struct kj__list doors = {&doors, &doors};
+static pthread_mutex_t doors_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- addresses ---- */
+
+static uint16_t read_peer(const struct sockaddr_storage *peer, char address[ADDRESS_SIZE])
+{
+    address[0] = '\0';
+    if (peer->ss_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)peer;
+        inet_ntop(AF_INET, &ipv4->sin_addr, address, ADDRESS_SIZE);
+        return ntohs(ipv4->sin_port);
+    }
+    const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)peer;
+    /* As civetweb writes it: a link-local one comes with its interface. */
+    getnameinfo((const struct sockaddr *)peer, sizeof *ipv6, address, ADDRESS_SIZE, NULL, 0,
+                NI_NUMERICHOST);
+    return ntohs(ipv6->sin6_port);
+}
+
+/* ---- those that civetweb has ---- */
+
+/* Lock held; the index of the first at or after `from`, or the count. */
+static size_t find_served(const struct kj__door *door, size_t from, const char *address,
+                          uint16_t port)
+{
+    while (from < door->served_count &&
+           (door->served[from].port != port || strcmp(door->served[from].address, address) != 0)) {
+        from++;
+    }
+    return from;
+}
+
+/* Lock held. */
+static struct kj__door_served *add_served(struct kj__door *door)
+{
+    if (door->served_count == door->served_capacity) {
+        size_t capacity = door->served_capacity ? door->served_capacity * 2 : SERVED_FIRST_CAPACITY;
+        struct kj__door_served *served = realloc(door->served, capacity * sizeof *served);
+        if (!served) {
+            return NULL;
+        }
+        door->served = served;
+        door->served_capacity = capacity;
+    }
+    KJ__COUNT(door->options.counters, connections_served);
+    return &door->served[door->served_count++];
+}
+
+static bool note_served(struct kj__door *door, int fd, const struct sockaddr_storage *peer)
+{
+    pthread_mutex_lock(&door->lock);
+    /* A number that civetweb closed without a word, after a TLS handshake that failed. */
+    size_t at = 0;
+    while (at < door->served_count && door->served[at].fd != fd) {
+        at++;
+    }
+    struct kj__door_served *served = at < door->served_count ? &door->served[at] : add_served(door);
+    if (served) {
+        served->fd = fd;
+        served->port = read_peer(peer, served->address);
+    }
+    pthread_mutex_unlock(&door->lock);
+    return served != NULL;
+}
+
+int kj__door_find(struct kj__door *door, const char *address, uint16_t port)
+{
+    pthread_mutex_lock(&door->lock);
+    size_t at = find_served(door, 0, address, port);
+    int fd = at < door->served_count ? door->served[at].fd : KJ__DOOR_UNKNOWN;
+    if (fd >= 0 && find_served(door, at + 1, address, port) < door->served_count) {
+        fd = KJ__DOOR_AMBIGUOUS;
+    }
+    pthread_mutex_unlock(&door->lock);
+    return fd;
+}
+
+void kj__door_leave(struct kj__door *door, const char *address, uint16_t port)
+{
+    pthread_mutex_lock(&door->lock);
+    size_t at = find_served(door, 0, address, port);
+    if (at < door->served_count) {
+        door->served[at] = door->served[--door->served_count];
+        KJ__UNCOUNT(door->options.counters, connections_served);
+    }
+    pthread_mutex_unlock(&door->lock);
+}
+
+bool kj__door_is_crowded(struct kj__door *door)
+{
+    pthread_mutex_lock(&door->lock);
+    bool is_crowded = door->served_count * 4 >= (size_t)door->options.workers * 3;
+    pthread_mutex_unlock(&door->lock);
+    return is_crowded;
+}
+
+/* ---- those that wait ---- */
+
+static void arm_timer(struct kj__door *door, uint64_t deadline_ms)
+{
+    const struct itimerspec when = {.it_value = {.tv_sec = (time_t)(deadline_ms / 1000),
+                                                 .tv_nsec = (long)(deadline_ms % 1000) * 1000000L}};
+    timerfd_settime(door->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void count_address(struct kj__door *door, const char *address, intptr_t change)
+{
+    uintptr_t count = (uintptr_t)kj__map_get(&door->addresses, address) + (uintptr_t)change;
+    if (count == 0) {
+        kj__map_remove(&door->addresses, address);
+    } else {
+        kj__map_put(&door->addresses, address, (void *)count, NULL);
+    }
+}
+
+/* Takes it out of the set; its socket is left to the caller. */
+static void forget(struct kj__door *door, struct waiting *waiting)
+{
+    epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, waiting->fd, NULL);
+    kj__list_unlink(&waiting->link);
+    door->waiting_count--;
+    KJ__UNCOUNT(door->options.counters, connections_waiting);
+    count_address(door, waiting->address, -1);
+    free(waiting);
+}
+
+static void end_waiting(struct kj__door *door, struct waiting *waiting)
+{
+    int fd = waiting->fd;
+    forget(door, waiting);
+    close(fd);
+}
+
+static void refuse(struct kj__door *door, int fd, const char *address)
+{
+    static struct kj__log_limit limit;
+    KJ__COUNT(door->options.counters, connections_over_limit);
+    kj__log_limited(&limit, KJ__LOG_WARNING, "http",
+                    "a connection of %s without a request was closed: too many wait; see the "
+                    "limits handshakes (--limit-handshakes) and handshakes_per_address "
+                    "(--limit-handshakes-per-address)",
+                    address);
+    close(fd);
+}
+
+/* Of the descriptors that sessions leave, a quarter stays to connections that need not wait. */
+static bool may_wait(const struct kj__door *door, const char *address)
+{
+    const struct kj__door_options *options = &door->options;
+    uint64_t sessions = atomic_load_explicit(&options->counters->sessions, memory_order_relaxed);
+    uint64_t left = sessions < options->room ? options->room - sessions : 0;
+    bool has_room = door->waiting_count < options->waiting_always ||
+                    door->waiting_count < left / 4 * 3;
+    return has_room && door->waiting_count < options->waiting &&
+           (uintptr_t)kj__map_get(&door->addresses, address) < options->per_address;
+}
+
+static void let_wait(struct kj__door *door, int fd, const struct sockaddr_storage *peer,
+                     socklen_t peer_len)
+{
+    struct waiting *waiting = malloc(sizeof *waiting);
+    char address[ADDRESS_SIZE];
+    read_peer(peer, address);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = waiting};
+    if (!waiting || !may_wait(door, address) ||
+        epoll_ctl(door->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        refuse(door, fd, address);
+        free(waiting);
+        return;
+    }
+    *waiting = (struct waiting){.fd = fd,
+                                .deadline_ms = kj__clock_monotonic_ms() +
+                                               door->options.head_timeout_ms,
+                                .peer = *peer,
+                                .peer_len = peer_len};
+    memcpy(waiting->address, address, sizeof address);
+    if (kj__list_is_empty(&door->waiting) && !door->is_paused) {
+        arm_timer(door, waiting->deadline_ms);
+    }
+    kj__list_append(&door->waiting, &waiting->link);
+    door->waiting_count++;
+    KJ__COUNT(door->options.counters, connections_waiting);
+    count_address(door, address, 1);
+}
+
+/* ---- heads ---- */
+
+/* Exactly as civetweb judges, or a worker would wait after all: it refuses a character that no
+ * head has, and takes two bare newlines for an end. */
+bool kj__door_head_is_whole(const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = bytes[i];
+        if ((c < 0x20 && c != '\r' && c != '\n') || c == 0x7f) {
+            return true;
+        }
+        if (c == '\n' && ((i >= 1 && bytes[i - 1] == '\n') ||
+                          (i >= 3 && memcmp(&bytes[i - 3], "\r\n\r", 3) == 0))) {
+            return true;
+        }
+    }
+    return len >= KJ__HEAD_BYTES_MAX;
+}
+
+static bool hello_is_whole(const uint8_t *bytes, size_t len)
+{
+    if (len == 0 || len < TLS_RECORD_HEAD) {
+        return len > 0 && bytes[0] != TLS_HANDSHAKE;
+    }
+    return bytes[0] != TLS_HANDSHAKE || len >= KJ__HEAD_BYTES_MAX ||
+           len >= TLS_RECORD_HEAD + ((size_t)bytes[3] << 8 | bytes[4]);
+}
+
+enum look { LOOK_WHOLE, LOOK_PART, LOOK_OVER };
+
+/* Looks without taking anything from the socket. */
+static enum look look_at(const struct kj__door *door, int fd)
+{
+    uint8_t bytes[KJ__HEAD_BYTES_MAX];
+    ssize_t len = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (len <= 0) {
+        return len < 0 && (errno == EAGAIN || errno == EINTR) ? LOOK_PART : LOOK_OVER;
+    }
+    bool is_whole = door->options.is_tls ? hello_is_whole(bytes, (size_t)len)
+                                         : kj__door_head_is_whole(bytes, (size_t)len);
+    return is_whole ? LOOK_WHOLE : LOOK_PART;
+}
+
+/* ---- accepting ---- */
+
+static void set_paused(struct kj__door *door, bool is_paused)
+{
+    struct epoll_event event = {.events = is_paused ? 0 : EPOLLIN, .data.ptr = &door->listener};
+    door->is_paused = is_paused;
+    epoll_ctl(door->epoll_fd, EPOLL_CTL_MOD, door->listener, &event);
+    if (is_paused) {
+        arm_timer(door, kj__clock_monotonic_ms() + PAUSE_MS);
+    }
+}
+
+static void note_failure(struct kj__door *door)
+{
+    if (errno == EINVAL) { /* the door is shut */
+        epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, door->listener, NULL);
+        return;
+    }
+    if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) {
+        return; /* the peer was gone already */
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(door->options.counters, accepts_failed);
+    kj__log_limited(&limit, KJ__LOG_ERROR, "http",
+                    "no descriptor is free for a connection; raise the limit of open files "
+                    "(ulimit -n) or lower the limit sessions (--limit-sessions)");
+    set_paused(door, true);
+}
+
+/* Accepts until one has its request there already, which it returns; -1 when there is none. */
+static int take_new(struct kj__door *door, struct sockaddr_storage *peer, socklen_t *peer_len)
+{
+    for (int i = 0; i < ROUND_EVENTS; i++) {
+        *peer_len = sizeof *peer;
+        int fd = accept4(door->listener, (struct sockaddr *)peer, peer_len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            note_failure(door);
+            break;
+        }
+        KJ__COUNT(door->options.counters, connections);
+        enum look look = look_at(door, fd);
+        if (look == LOOK_WHOLE) {
+            return fd;
+        }
+        if (look == LOOK_PART) {
+            let_wait(door, fd, peer, *peer_len);
+        } else {
+            close(fd);
+        }
+    }
+    return -1;
+}
+
+/* The connection if its request is complete now, or -1. */
+static int take_waiting(struct kj__door *door, struct waiting *waiting, uint32_t events,
+                        struct sockaddr_storage *peer, socklen_t *peer_len)
+{
+    enum look look = look_at(door, waiting->fd);
+    if (look == LOOK_WHOLE) {
+        int fd = waiting->fd;
+        *peer = waiting->peer;
+        *peer_len = waiting->peer_len;
+        forget(door, waiting);
+        return fd;
+    }
+    if (look == LOOK_OVER || events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        end_waiting(door, waiting);
+    }
+    return -1;
+}
+
+static void on_timer(struct kj__door *door)
+{
+    uint64_t ignored;
+    ssize_t got = read(door->timer_fd, &ignored, sizeof ignored);
+    (void)got;
+    if (door->is_paused) {
+        set_paused(door, false);
+    }
+    uint64_t now = kj__clock_monotonic_ms();
+    while (!kj__list_is_empty(&door->waiting)) {
+        struct waiting *first = KJ__CONTAINER_OF(door->waiting.next, struct waiting, link);
+        if (first->deadline_ms > now) {
+            arm_timer(door, first->deadline_ms);
+            return;
+        }
+        KJ__COUNT(door->options.counters, heads_too_slow);
+        end_waiting(door, first);
+    }
+}
+
+static int take_any(struct kj__door *door, struct sockaddr_storage *peer, socklen_t *peer_len)
+{
+    for (int i = 0; i < ROUND_EVENTS; i++) {
+        struct epoll_event event;
+        if (epoll_wait(door->epoll_fd, &event, 1, 0) <= 0) {
+            break;
+        }
+        int fd = -1;
+        if (event.data.ptr == &door->listener) {
+            fd = take_new(door, peer, peer_len);
+        } else if (event.data.ptr == &door->timer_fd) {
+            on_timer(door);
+        } else if (event.data.ptr == &door->wake_fd) {
+            break;
+        } else {
+            fd = take_waiting(door, event.data.ptr, event.events, peer, peer_len);
+        }
+        if (fd >= 0 && note_served(door, fd, peer)) {
+            return fd;
+        }
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    errno = EAGAIN;
+    return -1;
+}
+
+static struct kj__door *find_door(int number)
+{
+    struct kj__door *found = NULL;
+    pthread_mutex_lock(&doors_lock);
+    for (struct kj__list *link = doors.next; link != &doors; link = link->next) {
+        struct kj__door *door = KJ__CONTAINER_OF(link, struct kj__door, link);
+        if (door->number == number) {
+            found = door;
+        }
+    }
+    pthread_mutex_unlock(&doors_lock);
+    return found;
+}
+
+int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len)
+{
+    struct kj__door *door = find_door(fd);
+    if (!door) {
+        return accept4(fd, address, len, SOCK_CLOEXEC);
+    }
+    struct sockaddr_storage peer;
+    socklen_t peer_len = 0;
+    memset(&peer, 0, sizeof peer);
+    int taken = take_any(door, &peer, &peer_len);
+    if (taken >= 0) {
+        memcpy(address, &peer, peer_len < *len ? peer_len : *len);
+        *len = peer_len;
+    }
+    return taken;
+}
+
+/* ---- life ---- */
+
+void kj__door_init(struct kj__door *door)
+{
+    *door = (struct kj__door){
+        .number = -1, .listener = -1, .epoll_fd = -1, .timer_fd = -1, .wake_fd = -1};
+    kj__list_init(&door->link);
+    kj__list_init(&door->waiting);
+    kj__map_init(&door->addresses);
+    pthread_mutex_init(&door->lock, NULL);
+}
+
+/* What a socket of the listener would otherwise be told one by one, and is not told at all by
+ * civetweb's own accept. Without DEFER_ACCEPT, a connection that asks at once would mostly come
+ * a moment before its request and wait here first. */
+static void prepare_listener(int fd)
+{
+    int seconds = DEFER_SECONDS;
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+static bool watch(struct kj__door *door, int fd, void *what)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
+    return epoll_ctl(door->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static void close_own(struct kj__door *door)
+{
+    int *own[] = {&door->listener, &door->epoll_fd, &door->timer_fd, &door->wake_fd};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (*own[i] >= 0) {
+            close(*own[i]);
+            *own[i] = -1;
+        }
+    }
+}
+
+bool kj__door_open(struct kj__door *door, int listening_fd, const struct kj__door_options *options)
+{
+    door->options = *options;
+    door->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    door->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    door->listener = fcntl(listening_fd, F_DUPFD_CLOEXEC, 0);
+    if (door->epoll_fd < 0 || door->timer_fd < 0 || door->wake_fd < 0 || door->listener < 0 ||
+        !watch(door, door->listener, &door->listener) ||
+        !watch(door, door->timer_fd, &door->timer_fd) ||
+        !watch(door, door->wake_fd, &door->wake_fd)) {
+        close_own(door);
+        return false;
+    }
+    prepare_listener(door->listener);
+    door->number = listening_fd;
+    pthread_mutex_lock(&doors_lock);
+    kj__list_append(&doors, &door->link);
+    pthread_mutex_unlock(&doors_lock);
+    /* civetweb waits on the old socket until its next look, which is a connection or 2 s later. */
+    dup3(door->epoll_fd, listening_fd, O_CLOEXEC);
+    return true;
+}
+
+void kj__door_wake(struct kj__door *door)
+{
+    if (door->listener >= 0) {
+        uint64_t one = 1;
+        /* civetweb closes its number soon, and another door may get it. */
+        pthread_mutex_lock(&doors_lock);
+        door->number = -1;
+        pthread_mutex_unlock(&doors_lock);
+        ssize_t ignored = write(door->wake_fd, &one, sizeof one); /* and never read */
+        (void)ignored;
+    }
+}
+
+void kj__door_fini(struct kj__door *door)
+{
+    if (door->listener >= 0) {
+        pthread_mutex_lock(&doors_lock);
+        kj__list_unlink(&door->link);
+        pthread_mutex_unlock(&doors_lock);
+    }
+    while (!kj__list_is_empty(&door->waiting)) {
+        end_waiting(door, KJ__CONTAINER_OF(door->waiting.next, struct waiting, link));
+    }
+    close_own(door);
+    kj__map_fini(&door->addresses, NULL);
+    free(door->served);
+    pthread_mutex_destroy(&door->lock);
+}

@@ -1,0 +1,88 @@
+/* door.h - the door in front of civetweb: a connection gets a worker once its request is there.
+ *
+ * civetweb gives each connection a worker, which then waits for the request head; so a few
+ * dozen silent connections would hold all workers. The door accepts in civetweb's place: its
+ * epoll set takes the number of the listening socket, and civetweb, compiled to call
+ * kj__door_accept for accept, gets connections from there whose head is whole. The others wait
+ * in the set, for a descriptor and a few bytes each and for so long at most. Where civetweb is
+ * the system's own and calls accept itself, there is no door.
+ *
+ * Threads: a door belongs to civetweb's accepting thread; kj__door_find, _leave and _is_crowded
+ * are for any thread.
+ */
+#ifndef KJ_HTTP_DOOR_H
+#define KJ_HTTP_DOOR_H
+
+#include "base/counters.h"
+#include "base/list.h"
+#include "base/map.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum { KJ__HEAD_BYTES_MAX = 16384 };
+
+struct kj__door_options {
+    bool is_tls;              /* a whole ClientHello is waited for, not a head */
+    uint32_t head_timeout_ms; /* to wait at most */
+    uint32_t waiting;         /* connections that may wait at once */
+    uint32_t room;            /* descriptors for them and for sessions: see may_wait */
+    uint32_t waiting_always;  /* so many may wait whatever sessions have taken */
+    uint32_t per_address;     /* the same, of one address */
+    uint32_t workers;
+    struct kj__counters *counters;
+};
+
+struct kj__door_served; /* a connection civetweb has; see door.c */
+
+struct kj__door {
+    struct kj__door_options options;
+    struct kj__list link; /* in the list of all doors */
+    int number;           /* the listening socket's, which civetweb closes; guarded by the lock
+                           * of all doors; -1 at the end */
+    int listener;         /* the listening socket itself; -1: there is no door */
+    int epoll_fd, timer_fd, wake_fd;
+    bool is_paused;          /* nothing is accepted until the timer: there was no descriptor */
+    struct kj__list waiting; /* in the order of their deadlines */
+    size_t waiting_count;
+    struct kj__map addresses; /* of those that wait, to their number */
+    pthread_mutex_t lock;
+    struct kj__door_served *served; /* guarded by lock, as are the numbers */
+    size_t served_count, served_capacity;
+};
+
+/* No door. */
+void kj__door_init(struct kj__door *door);
+
+/* Puts a door in the place of a listening socket. False without descriptors: there is none. */
+bool kj__door_open(struct kj__door *door, int listening_fd, const struct kj__door_options *options);
+
+/* Makes the accepting thread look up from its wait, again and again until kj__door_fini. */
+void kj__door_wake(struct kj__door *door);
+
+/* When civetweb has stopped: ends the connections that wait. */
+void kj__door_fini(struct kj__door *door);
+
+/* As accept, for civetweb. EAGAIN while no request is there; a number that is no door's is a
+ * listening socket. */
+int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len);
+
+enum { KJ__DOOR_UNKNOWN = -1, KJ__DOOR_AMBIGUOUS = -2 };
+
+/* The descriptor of a connection that civetweb has, by its peer.          [any thread] */
+int kj__door_find(struct kj__door *door, const char *address, uint16_t port);
+
+/* civetweb is about to close it.                                          [any thread] */
+void kj__door_leave(struct kj__door *door, const char *address, uint16_t port);
+
+/* Whether so many workers have a connection that none should be kept for its next request.
+ * [any thread] */
+bool kj__door_is_crowded(struct kj__door *door);
+
+/* Whether civetweb can do without further bytes: a head is whole, or no head at all. */
+bool kj__door_head_is_whole(const uint8_t *bytes, size_t len);
+
+#endif

@@ -1,0 +1,316 @@
+/* door_test.c - connections at a door, with the test in civetweb's place. */
+#include "http/door.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { DEADLINE_MS = 10000 };
+
+static const char HEAD[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+struct fixture {
+    struct kj__counters counters;
+    struct kj__door door;
+    int number; /* where civetweb believes its listening socket to be */
+    struct sockaddr_in address;
+};
+
+static void open_door(struct fixture *fixture, const struct kj__door_options *wanted)
+{
+    socklen_t len = sizeof fixture->address;
+    memset(fixture, 0, sizeof *fixture);
+    fixture->number = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fixture->address = (struct sockaddr_in){.sin_family = AF_INET,
+                                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(fixture->number, (struct sockaddr *)&fixture->address, len), 0);
+    assert_int_equal(listen(fixture->number, 64), 0);
+    getsockname(fixture->number, (struct sockaddr *)&fixture->address, &len);
+    struct kj__door_options options = *wanted;
+    options.counters = &fixture->counters;
+    kj__door_init(&fixture->door);
+    assert_true(kj__door_open(&fixture->door, fixture->number, &options));
+}
+
+static void close_door(struct fixture *fixture)
+{
+    kj__door_fini(&fixture->door);
+    close(fixture->number);
+}
+
+static int connect_to(const struct fixture *fixture, const char *text)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(
+        connect(fd, (const struct sockaddr *)&fixture->address, sizeof fixture->address), 0);
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    return fd;
+}
+
+/* Waits for the door as civetweb does. The connection, or -1 when it had other things to do. */
+static int accept_one(struct fixture *fixture, struct sockaddr_in *peer)
+{
+    struct pollfd ready = {.fd = fixture->number, .events = POLLIN};
+    socklen_t len = sizeof *peer;
+    assert_int_equal(poll(&ready, 1, DEADLINE_MS), 1);
+    int fd = kj__door_accept(fixture->number, (struct sockaddr *)peer, &len);
+    assert_true(fd >= 0 || errno == EAGAIN);
+    return fd;
+}
+
+static uint64_t waiting(const struct fixture *fixture)
+{
+    return atomic_load(&fixture->counters.connections_waiting);
+}
+
+static const struct kj__door_options plain = {
+    .head_timeout_ms = 60000, .waiting = 8, .room = 100, .per_address = 8, .workers = 4};
+
+static void a_whole_request_comes_through_at_once(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    open_door(&fixture, &plain);
+
+    int client = connect_to(&fixture, HEAD);
+    int fd = accept_one(&fixture, &peer);
+
+    assert_true(fd >= 0);
+    assert_int_equal(waiting(&fixture), 0);
+    assert_int_equal(kj__door_find(&fixture.door, "127.0.0.1", ntohs(peer.sin_port)), fd);
+    kj__door_leave(&fixture.door, "127.0.0.1", ntohs(peer.sin_port));
+    assert_int_equal(kj__door_find(&fixture.door, "127.0.0.1", ntohs(peer.sin_port)),
+                     KJ__DOOR_UNKNOWN);
+    close(fd);
+    close(client);
+    close_door(&fixture);
+}
+
+static void a_request_in_pieces_waits_at_the_door(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    open_door(&fixture, &plain);
+
+    int client = connect_to(&fixture, "GET / HT");
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+    assert_int_equal(waiting(&fixture), 1);
+
+    int fd = -1;
+    for (const char *rest = HEAD + 8; *rest; rest++) {
+        assert_int_equal(fd, -1);
+        assert_int_equal(send(client, rest, 1, MSG_NOSIGNAL), 1);
+        fd = accept_one(&fixture, &peer);
+    }
+    char text[sizeof HEAD] = "";
+    assert_true(fd >= 0);
+    assert_int_equal(recv(fd, text, sizeof text, 0), sizeof HEAD - 1);
+    assert_string_equal(text, HEAD);
+    assert_int_equal(waiting(&fixture), 0);
+    close(fd);
+    close(client);
+    close_door(&fixture);
+}
+
+static void too_long_a_wait_ends(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    struct kj__door_options options = plain;
+    options.head_timeout_ms = 50;
+    open_door(&fixture, &options);
+
+    int client = connect_to(&fixture, "GET / HT");
+    char byte;
+    while (atomic_load(&fixture.counters.heads_too_slow) == 0) {
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+    }
+
+    assert_true(recv(client, &byte, 1, 0) <= 0);
+    assert_int_equal(waiting(&fixture), 0);
+    close(client);
+    close_door(&fixture);
+}
+
+static void too_many_that_wait_are_refused_and_others_are_not(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    struct kj__door_options options = plain;
+    options.per_address = 2;
+    open_door(&fixture, &options);
+
+    int clients[3];
+    for (int i = 0; i < 3; i++) {
+        clients[i] = connect_to(&fixture, "GET");
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+    }
+    assert_int_equal(waiting(&fixture), 2);
+    assert_int_equal(atomic_load(&fixture.counters.connections_over_limit), 1);
+
+    int client = connect_to(&fixture, HEAD);
+    int fd = accept_one(&fixture, &peer);
+    assert_true(fd >= 0);
+    close(fd);
+    close(client);
+    for (int i = 0; i < 3; i++) {
+        close(clients[i]);
+    }
+    close_door(&fixture);
+}
+
+static void few_may_wait_when_sessions_have_the_descriptors(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    struct kj__door_options options = plain;
+    options.room = 20;
+    options.waiting_always = 1;
+    open_door(&fixture, &options);
+    atomic_store(&fixture.counters.sessions, 16);
+
+    int clients[5];
+    for (int i = 0; i < 5; i++) {
+        clients[i] = connect_to(&fixture, "GET");
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+    }
+    assert_int_equal(waiting(&fixture), 3);
+    atomic_store(&fixture.counters.sessions, 20);
+    for (int i = 0; i < 3; i++) {
+        close(clients[i]);
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+    }
+    assert_int_equal(waiting(&fixture), 0);
+    for (int i = 0; i < 2; i++) {
+        clients[i] = connect_to(&fixture, "GET");
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+    }
+    assert_int_equal(waiting(&fixture), 1);
+
+    close(clients[0]);
+    close(clients[1]);
+    close(clients[3]);
+    close(clients[4]);
+    close_door(&fixture);
+}
+
+static void a_client_that_goes_leaves_nothing(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    open_door(&fixture, &plain);
+
+    int client = connect_to(&fixture, "GET");
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+    assert_int_equal(waiting(&fixture), 1);
+    close(client);
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+
+    assert_int_equal(waiting(&fixture), 0);
+    close_door(&fixture);
+}
+
+static void it_is_crowded_from_three_quarters_of_the_workers_on(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    int clients[3];
+    int fds[3];
+    open_door(&fixture, &plain);
+
+    for (int i = 0; i < 3; i++) {
+        assert_false(kj__door_is_crowded(&fixture.door));
+        clients[i] = connect_to(&fixture, HEAD);
+        fds[i] = accept_one(&fixture, &peer);
+        assert_true(fds[i] >= 0);
+    }
+
+    assert_true(kj__door_is_crowded(&fixture.door));
+    kj__door_leave(&fixture.door, "127.0.0.1", ntohs(peer.sin_port));
+    assert_false(kj__door_is_crowded(&fixture.door));
+    for (int i = 0; i < 3; i++) {
+        close(clients[i]);
+        close(fds[i]);
+    }
+    close_door(&fixture);
+}
+
+static bool is_whole(const char *text)
+{
+    return kj__door_head_is_whole((const uint8_t *)text, strlen(text));
+}
+
+static void heads_end_where_civetweb_says(void **state)
+{
+    (void)state;
+    static const uint8_t long_line[KJ__HEAD_BYTES_MAX] = {[0] = 'a'};
+    uint8_t letters[KJ__HEAD_BYTES_MAX];
+    memset(letters, 'a', sizeof letters);
+
+    assert_false(is_whole(""));
+    assert_false(is_whole("GET / HTTP/1.1\r\n"));
+    assert_false(is_whole("GET / HTTP/1.1\r\nHost: a\r\n\r"));
+    assert_false(is_whole("GET / HTTP/1.1\n\r\n"));
+    assert_true(is_whole(HEAD));
+    assert_true(is_whole("GET / HTTP/1.1\n\n"));
+    assert_true(is_whole("\x16\x03\x01")); /* TLS: civetweb refuses it */
+    assert_true(kj__door_head_is_whole(letters, sizeof letters));
+    assert_false(kj__door_head_is_whole(letters, sizeof letters - 1));
+    assert_true(kj__door_head_is_whole(long_line, sizeof long_line));
+}
+
+static void a_tls_hello_waits_until_its_record_is_whole(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    struct kj__door_options options = plain;
+    options.is_tls = true;
+    open_door(&fixture, &options);
+
+    int client = connect_to(&fixture, "\x16\x03\x01");
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+    assert_int_equal(send(client,
+                          "\x00\x02"
+                          "a",
+                          3, MSG_NOSIGNAL),
+                     3);
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+    assert_int_equal(send(client, "b", 1, MSG_NOSIGNAL), 1);
+    int fd = accept_one(&fixture, &peer);
+
+    assert_true(fd >= 0);
+    close(fd);
+    close(client);
+    close_door(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_request_comes_through_at_once),
+        cmocka_unit_test(a_request_in_pieces_waits_at_the_door),
+        cmocka_unit_test(too_long_a_wait_ends),
+        cmocka_unit_test(too_many_that_wait_are_refused_and_others_are_not),
+        cmocka_unit_test(few_may_wait_when_sessions_have_the_descriptors),
+        cmocka_unit_test(a_client_that_goes_leaves_nothing),
+        cmocka_unit_test(it_is_crowded_from_three_quarters_of_the_workers_on),
+        cmocka_unit_test(heads_end_where_civetweb_says),
+        cmocka_unit_test(a_tls_hello_waits_until_its_record_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
