@@ -18,9 +18,8 @@
 
 enum {
     DESCRIPTORS_SPARE = 64,
-    PROBES_MAX = 20,
-    PROBE_WAIT_MS = 500,
-    POLL_MS = 5, /* how often counters of the workers are looked at */
+    PROBE_WAIT_MS = 250, /* the first time; twice as long each time after that */
+    POLL_MS = 5,         /* how often counters of the workers are looked at */
 };
 
 /* One run of the command. */
@@ -240,12 +239,14 @@ static bool publish(struct run *run, uint64_t planned_ns, bool is_measured)
 /* A push config is not answered: events are sent until one arrives everywhere. */
 static bool probe(struct run *run)
 {
-    for (int i = 0; i < PROBES_MAX && !interrupted; i++) {
+    uint64_t most_ms = run->settings.timeout_ms;
+    most_ms = most_ms > PROBE_WAIT_MS ? most_ms : PROBE_WAIT_MS;
+    for (uint64_t wait_ms = PROBE_WAIT_MS; wait_ms <= most_ms && !interrupted; wait_ms *= 2) {
         uint32_t number = run->next;
         if (!publish(run, bench_now_ns(), false)) {
             return false;
         }
-        if (wait_until_done(run, number, PROBE_WAIT_MS)) {
+        if (wait_until_done(run, number, wait_ms)) {
             return true;
         }
     }

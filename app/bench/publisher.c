@@ -293,7 +293,13 @@ fail:
 
 void bench_publisher_free(struct bench_publisher *publisher)
 {
+    static const uint8_t normal_closure[2] = {1000 >> 8, 1000 & 0xff};
     if (publisher) {
+        if (publisher->frame && publisher->fd >= 0) {
+            size_t size = wire_frame(publisher->frame, WIRE_CLOSE, normal_closure,
+                                     sizeof normal_closure);
+            send_all(publisher, publisher->frame, size);
+        }
         hang_up(publisher);
         bench_tls_context_free(publisher->tls_context);
         free(publisher->request.data);

@@ -10,14 +10,16 @@ FONT = 'font-family="Helvetica, Arial, sans-serif"'
 
 
 def _text(x, y, text, size=12, colour=INK, anchor="start", weight="normal"):
+    """With a rim of the background, so that a line behind it does not cross it out."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" {FONT} font-size="{size}" fill="{colour}" '
-        f'text-anchor="{anchor}" font-weight="{weight}">{escape(text)}</text>'
+        f'text-anchor="{anchor}" font-weight="{weight}" stroke="#ffffff" stroke-width="3" '
+        f'paint-order="stroke">{escape(text)}</text>'
     )
 
 
 def _number(value):
-    if value >= 1000:
+    if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 20 else f"{value:.2f}"
 
@@ -30,6 +32,7 @@ def _panel(panel, x, y, width):
     most = max([value for _, value in bars + panel["lines"]] + [1e-9])
     room = width - LABEL - VALUE
     top = y + TITLE
+    values = []
     for index, (name, value) in enumerate(bars):
         at = top + index * (BAR + GAP)
         length = max(room * value / most, 1)
@@ -38,7 +41,7 @@ def _panel(panel, x, y, width):
         parts.append(
             f'<rect x="{x + LABEL}" y="{at}" width="{length:.1f}" height="{BAR}" fill="{colour}"/>'
         )
-        parts.append(_text(x + LABEL + length + 6, at + BAR - 5, _number(value)))
+        values.append(_text(x + LABEL + length + 6, at + BAR - 5, _number(value)))
     bottom = top + len(bars) * (BAR + GAP)
     for index, (name, value) in enumerate(panel["lines"]):
         at = x + LABEL + room * value / most
@@ -49,7 +52,7 @@ def _panel(panel, x, y, width):
         )
         parts.append(_text(x + LABEL, bottom + 12 + index * 14, f"{name}: {_number(value)}", 11,
                            colour))  # fmt: skip
-    return parts, TITLE + len(bars) * (BAR + GAP) + len(panel["lines"]) * 14 + PADDING
+    return parts + values, TITLE + len(bars) * (BAR + GAP) + len(panel["lines"]) * 14 + PADDING
 
 
 def draw(title, subtitle, panels):

@@ -63,17 +63,21 @@ class Server:
     def __init__(self, folder):
         self.folder = folder
         self.port = free_port()
-        with open(os.path.join(folder, self.name + ".log"), "ab") as log:
+        self.log = os.path.join(folder, f"{self.name}-{self.port}.log")
+        with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [*(["taskset", "-c", SERVER_CPU] if self.pinned else []), *self.command()],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.working_folder(),
             )  # fmt: skip
         deadline = time.monotonic() + 20
-        while not answers(self.port):
+        while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise Missing(f"{self.name} does not listen; see {folder}/{self.name}.log")
+                raise Missing(f"{self.name} does not listen; see {self.log}")
             time.sleep(0.02)
+
+    def is_ready(self):
+        return answers(self.port)
 
     def command(self):
         raise NotImplementedError
@@ -116,6 +120,11 @@ class Kujata(Server):
     path = "/events"
     post_path = "/lists"
     io = None
+
+    def is_ready(self):
+        """It says so once every thread runs; a connection to try would be one it has to end."""
+        with open(self.log) as log:
+            return "listening on" in log.read()
 
     def command(self):
         return [KUJATA, "serve", "--model", MODEL, "--listen", f"127.0.0.1:{self.port}",

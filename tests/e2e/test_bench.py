@@ -1,8 +1,14 @@
 """`kujata bench` against a node: what it reports is what the node counted."""
 
+import asyncio
 import json
+import shutil
+import ssl
+import subprocess
+import threading
 
 import pytest
+import websockets
 
 from deadline import eventually
 from programs import KUJATA, free_port
@@ -32,7 +38,7 @@ def test_what_it_reports_is_what_the_server_counted(serve, start):
     assert deliveries["received"] == deliveries["expected"] == 100 * 100
     # The probes before the measuring are events, too.
     probes = counters["events_published_total"] - 100
-    assert 1 <= probes <= 20
+    assert 1 <= probes <= 6
     assert counters["events_queued_total"] >= 100 * 100
     assert counters["events_queued_total"] <= 100 * (100 + probes)
     assert report["latency_ms"]["count"] == 100 * 100
@@ -124,3 +130,68 @@ def test_nobody_there_is_a_failure(start):
     program = start(KUJATA, "bench", f"ws://127.0.0.1:{free_port()}/", "--sessions", "2")
     assert program.wait() == 1
     assert any("refused" in line for line in iter(lambda: program.line(), None))
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate that vouches for itself, and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("there is no openssl")
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+        "-keyout key.pem -out cert.pem -subj /CN=localhost "
+        "-addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+    )
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    return str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+
+
+@pytest.fixture
+def relay(certificate):
+    """The port of a foreign server with TLS: what a message on /pub says goes to the others."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    subscribers = set()
+    loop = asyncio.new_event_loop()
+
+    async def handle(socket, path):
+        if path == "/pub":
+            async for message in socket:
+                websockets.broadcast(subscribers, message)
+        else:
+            subscribers.add(socket)
+            await socket.wait_closed()
+            subscribers.discard(socket)
+
+    async def begin():
+        return await websockets.serve(handle, "127.0.0.1", 0, ssl=context, compression=None)
+
+    async def end(server):
+        server.close()
+        await server.wait_closed()
+
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(begin(), loop).result(20)
+    yield server.sockets[0].getsockname()[1]
+    asyncio.run_coroutine_threadsafe(end(server), loop).result(20)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(20)
+
+
+@pytest.mark.parametrize("payload", [40, 200000])
+def test_tls_and_a_foreign_server_published_to_by_messages(start, relay, certificate, payload):
+    program = start(KUJATA, "bench", f"wss://127.0.0.1:{relay}/", "--json", "--sessions", "10",
+                    "--publish-to", f"wss://localhost:{relay}/pub", "--ca", certificate[0],
+                    "--window", "2", "--duration", "1", "--payload", str(payload))  # fmt: skip
+    report = json.loads("\n".join(iter(lambda: program.line(60), None)))
+    assert program.wait() == 0, report
+    assert report["deliveries"]["received"] == report["deliveries"]["published"] * 10 > 0
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(start, relay):
+    program = start(KUJATA, "bench", f"wss://127.0.0.1:{relay}/", "--sessions", "2", "--json")
+    report = json.loads("\n".join(iter(lambda: program.line(60), None)))
+    assert program.wait() == 1
+    assert report["sessions"]["failed"] == 2
+    assert "TLS" in report["fault"]
