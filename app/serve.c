@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <kujata/kujata.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -263,6 +264,13 @@ static int run(struct node *node, const struct settings *settings, const sigset_
     return EXIT_SUCCESS;
 }
 
+/* The C library gives almost every thread a heap of its own, and what one has grown for large
+ * answers no other uses: dozens of workers would hold many times what any of them needs. */
+static void share_heaps(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+}
+
 int command_serve(int argc, char *const *argv)
 {
     struct settings settings = {.client_certificate = -1};
@@ -281,6 +289,7 @@ int command_serve(int argc, char *const *argv)
     }
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     raise_descriptor_limit();
+    share_heaps();
 
     int exit_status = make_model(&node, &settings);
     exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);

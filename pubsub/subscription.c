@@ -1,7 +1,6 @@
 /* subscription.c - see subscription.h. */
 #include "pubsub/subscription.h"
 
-#include "base/prompt.h"
 #include "pubsub/thread.h"
 
 #include <inttypes.h>
@@ -66,7 +65,6 @@ static void hand_over(struct kj_subscription *subscription, struct kj_publicatio
  * close can discard it. */
 static void *consume(void *arg)
 {
-    kj__thread_be_prompt();
     struct kj_subscription *subscription = arg;
     struct kj_publication *publication;
     while ((publication = kj__backlog_take_wait(&subscription->backlog))) {

@@ -20,7 +20,8 @@ struct connection_job {
 };
 
 static bool post(struct kj__connection *connection, struct connection_job values,
-                 void (*run)(struct kj__job *job, struct kj__shard *shard))
+                 void (*run)(struct kj__job *job, struct kj__shard *shard),
+                 bool (*take)(struct kj__shard *shard, struct kj__job *job))
 {
     struct connection_job *job = malloc(sizeof *job);
     if (!job) {
@@ -29,7 +30,7 @@ static bool post(struct kj__connection *connection, struct connection_job values
     *job = values;
     job->job.run = run;
     job->connection = kj__connection_ref(connection);
-    if (!kj__shard_post(connection->shard, &job->job)) {
+    if (!take(connection->shard, &job->job)) {
         kj__connection_unref(connection);
         free(job);
         return false;
@@ -54,7 +55,8 @@ static void run_announce(struct kj__job *base, struct kj__shard *shard)
 
 bool kj__connection_announce(struct kj__connection *connection)
 {
-    return post(connection, (struct connection_job){0}, run_announce);
+    /* Nothing comes of it until there is more: an event, or the socket. */
+    return post(connection, (struct connection_job){0}, run_announce, kj__shard_post_quietly);
 }
 
 /* What a peer does not take waits in its queue, where frames are shared and the limits hold: the
@@ -106,7 +108,8 @@ static void run_attach(struct kj__job *base, struct kj__shard *shard)
 
 bool kj__connection_attach(struct kj__connection *connection, int fd, struct kj__tls *tls)
 {
-    bool is_posted = post(connection, (struct connection_job){.fd = fd, .tls = tls}, run_attach);
+    bool is_posted = post(connection, (struct connection_job){.fd = fd, .tls = tls}, run_attach,
+                          kj__shard_post);
     if (!is_posted) {
         kj__tls_free(tls);
         close(fd);
@@ -124,7 +127,7 @@ static void run_abandon(struct kj__job *base, struct kj__shard *shard)
 
 void kj__connection_abandon(struct kj__connection *connection)
 {
-    post(connection, (struct connection_job){0}, run_abandon);
+    post(connection, (struct connection_job){0}, run_abandon, kj__shard_post);
 }
 
 static void run_close(struct kj__job *base, struct kj__shard *shard)
@@ -139,5 +142,5 @@ void kj__connection_close_later(struct kj__connection *connection, uint16_t code
                                 const char *reason, enum kj__close_cause cause)
 {
     post(connection, (struct connection_job){.code = code, .reason = reason, .cause = cause},
-         run_close);
+         run_close, kj__shard_post);
 }

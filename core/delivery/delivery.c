@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/prompt.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -112,8 +113,12 @@ static size_t members_behind(const struct kj__shard *shard)
     return members;
 }
 
+/* A flush to many takes milliseconds, and what arrives in them goes out with it at no cost. So
+ * whoever is about to post and waits for this core has it first; on an idle one the call returns
+ * at once. */
 void kj__shard_take_more(struct kj__shard *shard)
 {
+    sched_yield();
     shard->has_more_jobs |= run_jobs(shard);
 }
 
@@ -125,9 +130,7 @@ static void meet_deadlines(struct kj__shard *shard)
     }
 }
 
-/* A flush to many takes milliseconds, and what arrives in them goes out with it at no cost. So
- * whoever is about to post and waits for this core has it first: on an idle one this is a call
- * that returns at once. */
+/* What was about to be posted is gathered before a flush to many starts. */
 static void gather_jobs(struct kj__shard *shard)
 {
     uint64_t ran = 0;
@@ -135,8 +138,7 @@ static void gather_jobs(struct kj__shard *shard)
          turn < GATHER_TURNS && ran != shard->jobs_ran && members_behind(shard) >= GATHER_MEMBERS;
          turn++) {
         ran = shard->jobs_ran;
-        sched_yield();
-        shard->has_more_jobs |= run_jobs(shard);
+        kj__shard_take_more(shard);
     }
 }
 
@@ -242,8 +244,9 @@ static void handle_sockets(struct kj__shard *shard, const struct epoll_event *ev
         if (events[i].data.ptr) {
             handle_socket(&events[i]);
         } else {
-            uint64_t wakes;
-            shard->has_more_jobs |= read(shard->wake_fd, &wakes, sizeof wakes) > 0;
+            /* From here on a post wakes again; what was posted before is seen below. */
+            atomic_store(&shard->is_woken, false);
+            shard->has_more_jobs = true;
         }
     }
 }
@@ -252,6 +255,7 @@ static void *run_shard(void *argument)
 {
     struct kj__shard *shard = argument;
     struct epoll_event events[EPOLL_BATCH];
+    kj__thread_be_prompt();
     while (!is_done(shard)) {
         int count = epoll_wait(shard->epoll_fd, events, EPOLL_BATCH, wait_ms(shard));
         shard->now_ms = kj__clock_monotonic_ms();
@@ -284,18 +288,23 @@ static void wake(struct kj__shard *shard)
     (void)ignored;
 }
 
-bool kj__shard_post(struct kj__shard *shard, struct kj__job *job)
+bool kj__shard_post_quietly(struct kj__shard *shard, struct kj__job *job)
 {
-    bool was_empty = false;
-    enum kj__queue_result result = kj__queue_push(&shard->inbox, job, &was_empty);
+    enum kj__queue_result result = kj__queue_push(&shard->inbox, job, NULL);
     if (result == KJ__QUEUE_FULL) {
         wake(shard);
-        result = kj__queue_push_wait(&shard->inbox, job, &was_empty);
-    }
-    if (result == KJ__QUEUE_PUSHED && was_empty) {
-        wake(shard);
+        result = kj__queue_push_wait(&shard->inbox, job, NULL);
     }
     return result == KJ__QUEUE_PUSHED;
+}
+
+bool kj__shard_post(struct kj__shard *shard, struct kj__job *job)
+{
+    bool is_posted = kj__shard_post_quietly(shard, job);
+    if (is_posted && !atomic_exchange(&shard->is_woken, true)) {
+        wake(shard);
+    }
+    return is_posted;
 }
 
 /* ---- life ---- */
@@ -314,7 +323,8 @@ static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard
     kj__list_init(&shard->flushing);
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    /* By edge: every write to it wakes anew, and nothing needs to be read. */
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
     if (shard->epoll_fd < 0 || shard->wake_fd < 0 ||
         epoll_ctl(shard->epoll_fd, EPOLL_CTL_ADD, shard->wake_fd, &event) != 0) {
         return KJ_EIO;

@@ -46,7 +46,8 @@ struct kj__shard_gauges {
 struct kj__shard {
     struct kj__delivery *delivery;
     int epoll_fd;
-    int wake_fd; /* an eventfd: jobs are waiting */
+    int wake_fd;           /* an eventfd: jobs are waiting */
+    _Atomic bool is_woken; /* by a write to it that the shard has not seen */
     pthread_t thread;
     bool is_running;
     struct kj__queue inbox; /* of struct kj__job */
@@ -98,6 +99,9 @@ enum kj_status kj__delivery_start(struct kj__delivery *delivery);
  * waits for a peer. False once the shard stopped: the job was not taken.  [any thread but a
  * shard's] */
 bool kj__shard_post(struct kj__shard *shard, struct kj__job *job);
+
+/* The same without waking the shard, which runs the job before the next that is posted. */
+bool kj__shard_post_quietly(struct kj__shard *shard, struct kj__job *job);
 
 /* Sends every connection what it has queued and then a close 1001, and waits until all are
  * gone or the time is over; then aborts the rest and joins the threads. Idempotent. */

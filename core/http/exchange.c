@@ -8,14 +8,19 @@
 #include <sys/socket.h>
 #include <time.h>
 
+/* The text of a second is kept: strftime looks at the time zone's file each time. */
 static void append_date(struct kj__buffer *head)
 {
-    char text[64];
+    static _Thread_local char text[64];
+    static _Thread_local time_t of = -1;
     time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    kj__buffer_printf(head, "Date: %s\r\n", text);
+    if (now != of) {
+        struct tm utc;
+        gmtime_r(&now, &utc);
+        strftime(text, sizeof text, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
+        of = now;
+    }
+    kj__buffer_append_text(head, text);
 }
 
 /* civetweb's own rule: it keeps a connection whose request says keep-alive, and one of HTTP/1.1

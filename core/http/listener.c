@@ -1,7 +1,6 @@
 /* listener.c - see http.h: civetweb started, stopped, and its requests passed on. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/prompt.h"
 #include "http/exchange.h"
 
 #include <arpa/inet.h>
@@ -243,12 +242,10 @@ static int on_log_message(const struct mg_connection *connection, const char *me
 
 /* ---- life ---- */
 
-/* Requests end as events: see base/prompt.h. */
 static void *on_thread_start(const struct mg_context *context, int type)
 {
     (void)context;
     (void)type;
-    kj__thread_be_prompt();
     return NULL;
 }
 
