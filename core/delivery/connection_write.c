@@ -139,9 +139,12 @@ static bool has_room(const struct kj__connection *connection, size_t len)
 {
     const struct kj__endpoint *endpoint = connection->endpoint;
     const struct kj__out_queue *out = &connection->out;
-    /* One frame larger than the whole limit may still go to an idle connection. */
-    return out->count < endpoint->queue_messages &&
-           (out->count == 0 || out->bytes + len <= endpoint->queue_bytes);
+    /* A frame that is on its way does not wait, and one larger than the whole limit may be the
+     * only one that does. */
+    uint32_t waiting = out->count - (out->head_written > 0);
+    size_t bytes = out->bytes - kj__out_queue_under_way(out);
+    return waiting < endpoint->queue_messages &&
+           (waiting == 0 || bytes + len <= endpoint->queue_bytes);
 }
 
 static void note_drop(struct kj__connection *connection)

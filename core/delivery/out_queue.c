@@ -14,6 +14,11 @@ void kj__out_queue_init(struct kj__out_queue *queue)
     *queue = (struct kj__out_queue){.capacity = KJ__OUT_QUEUE_INLINE};
 }
 
+size_t kj__out_queue_under_way(const struct kj__out_queue *queue)
+{
+    return queue->head_written > 0 ? (*slot(queue, 0))->len : 0;
+}
+
 /* Gives the ring back once nothing waits. */
 static void shrink(struct kj__out_queue *queue)
 {

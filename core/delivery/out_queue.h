@@ -35,6 +35,9 @@ static inline bool kj__out_queue_is_empty(const struct kj__out_queue *queue)
     return queue->count == 0;
 }
 
+/* The length of the frame that has left in part; 0 when there is none. */
+size_t kj__out_queue_under_way(const struct kj__out_queue *queue);
+
 /* Adds a reference of its own at the end, or for a control frame at the front. False when
  * there is no memory. */
 bool kj__out_queue_push(struct kj__out_queue *queue, struct kj__out_frame *frame);
