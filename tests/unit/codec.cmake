@@ -10,6 +10,4 @@ else()
 endif()
 
 # Allocations of the library go through the test, which lets each fail in turn.
-kujata_test(codec_memory_test SOURCES codec/memory_test.c MODULES codec base)
-target_link_options(codec_memory_test PRIVATE
-    LINKER:--wrap=malloc LINKER:--wrap=calloc LINKER:--wrap=realloc)
+kujata_test(codec_memory_test SOURCES codec/memory_test.c MODULES codec base FAILING_ALLOCATOR)

@@ -3,6 +3,4 @@ foreach(name dispatch_test interest_test)
         MODULES dispatch delivery model codec pubsub base)
 endforeach()
 kujata_test(interest_memory_test SOURCES dispatch/interest_memory_test.c
-    MODULES dispatch delivery model codec pubsub base)
-target_link_options(interest_memory_test PRIVATE
-    LINKER:--wrap=malloc LINKER:--wrap=calloc LINKER:--wrap=realloc)
+    MODULES dispatch delivery model codec pubsub base FAILING_ALLOCATOR)

@@ -7,6 +7,5 @@ target_compile_definitions(model_event_test
     PRIVATE TODO_MODEL="${PROJECT_SOURCE_DIR}/examples/todo/model.json")
 
 # Allocations go through the test, which lets each fail in turn.
-kujata_test(model_filter_memory_test SOURCES model/filter_memory_test.c MODULES model codec base)
-target_link_options(model_filter_memory_test PRIVATE
-    LINKER:--wrap=malloc LINKER:--wrap=calloc LINKER:--wrap=realloc)
+kujata_test(model_filter_memory_test SOURCES model/filter_memory_test.c
+    MODULES model codec base FAILING_ALLOCATOR)

@@ -1,49 +1,16 @@
 /* memory_test.c - every constructor under an allocator that fails at each call in turn.
  *
- * The linker sends the library's allocations here. jansson's are left alone, since its lexer
- * asserts that it has memory. What leaks is the address sanitizer's to report.
+ * jansson's calls are left alone, since its lexer asserts that it has memory. What leaks is the
+ * address sanitizer's to report.
  */
 #include "bytes.h"
 #include "codec/encoding.h"
 #include "codec/error_array.h"
+#include "support/failing_allocator.h"
 
 #include <kujata/event.h>
 #include <kujata/publication.h>
 #include <kujata/push_config.h>
-
-/* Names the linker gives them. NOLINTBEGIN(bugprone-reserved-identifier) */
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-/* NOLINTEND(bugprone-reserved-identifier) */
-
-static int calls_left = -1; /* until one fails; negative: none does */
-
-static bool is_out_of_memory(void)
-{
-    if (calls_left < 0) {
-        return false;
-    }
-    return calls_left == 0 || calls_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return is_out_of_memory() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return is_out_of_memory() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return is_out_of_memory() ? NULL : __real_realloc(memory, size);
-}
 
 static const char config_text[] =
     "{\"filters\":{\"list\":\"a == 1\"},\"identities\":{\"list\":[\"create\"],\"task\":null},"
@@ -153,9 +120,9 @@ static void fail_each_call_in_turn(attempt *try_all)
     enum { CALLS_MAX = 2000 };
     int failures = 0;
     for (bool ok = false; !ok; failures++) {
-        calls_left = failures;
+        allocator_fail_after(failures, true);
         ok = try_all();
-        calls_left = -1;
+        allocator_recover();
         assert_true(failures < CALLS_MAX);
     }
     assert_true(failures > 1);

@@ -1,8 +1,9 @@
 /* interest_memory_test.c - interests under an allocator that fails at each call in turn.
  *
- * The linker sends the allocations of C here. What leaks is the address sanitizer's to report.
+ * What leaks is the address sanitizer's to report.
  */
 #include "dispatch/interest.h"
+#include "support/failing_allocator.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,37 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-/* Names the linker gives them. NOLINTBEGIN(bugprone-reserved-identifier) */
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-/* NOLINTEND(bugprone-reserved-identifier) */
-
-static long calls_left = -1; /* until the one that fails; negative: none fails */
-
-static bool fails_now(void)
-{
-    return calls_left >= 0 && calls_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(memory, size);
-}
 
 static void interests_survive_every_failing_allocation(void **state)
 {
@@ -58,10 +28,9 @@ static void interests_survive_every_failing_allocation(void **state)
         assert_int_equal(
             kj_push_config_decode((uint8_t *)text, strlen(text), KJ_ENCODING_JSON, &config, &error),
             KJ_OK);
-        calls_left = calls;
+        allocator_fail_after(calls, false);
         status = kj__interests_get_take(&interests, config, &interest, &error);
-        bool has_failed = calls_left < 0;
-        calls_left = -1;
+        bool has_failed = allocator_recover();
         assert_int_equal(status, has_failed ? KJ_ENOMEM : KJ_OK);
         assert_true((status == KJ_OK) == (interest != NULL));
         assert_int_equal(counters.interests, status == KJ_OK);

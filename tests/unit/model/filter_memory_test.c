@@ -1,44 +1,13 @@
 /* filter_memory_test.c - filters under an allocator that fails at each call in turn.
  *
- * The linker sends the allocations of C here; those of RE2 go another way. What leaks is the
- * address sanitizer's to report.
+ * RE2's go another way. What leaks is the address sanitizer's to report.
  */
 #include "make.h"
 
 #include "model/filter.h"
+#include "support/failing_allocator.h"
 
 #include <stdlib.h>
-
-/* Names the linker gives them. NOLINTBEGIN(bugprone-reserved-identifier) */
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-/* NOLINTEND(bugprone-reserved-identifier) */
-
-static long calls_left = -1; /* until the one that fails; negative: none fails */
-
-static bool fails_now(void)
-{
-    return calls_left >= 0 && calls_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(memory, size);
-}
 
 static void assert_survives(const char *text, enum kj_status outcome)
 {
@@ -46,10 +15,9 @@ static void assert_survives(const char *text, enum kj_status outcome)
     for (long calls = 0; status == KJ_ENOMEM; calls++) {
         struct kj__filter *filter = (void *)1;
         struct kj_error error;
-        calls_left = calls;
+        allocator_fail_after(calls, false);
         status = kj__filter_parse(text, strlen(text), KJ__FILTER_FULL, &filter, &error);
-        bool has_failed = calls_left < 0;
-        calls_left = -1;
+        bool has_failed = allocator_recover();
         assert_true((status == KJ_OK) == (filter != NULL));
         assert_int_equal(status, has_failed ? KJ_ENOMEM : outcome);
         kj__filter_unref(filter);
@@ -74,9 +42,9 @@ static void filter_of_a_push_config_survives_them_too(void **state)
     for (long calls = 0; status == KJ_ENOMEM; calls++) {
         struct kj__filter *filter;
         struct kj_error error = {{0}, 0};
-        calls_left = calls;
+        allocator_fail_after(calls, false);
         status = kj__filter_parse_push("a == 1 and b < 2", 16, &filter, &error);
-        calls_left = -1;
+        allocator_recover();
         assert_null(filter);
         assert_true((status == KJ_ENOMEM) == (error.text[0] == '\0'));
     }
