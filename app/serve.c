@@ -268,7 +268,9 @@ static int run(struct node *node, const struct settings *settings, const sigset_
  * answers no other uses: dozens of workers would hold many times what any of them needs. */
 static void share_heaps(void)
 {
-    mallopt(M_ARENA_MAX, 2);
+    if (!getenv("MALLOC_ARENA_MAX")) {
+        mallopt(M_ARENA_MAX, 2);
+    }
 }
 
 int command_serve(int argc, char *const *argv)

@@ -59,17 +59,10 @@ bool kj__connection_announce(struct kj__connection *connection)
     return post(connection, (struct connection_job){0}, run_announce, kj__shard_post_quietly);
 }
 
-/* What a peer does not take waits in its queue, where frames are shared and the limits hold: the
- * kernel, left alone, would copy up to 4 MiB for each peer that has stopped reading. What is in
- * flight does not count, so this does not slow anybody down. */
-enum { UNSENT_IN_KERNEL = 128 * 1024 };
-
 static void set_socket_options(int fd)
 {
     int on = 1;
-    int unsent = UNSENT_IN_KERNEL;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
 static void run_attach(struct kj__job *base, struct kj__shard *shard)
