@@ -222,10 +222,11 @@ static void deliver_to_all(struct kj__audience *audience, struct kj__message *me
 
 static void deliver_to_row(struct kj__row *row, struct kj__message *message)
 {
-    if (row->seen == message->serial || !kj__interest_wants(row->interest, message)) {
+    bool is_seen = row->seen == message->serial; /* by another of the names it goes by */
+    row->seen = message->serial;
+    if (is_seen || !kj__interest_wants(row->interest, message)) {
         return;
     }
-    row->seen = message->serial;
     bool is_for_all = !message->handler->should_dispatch &&
                       kj_event_timestamp_ns(message->event) >= row->newest_start_ns;
     for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
