@@ -153,7 +153,8 @@ static size_t page_size(const struct kj_request *request)
 
 static struct kj_store_query query_of(const struct kj_request *request)
 {
-    struct kj_store_query query = {.order = request->order, .after = request->after};
+    struct kj_store_query query = {
+        .filter = request->filter, .order = request->order, .after = request->after};
     if (request->parent_identity) {
         query.parent_type = parent_type(request);
         query.parent_id = request->parent_id;

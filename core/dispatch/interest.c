@@ -123,7 +123,7 @@ static char *make_key(const struct kj__interest *interest)
 static void interest_free(struct kj__interest *interest)
 {
     for (size_t i = 0; i < interest->filter_count; i++) {
-        kj__filter_unref(interest->filters[i].filter);
+        kj_filter_unref(interest->filters[i].filter);
     }
     free(interest->filters);
     free(interest->key);
@@ -147,7 +147,7 @@ static enum kj_status parse_filters(struct kj__interest *interest, struct kj_err
         return KJ_ENOMEM;
     }
     for (const void *cursor = NULL; kj__push_config_next(interest->config, &cursor, &entry);) {
-        struct kj__filter *filter;
+        struct kj_filter *filter;
         if (entry.filter) {
             enum kj_status status = kj__filter_parse_push(entry.filter, strlen(entry.filter),
                                                           &filter, error);

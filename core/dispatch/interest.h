@@ -39,7 +39,7 @@ struct kj__interests {
 /* One identity that has an attribute filter. */
 struct kj__interest_filter {
     const char *identity; /* borrowed from the config */
-    struct kj__filter *filter;
+    struct kj_filter *filter;
 };
 
 struct kj__interest {

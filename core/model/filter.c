@@ -1,6 +1,7 @@
 /* filter.c - filters as the rest of the library holds them; see filter.h. */
 #include "model/filter_parts.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/utf8.h"
 
@@ -30,7 +31,7 @@ static bool add_size(const struct kj__filter_node *comparison, void *ctx)
     return false;
 }
 
-static void free_filter(struct kj__filter *filter)
+static void free_filter(struct kj_filter *filter)
 {
     kj__filter_node_free(filter->root);
     free(filter->key_hashes);
@@ -38,7 +39,7 @@ static void free_filter(struct kj__filter *filter)
     free(filter);
 }
 
-static enum kj_status write_canonical(struct kj__filter *filter)
+static enum kj_status write_canonical(struct kj_filter *filter)
 {
     struct kj__buffer out;
     kj__buffer_init(&out);
@@ -54,7 +55,7 @@ static enum kj_status write_canonical(struct kj__filter *filter)
 }
 
 enum kj_status kj__filter_parse(const char *text, size_t len, enum kj__filter_dialect dialect,
-                                struct kj__filter **filter, struct kj_error *error)
+                                struct kj_filter **filter, struct kj_error *error)
 {
     *filter = NULL;
     struct kj__filter_node *root;
@@ -62,7 +63,7 @@ enum kj_status kj__filter_parse(const char *text, size_t len, enum kj__filter_di
     if (status) {
         return status;
     }
-    struct kj__filter *made = calloc(1, sizeof *made);
+    struct kj_filter *made = calloc(1, sizeof *made);
     if (!made) {
         kj__filter_node_free(root);
         return KJ_ENOMEM;
@@ -108,7 +109,7 @@ static void write_quoted(const char *text, size_t len, struct kj__buffer *out)
     kj__buffer_append_text(out, at < len ? "...\"" : "\"");
 }
 
-enum kj_status kj__filter_parse_push(const char *text, size_t len, struct kj__filter **filter,
+enum kj_status kj__filter_parse_push(const char *text, size_t len, struct kj_filter **filter,
                                      struct kj_error *error)
 {
     struct kj_error reason;
@@ -127,36 +128,54 @@ enum kj_status kj__filter_parse_push(const char *text, size_t len, struct kj__fi
     return status;
 }
 
-struct kj__filter *kj__filter_ref(struct kj__filter *filter)
+struct kj_filter *kj_filter_ref(struct kj_filter *filter)
 {
     atomic_fetch_add_explicit(&filter->references, 1, memory_order_relaxed);
     return filter;
 }
 
-void kj__filter_unref(struct kj__filter *filter)
+void kj_filter_unref(struct kj_filter *filter)
 {
     if (filter && atomic_fetch_sub_explicit(&filter->references, 1, memory_order_acq_rel) == 1) {
         free_filter(filter);
     }
 }
 
-const char *kj__filter_text(const struct kj__filter *filter, size_t *len)
+const char *kj__filter_text(const struct kj_filter *filter, size_t *len)
 {
     *len = filter->len;
     return filter->text;
 }
 
-uint64_t kj__filter_hash(const struct kj__filter *filter)
+uint64_t kj__filter_hash(const struct kj_filter *filter)
 {
     return filter->hash;
 }
 
-bool kj__filter_is_relative(const struct kj__filter *filter)
+bool kj__filter_is_relative(const struct kj_filter *filter)
 {
     return filter->is_relative;
 }
 
-size_t kj__filter_size(const struct kj__filter *filter)
+size_t kj__filter_size(const struct kj_filter *filter)
 {
     return filter->size;
+}
+
+/* ---- as processors and storages see it ---- */
+
+enum kj_status kj_filter_parse(const char *text, struct kj_filter **filter, struct kj_error *error)
+{
+    return kj__filter_parse(text, strlen(text), KJ__FILTER_FULL, filter, error);
+}
+
+const char *kj_filter_text(const struct kj_filter *filter)
+{
+    return filter->text;
+}
+
+bool kj_filter_matches(const struct kj_filter *filter, const json_t *object)
+{
+    struct kj__filter_round round = {.now_ns = kj__clock_wall_ns()};
+    return kj__filter_matches(filter, object, &round);
 }

@@ -21,6 +21,7 @@
 
 #include <jansson.h>
 #include <kujata/error.h>
+#include <kujata/filter.h>
 #include <kujata/model.h>
 #include <kujata/status.h>
 #include <stdbool.h>
@@ -37,8 +38,6 @@ enum {
     KJ__FILTER_WORK_MAX = 65536,  /* steps of one evaluation; one is about a comparison's worth */
 };
 
-struct kj__filter;
-
 /* Which comparators a text may have. */
 enum kj__filter_dialect {
     KJ__FILTER_FULL, /* `q`: every one */
@@ -50,7 +49,7 @@ enum kj__filter_dialect {
  * the dialect lacks, KJ_ELIMIT beyond one of the bounds; or KJ_ENOMEM. Texts that bahamut has
  * are bahamut's ("invalid value. found EOF").                               [any thread] */
 enum kj_status kj__filter_parse(const char *text, size_t len, enum kj__filter_dialect dialect,
-                                struct kj__filter **filter, struct kj_error *error);
+                                struct kj_filter **filter, struct kj_error *error);
 
 /* The same for the filter of a push config, with the whole text its sender is to see:
  *
@@ -59,25 +58,22 @@ enum kj_status kj__filter_parse(const char *text, size_t len, enum kj__filter_di
  *
  * It is the description of an error event whose `data` is {"pushconfig": "filters"}; a client
  * without enableErrors is closed with 1003. A long filter is quoted in part. */
-enum kj_status kj__filter_parse_push(const char *text, size_t len, struct kj__filter **filter,
+enum kj_status kj__filter_parse_push(const char *text, size_t len, struct kj_filter **filter,
                                      struct kj_error *error);
-
-struct kj__filter *kj__filter_ref(struct kj__filter *filter); /* [any thread] */
-void kj__filter_unref(struct kj__filter *filter);             /* [any thread]; NULL is fine */
 
 /* The canonical text, which parses to the same filter and lives as long as it. Filters whose
  * texts differ in blanks, quotes or needless parentheses only have the same one, so it is what to
  * intern by. It holds no NUL, and may be longer than what was parsed. */
-const char *kj__filter_text(const struct kj__filter *filter, size_t *len);
+const char *kj__filter_text(const struct kj_filter *filter, size_t *len);
 
 /* A hash of the canonical text, different in every process. */
-uint64_t kj__filter_hash(const struct kj__filter *filter);
+uint64_t kj__filter_hash(const struct kj_filter *filter);
 
 /* Whether the answer changes with time alone: the filter has now(). */
-bool kj__filter_is_relative(const struct kj__filter *filter);
+bool kj__filter_is_relative(const struct kj_filter *filter);
 
 /* Bytes it holds, those of compiled patterns included; for bounding what one peer holds. */
-size_t kj__filter_size(const struct kj__filter *filter);
+size_t kj__filter_size(const struct kj_filter *filter);
 
 /* What evaluations share: make one per event, or per list of objects. */
 struct kj__filter_round {
@@ -95,7 +91,7 @@ struct kj__filter_round {
  * equal and in no order. On a list, a comparison holds when it does for any item. An absent
  * member, and null, equal nothing, so `!=`, `not in` and `not contains` hold. docs/filters.md has
  * the table. */
-bool kj__filter_matches(const struct kj__filter *filter, const json_t *entity,
+bool kj__filter_matches(const struct kj_filter *filter, const json_t *entity,
                         struct kj__filter_round *round);
 
 /* For an index: a member that must equal one of some constants for the filter to match, which is
@@ -110,7 +106,7 @@ struct kj__filter_key {
 
 /* False when the filter has none; it must then be tried on every entity. Of several the first
  * with the fewest constants. */
-bool kj__filter_key(const struct kj__filter *filter, struct kj__filter_key *key);
+bool kj__filter_key(const struct kj_filter *filter, struct kj__filter_key *key);
 
 /* Calls `visit` with the key of the member's value, or of each item when it is a list; not at all
  * for what equals no constant. The same key may come twice.                 [any thread] */
@@ -120,7 +116,7 @@ void kj__filter_visit_keys(const json_t *entity, const char *member,
 /* Whether a filter makes sense for an identity: its members are attributes, none of them secret,
  * and each constant can be converted to the attribute's type. KJ_EINVAL with `error` naming
  * attribute and constant. Members below an attribute of type object are not looked at. */
-enum kj_status kj__filter_check(const struct kj__filter *filter, const struct kj_identity *identity,
+enum kj_status kj__filter_check(const struct kj_filter *filter, const struct kj_identity *identity,
                                 struct kj_error *error);
 
 #endif

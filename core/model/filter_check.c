@@ -109,7 +109,7 @@ static bool check_comparison(const struct kj__filter_node *comparison, void *ctx
     }
 }
 
-enum kj_status kj__filter_check(const struct kj__filter *filter, const struct kj_identity *identity,
+enum kj_status kj__filter_check(const struct kj_filter *filter, const struct kj_identity *identity,
                                 struct kj_error *error)
 {
     struct check check = {.identity = identity, .error = error, .status = KJ_OK};

@@ -103,7 +103,7 @@ static int compare_hashes(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static enum kj_status make_hashes(struct kj__filter *filter)
+static enum kj_status make_hashes(struct kj_filter *filter)
 {
     const struct kj__filter_node *node = filter->keyed;
     filter->key_hashes = calloc(node->constant_count + 1, sizeof *filter->key_hashes);
@@ -122,7 +122,7 @@ static enum kj_status make_hashes(struct kj__filter *filter)
     return KJ_OK;
 }
 
-enum kj_status kj__filter_choose_key(struct kj__filter *filter)
+enum kj_status kj__filter_choose_key(struct kj_filter *filter)
 {
     const struct kj__filter_node *root = filter->root;
     const struct kj__filter_node *node = root->type == KJ__FILTER_AND ? root->first : root;
@@ -135,7 +135,7 @@ enum kj_status kj__filter_choose_key(struct kj__filter *filter)
     return filter->keyed ? make_hashes(filter) : KJ_OK;
 }
 
-bool kj__filter_key(const struct kj__filter *filter, struct kj__filter_key *key)
+bool kj__filter_key(const struct kj_filter *filter, struct kj__filter_key *key)
 {
     if (!filter->keyed) {
         return false;

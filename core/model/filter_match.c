@@ -277,7 +277,7 @@ static bool evaluate(struct evaluation *evaluation, const struct kj__filter_node
     return result;
 }
 
-bool kj__filter_matches(const struct kj__filter *filter, const json_t *entity,
+bool kj__filter_matches(const struct kj_filter *filter, const json_t *entity,
                         struct kj__filter_round *round)
 {
     struct evaluation evaluation = {

@@ -112,7 +112,7 @@ const json_t *kj__filter_member(const json_t *entity, const char *key, size_t ke
 /* The key of a constant; false for what has none, which is now(). */
 bool kj__filter_constant_hash(const struct kj__filter_constant *constant, uint64_t *hash);
 
-struct kj__filter {
+struct kj_filter {
     _Atomic size_t references;
     struct kj__filter_node *root;
     char *text; /* canonical, malloc'd */
@@ -126,7 +126,7 @@ struct kj__filter {
 };
 
 /* Chooses the comparison to index by and makes its hashes. */
-enum kj_status kj__filter_choose_key(struct kj__filter *filter);
+enum kj_status kj__filter_choose_key(struct kj_filter *filter);
 
 /* The tree of a text, without what a filter adds to it. */
 enum kj_status kj__filter_read(const char *text, size_t len, enum kj__filter_dialect dialect,

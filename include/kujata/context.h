@@ -11,6 +11,7 @@
 #include <kujata/encoding.h>
 #include <kujata/error.h>
 #include <kujata/event.h>
+#include <kujata/filter.h>
 #include <kujata/model.h>
 #include <kujata/status.h>
 #include <stdbool.h>
@@ -34,6 +35,7 @@ struct kj_request {
     const char *after;          /* "" when not given */
     const char *const *order;   /* keys, "-key" for descending; NULL at the end */
     bool recursive, propagated, override_protection;
+    const struct kj_filter *filter; /* of `q`; NULL: not given */
     enum kj_encoding read_encoding, write_encoding;
 };
 

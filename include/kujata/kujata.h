@@ -7,6 +7,7 @@
 #include <kujata/encoding.h>
 #include <kujata/error.h>
 #include <kujata/event.h>
+#include <kujata/filter.h>
 #include <kujata/handlers.h>
 #include <kujata/model.h>
 #include <kujata/processor.h>

@@ -7,6 +7,7 @@
 #define KUJATA_STORE_H
 
 #include <jansson.h>
+#include <kujata/filter.h>
 #include <kujata/model.h>
 #include <kujata/processor.h>
 #include <kujata/status.h>
@@ -19,8 +20,9 @@ struct kj_store;
  * Values are ordered by their kind first (absent and null, false, true, numbers, strings, the
  * rest), then numbers as numbers and strings bytewise; objects that are equal so far by ID. */
 struct kj_store_query {
-    const char *parent_type; /* NULL: any */
-    const char *parent_id;   /* with parent_type */
+    const char *parent_type;        /* NULL: any */
+    const char *parent_id;          /* with parent_type */
+    const struct kj_filter *filter; /* only objects that match; NULL: all */
     const char *const
         *order;        /* attribute names, "-name" descending, NULL at the end; may be NULL */
     const char *after; /* only objects behind this ID; NULL or "": from the start */

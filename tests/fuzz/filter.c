@@ -22,7 +22,7 @@ static void look_up(uint64_t hash, void *ctx)
     }
 }
 
-static void try_entity(const struct kj__filter *filter, const struct kj__filter *again,
+static void try_entity(const struct kj_filter *filter, const struct kj_filter *again,
                        const uint8_t *bytes, size_t len)
 {
     struct kj__filter_round round = {.now_ns = INT64_C(1767225600) * 1000000000};
@@ -38,11 +38,11 @@ static void try_entity(const struct kj__filter *filter, const struct kj__filter 
     json_decref(entity);
 }
 
-static void try_filter(const struct kj__filter *filter, const uint8_t *bytes, size_t len)
+static void try_filter(const struct kj_filter *filter, const uint8_t *bytes, size_t len)
 {
     size_t text_len, again_len;
     const char *text = kj__filter_text(filter, &text_len);
-    struct kj__filter *again;
+    struct kj_filter *again;
     FUZZ_REQUIRE(strlen(text) == text_len);
     if (text_len > KJ__FILTER_TEXT_MAX) {
         return;
@@ -51,14 +51,14 @@ static void try_filter(const struct kj__filter *filter, const uint8_t *bytes, si
     FUZZ_REQUIRE(strcmp(kj__filter_text(again, &again_len), text) == 0);
     FUZZ_REQUIRE(kj__filter_hash(again) == kj__filter_hash(filter));
     try_entity(filter, again, bytes, len);
-    kj__filter_unref(again);
+    kj_filter_unref(again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     const uint8_t *line = len ? memchr(bytes, '\n', len) : NULL;
     size_t text_len = line ? (size_t)(line - bytes) : len;
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     struct kj_error error = {{0}, 0};
     enum kj_status status = kj__filter_parse((const char *)bytes, text_len, KJ__FILTER_FULL,
                                              &filter, &error);
@@ -67,11 +67,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     FUZZ_REQUIRE(error.position <= text_len);
     if (filter) {
         try_filter(filter, bytes + text_len, len - text_len);
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
     }
     error = (struct kj_error){{0}, 0};
     status = kj__filter_parse_push((const char *)bytes, text_len, &filter, &error);
     FUZZ_REQUIRE((status == KJ_OK) == (filter != NULL && error.text[0] == '\0'));
-    kj__filter_unref(filter);
+    kj_filter_unref(filter);
     return 0;
 }

@@ -23,9 +23,9 @@ struct row {
     bool matches;
 };
 
-static struct kj__filter *parse(const char *text)
+static struct kj_filter *parse(const char *text)
 {
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     struct kj_error error = {{0}, 0};
     enum kj_status status = kj__filter_parse(text, strlen(text), KJ__FILTER_FULL, &filter, &error);
     if (status) {
@@ -45,7 +45,7 @@ static void collect(uint64_t hash, void *ctx)
 }
 
 /* Whether an index would try the filter on the entity. */
-static bool is_candidate(const struct kj__filter *filter, const json_t *entity)
+static bool is_candidate(const struct kj_filter *filter, const json_t *entity)
 {
     struct kj__filter_key key;
     bool found = false;
@@ -63,7 +63,7 @@ static void assert_rows(const struct row *rows, size_t count)
     assert_non_null(entity);
     for (size_t i = 0; i < count; i++) {
         struct kj__filter_round round = {.now_ns = now_ns};
-        struct kj__filter *filter = parse(rows[i].filter);
+        struct kj_filter *filter = parse(rows[i].filter);
         if (kj__filter_matches(filter, entity, &round) != rows[i].matches) {
             fail_msg("%s: %s", rows[i].filter, rows[i].matches ? "no match" : "matches");
         }
@@ -71,7 +71,7 @@ static void assert_rows(const struct row *rows, size_t count)
             fail_msg("%s: an index would miss it", rows[i].filter);
         }
         assert_int_equal(round.cut, 0);
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
     }
     json_decref(entity);
 }
@@ -315,10 +315,10 @@ static void filter_matches_no_entity_that_is_missing(void **state)
 {
     (void)state;
     struct kj__filter_round round = {.now_ns = now_ns};
-    struct kj__filter *filter = parse("a != 1");
+    struct kj_filter *filter = parse("a != 1");
     assert_false(kj__filter_matches(filter, NULL, &round));
     assert_int_equal(round.cut, 0);
-    kj__filter_unref(filter);
+    kj_filter_unref(filter);
 }
 
 static void filter_sees_the_same_in_both_encodings(void **state)
@@ -342,9 +342,9 @@ static void filter_sees_the_same_in_both_encodings(void **state)
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct kj__filter_round round = {.now_ns = now_ns};
-        struct kj__filter *filter = parse(texts[i]);
+        struct kj_filter *filter = parse(texts[i]);
         assert_true(kj__filter_matches(filter, kj_event_entity(event), &round));
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
     }
     kj_event_unref(event);
 }
@@ -361,10 +361,10 @@ static json_t *entity_with(const char *text, size_t times)
 static void assert_cut(const char *text, const json_t *entity, uint64_t cut)
 {
     struct kj__filter_round round = {.now_ns = now_ns};
-    struct kj__filter *filter = parse(text);
+    struct kj_filter *filter = parse(text);
     assert_false(kj__filter_matches(filter, entity, &round));
     assert_int_equal(round.cut, cut);
-    kj__filter_unref(filter);
+    kj_filter_unref(filter);
 }
 
 static void filter_gives_up_on_an_entity_that_costs_too_much(void **state)
@@ -413,13 +413,13 @@ static void filter_has_a_key_when_a_member_must_equal_something(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct kj__filter_key key;
-        struct kj__filter *filter = parse(rows[i].text);
+        struct kj_filter *filter = parse(rows[i].text);
         assert_true(kj__filter_key(filter, &key) == (rows[i].member != NULL));
         if (rows[i].member) {
             assert_string_equal(key.member, rows[i].member);
             assert_int_equal(key.count, rows[i].count);
         }
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
     }
 }
 
@@ -430,16 +430,16 @@ static void filter_is_tried_only_where_its_key_is(void **state)
     static const char *const others[] = {"name == beta", "n == 6", "zip == 6",   "yes == false",
                                          "null == x",    "o == 1", "absent == 1"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        struct kj__filter *filter = parse(others[i]);
+        struct kj_filter *filter = parse(others[i]);
         assert_false(is_candidate(filter, entity));
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
     }
     json_decref(entity);
 }
 
 /* What several threads evaluate. */
 struct shared {
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     const json_t *entity;
 };
 
@@ -468,7 +468,7 @@ static void filter_serves_several_threads_at_once(void **state)
         assert_int_equal(pthread_join(threads[i], &result), 0);
         assert_non_null(result);
     }
-    kj__filter_unref(shared.filter);
+    kj_filter_unref(shared.filter);
     json_decref(entity);
 }
 
@@ -516,11 +516,11 @@ static void filter_is_checked_against_an_identity(void **state)
                      KJ_OK);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct kj_error error = {{0}, 0};
-        struct kj__filter *filter = parse(rows[i].text);
+        struct kj_filter *filter = parse(rows[i].text);
         enum kj_status status = kj__filter_check(filter, kj_model_identity(model, "thing"), &error);
         assert_string_equal(error.text, rows[i].reason ? rows[i].reason : "");
         assert_int_equal(status, rows[i].reason ? KJ_EINVAL : KJ_OK);
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
     }
     kj_model_free(model);
 }

@@ -13,14 +13,14 @@ static void assert_survives(const char *text, enum kj_status outcome)
 {
     enum kj_status status = KJ_ENOMEM;
     for (long calls = 0; status == KJ_ENOMEM; calls++) {
-        struct kj__filter *filter = (void *)1;
+        struct kj_filter *filter = (void *)1;
         struct kj_error error;
         allocator_fail_after(calls, false);
         status = kj__filter_parse(text, strlen(text), KJ__FILTER_FULL, &filter, &error);
         bool has_failed = allocator_recover();
         assert_true((status == KJ_OK) == (filter != NULL));
         assert_int_equal(status, has_failed ? KJ_ENOMEM : outcome);
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
         assert_in_range(calls, 0, 200);
     }
 }
@@ -40,7 +40,7 @@ static void filter_of_a_push_config_survives_them_too(void **state)
     (void)state;
     enum kj_status status = KJ_ENOMEM;
     for (long calls = 0; status == KJ_ENOMEM; calls++) {
-        struct kj__filter *filter;
+        struct kj_filter *filter;
         struct kj_error error = {{0}, 0};
         allocator_fail_after(calls, false);
         status = kj__filter_parse_push("a == 1 and b < 2", 16, &filter, &error);

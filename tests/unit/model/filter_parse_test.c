@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct kj__filter *parse(const char *text)
+static struct kj_filter *parse(const char *text)
 {
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     struct kj_error error = {{0}, 0};
     enum kj_status status = kj__filter_parse(text, strlen(text), KJ__FILTER_FULL, &filter, &error);
     if (status) {
@@ -21,14 +21,14 @@ static struct kj__filter *parse(const char *text)
 static void assert_canonical(const char *text, const char *canonical)
 {
     size_t len;
-    struct kj__filter *filter = parse(text);
+    struct kj_filter *filter = parse(text);
     assert_string_equal(kj__filter_text(filter, &len), canonical);
     assert_int_equal(len, strlen(canonical));
-    struct kj__filter *again = parse(canonical);
+    struct kj_filter *again = parse(canonical);
     assert_string_equal(kj__filter_text(again, &len), canonical);
     assert_int_equal(kj__filter_hash(filter), kj__filter_hash(again));
-    kj__filter_unref(filter);
-    kj__filter_unref(again);
+    kj_filter_unref(filter);
+    kj_filter_unref(again);
 }
 
 static void filter_has_a_canonical_text(void **state)
@@ -153,7 +153,7 @@ static void filter_names_the_fault_and_its_place(void **state)
         {"a == \"\xc3", "the filter is not UTF-8 text", 7},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct kj__filter *filter = (void *)1;
+        struct kj_filter *filter = (void *)1;
         struct kj_error error = {{0}, 0};
         const char *text = rows[i].text;
         assert_int_equal(kj__filter_parse(text, strlen(text), KJ__FILTER_FULL, &filter, &error),
@@ -169,7 +169,7 @@ static void filter_names_the_fault_and_its_place(void **state)
 static void filter_refuses_nul(void **state)
 {
     (void)state;
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     assert_int_equal(kj__filter_parse("a == \"\0\"", 8, KJ__FILTER_FULL, &filter, NULL), KJ_EPARSE);
 }
 
@@ -190,13 +190,13 @@ static char *repeat(const char *before, const char *part, size_t count, const ch
 static void assert_bound(const char *before, const char *part, size_t most, const char *after)
 {
     for (size_t more = 0; more < 2; more++) {
-        struct kj__filter *filter;
+        struct kj_filter *filter;
         struct kj_error error = {{0}, 0};
         char *text = repeat(before, part, most + more, after);
         assert_int_equal(kj__filter_parse(text, strlen(text), KJ__FILTER_FULL, &filter, &error),
                          more ? KJ_ELIMIT : KJ_OK);
         assert_true((error.text[0] != '\0') == (more != 0));
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
         free(text);
     }
 }
@@ -216,7 +216,7 @@ static void filter_is_bounded_in_every_direction(void **state)
 static void filter_survives_any_depth_of_parentheses(void **state)
 {
     (void)state;
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     struct kj_error error;
     size_t len = (size_t)1 << 20;
     char *text = malloc(len);
@@ -232,7 +232,7 @@ static void filter_survives_any_depth_of_parentheses(void **state)
 static void filter_refuses_a_pattern_that_grows_when_compiled(void **state)
 {
     (void)state;
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     struct kj_error error = {{0}, 0};
     const char text[] = "a matches \"\\pL{100}\"";
     assert_int_equal(kj__filter_parse(text, sizeof text - 1, KJ__FILTER_FULL, &filter, &error),
@@ -256,7 +256,7 @@ static void filter_of_a_push_config_has_fewer_comparators(void **state)
         {"a in [1]", "IN"},
         {"a not in [1]", "NOT IN"},
     };
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     struct kj_error error;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char reason[100];
@@ -269,7 +269,7 @@ static void filter_of_a_push_config_has_fewer_comparators(void **state)
     }
     const char text[] = "a == 1 and b != 2 or c matches [x] and (d exists or e not exists)";
     assert_int_equal(kj__filter_parse_push(text, sizeof text - 1, &filter, &error), KJ_OK);
-    kj__filter_unref(filter);
+    kj_filter_unref(filter);
 }
 
 static void filter_of_a_push_config_fails_with_the_text_bahamut_sends(void **state)
@@ -287,7 +287,7 @@ static void filter_of_a_push_config_fails_with_the_text_bahamut_sends(void **sta
          "\"a\\n\\x01\\\\ \xc3\xa9\": invalid operator. found   instead of (==, !=, <, <=, >, "
          ">=, contains, in, matches, exists)"},
     };
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     struct kj_error error;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_not_equal(kj__filter_parse_push(rows[i][0], strlen(rows[i][0]), &filter, &error),
@@ -306,17 +306,17 @@ static void filter_of_a_push_config_fails_with_the_text_bahamut_sends(void **sta
 static void filter_says_what_it_holds(void **state)
 {
     (void)state;
-    struct kj__filter *plain = parse("a == 1");
-    struct kj__filter *patterns = parse("a matches [x, y] or b > now('-1h')");
+    struct kj_filter *plain = parse("a == 1");
+    struct kj_filter *patterns = parse("a matches [x, y] or b > now('-1h')");
     assert_in_range(kj__filter_size(plain), 100, 1000);
     assert_in_range(kj__filter_size(patterns), 2 * 65536, 2 * 65536 + 2000);
     assert_false(kj__filter_is_relative(plain));
     assert_true(kj__filter_is_relative(patterns));
-    assert_ptr_equal(kj__filter_ref(plain), plain);
-    kj__filter_unref(plain);
-    kj__filter_unref(plain);
-    kj__filter_unref(patterns);
-    kj__filter_unref(NULL);
+    assert_ptr_equal(kj_filter_ref(plain), plain);
+    kj_filter_unref(plain);
+    kj_filter_unref(plain);
+    kj_filter_unref(patterns);
+    kj_filter_unref(NULL);
 }
 
 int main(void)

@@ -115,7 +115,7 @@ static void filter_agrees_with_a_naive_twin(void **state)
     for (int i = 0; i < ROUNDS; i++) {
         struct member members[KEYS] = {0};
         struct kj__filter_round round = {0};
-        struct kj__filter *filter;
+        struct kj_filter *filter;
         struct kj__buffer text;
         json_t *entity = make_entity(members);
         kj__buffer_init(&text);
@@ -131,7 +131,7 @@ static void filter_agrees_with_a_naive_twin(void **state)
             fail_msg("%.*s on %s is %d", (int)text.len, (const char *)text.data, shown, wanted);
         }
         matches += wanted;
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
         kj__buffer_fini(&text);
         json_decref(entity);
     }
@@ -141,7 +141,7 @@ static void filter_agrees_with_a_naive_twin(void **state)
 static void *parse_and_match(void *argument)
 {
     struct kj__filter_round round = {0};
-    struct kj__filter *filter;
+    struct kj_filter *filter;
     char text[KJ__FILTER_TEXT_MAX] = "";
     char *at = text;
     for (int i = 0; i < KJ__FILTER_DEPTH_MAX; i++) {
@@ -150,7 +150,7 @@ static void *parse_and_match(void *argument)
     (void)stpcpy(at, "b matches '((((((((x+)*y)*z)?)*){2}){2}){2})*(\\d|[^a-f]{20}){4}$'");
     if (kj__filter_parse(text, strlen(text), KJ__FILTER_FULL, &filter, NULL) == KJ_OK) {
         (void)kj__filter_matches(filter, argument, &round);
-        kj__filter_unref(filter);
+        kj_filter_unref(filter);
         return argument;
     }
     return NULL;
