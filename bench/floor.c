@@ -2,7 +2,10 @@
  *
  * A sender on CPU 0 has N loopback TCP connections to a reader on CPU 1, and sends the same
  * bytes to each of them, round after round; the next round begins when the reader has
- * everything, as with a window of one event. Four ways take turns: send(), writev() of 4 and
+ * everything, as with a window of one event. Each connection begins as a websocket does, with a
+ * request and an answer: the kernel acknowledges later, and elsewhere, on a connection whose
+ * reader has spoken (the timer of the sender's CPU does it, where the reader's read did). Four
+ * ways take turns: send(), writev() of 4 and
  * of 8 messages at a time, and, where liburing is there, SEND through io_uring with registered
  * files, submitted by the thousand. Printed as JSON: the sender's CPU time, in microseconds,
  * for one message to one connection.
@@ -39,6 +42,8 @@ enum {
     MESSAGE_MAX = 65536,
     BATCH = 1000, /* submissions at a time */
     VECTOR_MAX = 8,
+    REQUEST_SIZE = 180, /* about what a handshake takes */
+    ANSWER_SIZE = 129,
     READER_NAP_US = 200, /* a client that is busy is not woken for every message, either */
     TURN_MS = 250,
     LATE_MS = 10000,
@@ -96,11 +101,21 @@ static void pin(size_t cpu)
 
 static int dial(const struct sockaddr_in *address)
 {
+    static const uint8_t request[REQUEST_SIZE];
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof *address)) {
+    if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof *address) ||
+        write(fd, request, sizeof request) != sizeof request) {
         die("connecting");
     }
     return fd;
+}
+
+static void hear_answer(int fd)
+{
+    uint8_t answer[ANSWER_SIZE];
+    if (recv(fd, answer, sizeof answer, MSG_WAITALL) != sizeof answer) {
+        die("hearing the answer");
+    }
 }
 
 static void read_for_ever(struct shared *shared, const struct sockaddr_in *address, int count)
@@ -114,6 +129,7 @@ static void read_for_ever(struct shared *shared, const struct sockaddr_in *addre
     prctl(PR_SET_TIMERSLACK, 1000);
     for (int i = 0; i < count; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.fd = dial(address)};
+        hear_answer(event.data.fd);
         epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event);
     }
     for (;;) {
@@ -199,15 +215,26 @@ static int round_uring(struct floor *floor)
 
 /* ---- the sender ---- */
 
+static void shake_hands(int fd)
+{
+    static const uint8_t answer[ANSWER_SIZE];
+    uint8_t request[REQUEST_SIZE];
+    if (recv(fd, request, sizeof request, MSG_WAITALL) != sizeof request ||
+        send(fd, answer, sizeof answer, MSG_NOSIGNAL) != sizeof answer) {
+        die("the handshake");
+    }
+}
+
 static void accept_all(struct floor *floor, int listener)
 {
     int on = 1;
     for (int i = 0; i < floor->count; i++) {
-        floor->sockets[i] = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+        floor->sockets[i] = accept(listener, NULL, NULL);
         if (floor->sockets[i] < 0) {
             die("accept");
         }
         setsockopt(floor->sockets[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        shake_hands(floor->sockets[i]);
     }
 }
 
