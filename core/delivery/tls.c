@@ -92,6 +92,21 @@ static BIO *new_bio(struct kj__tls *tls)
 
 /* ---- life ---- */
 
+/* The client's certificate was read and the handshake is over, but OpenSSL keeps it decoded, with
+ * what the client sent along, for as long as the connection: some 9 KiB of 26. The chain can be
+ * emptied, and the certificate's key, which is most of it, be exchanged for one that exists. */
+static void shrink_peer_certificate(SSL *ssl)
+{
+    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+    while (sk_X509_num(chain) > 0) {
+        X509_free(sk_X509_pop(chain));
+    }
+    X509 *peer = SSL_get0_peer_certificate(ssl);
+    if (peer) {
+        X509_set_pubkey(peer, SSL_get_privatekey(ssl));
+    }
+}
+
 struct kj__tls *kj__tls_new_take(struct ssl_st *ssl, int fd)
 {
     struct kj__tls *tls = calloc(1, sizeof *tls);
@@ -106,6 +121,9 @@ struct kj__tls *kj__tls_new_take(struct ssl_st *ssl, int fd)
     SSL_set_bio(ssl, bio, bio);
     SSL_set_shutdown(ssl, 0);
     SSL_set_quiet_shutdown(ssl, 0);
+    if (SSL_is_server(ssl)) {
+        shrink_peer_certificate(ssl);
+    }
     /* Buffers are given back while nothing is in them: most sessions are idle. */
     SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

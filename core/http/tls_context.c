@@ -92,6 +92,16 @@ static enum kj_status load_own(SSL_CTX *made, const struct kj__tls_files *files,
     return KJ_OK;
 }
 
+/* Who the client is is read once the handshake is over; the chain that led there, kilobytes of
+ * decoded certificates, would stay as long as the connection. */
+static int verify_and_forget_chain(X509_STORE_CTX *verification, void *ctx)
+{
+    (void)ctx;
+    int result = X509_verify_cert(verification);
+    X509_STORE_CTX_set0_verified_chain(verification, NULL);
+    return result;
+}
+
 static enum kj_status load_client_ca(SSL_CTX *made, const struct kj__tls_files *files,
                                      struct kj_error *error)
 {
@@ -108,6 +118,7 @@ static enum kj_status load_client_ca(SSL_CTX *made, const struct kj__tls_files *
     SSL_CTX_set_verify(
         made, is_optional ? SSL_VERIFY_PEER : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
         NULL);
+    SSL_CTX_set_cert_verify_callback(made, verify_and_forget_chain, NULL);
     /* A resumed session would not be verified again, by whichever authority is in force. */
     SSL_CTX_set_options(made, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(made, 0);
