@@ -1,8 +1,11 @@
 /* store.c - see kujata/store.h: what every storage needs around it to serve an identity. */
 #include <kujata/store.h>
 
+#include "handlers/store_cursor.h"
+
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PAGE_SIZE_DEFAULT = 100, TEXT_MAX = 512 };
@@ -166,6 +169,58 @@ static struct kj_store_query query_of(const struct kj_request *request)
     return query;
 }
 
+/* The place of the object with the ID that the client sent, in an order. */
+static enum kj_status find_place(struct kj_context *context, struct kj_store *store,
+                                 struct kj__cursor *cursor)
+{
+    const struct kj_request *request = kj_context_request(context);
+    json_t *object = NULL;
+    enum kj_status status = store->ops->get(store, request->identity, request->after, &object);
+    if (status == KJ_ENOTFOUND) {
+        return refuse(context, 400, "Bad Request", "Parameter `after` names no object");
+    }
+    if (!status) {
+        status = kj__cursor_of(cursor, request->order, object);
+    }
+    json_decref(object);
+    return status;
+}
+
+/* Where the list goes on. In the order of IDs that is `after` itself. */
+static enum kj_status read_after(struct kj_context *context, struct kj_store *store,
+                                 struct kj__cursor *cursor, struct kj_store_query *query)
+{
+    const struct kj_request *request = kj_context_request(context);
+    bool is_marked = kj__cursor_is_marked(request->after);
+    if (!*request->after || (!request->order[0] && !is_marked)) {
+        return KJ_OK;
+    }
+    enum kj_status status = is_marked ? kj__cursor_read(cursor, request->order, request->after)
+                                      : find_place(context, store, cursor);
+    if (status == KJ_EPARSE) {
+        return refuse(context, 400, "Bad Request", "Parameter `after` does not go with `order`");
+    }
+    query->after = cursor->id;
+    query->after_keys = cursor->keys;
+    return status;
+}
+
+/* X-Next for a page that ends with `last`. */
+static enum kj_status set_next(struct kj_context *context, const json_t *last)
+{
+    const struct kj_request *request = kj_context_request(context);
+    if (!request->order[0]) {
+        return kj_context_set_next(context, json_string_value(json_object_get(last, "ID")));
+    }
+    struct kj__cursor cursor;
+    enum kj_status status = kj__cursor_of(&cursor, request->order, last);
+    char *next = status ? NULL : kj__cursor_write(&cursor, request->order);
+    status = next ? kj_context_set_next(context, next) : KJ_ENOMEM;
+    free(next);
+    kj__cursor_fini(&cursor);
+    return status;
+}
+
 /* One object more than asked for was fetched: if it came, there is a next page, which starts
  * behind the last object of this one. */
 static enum kj_status cut_at_limit(struct kj_context *context, json_t *objects, size_t limit)
@@ -176,31 +231,18 @@ static enum kj_status cut_at_limit(struct kj_context *context, json_t *objects, 
     if (json_array_remove(objects, limit)) {
         return KJ_ENOMEM;
     }
-    const json_t *last = json_array_get(objects, limit - 1);
-    return kj_context_set_next(context, json_string_value(json_object_get(last, "ID")));
+    return set_next(context, json_array_get(objects, limit - 1));
 }
 
-static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
+static enum kj_status list_objects(struct kj_context *context, struct kj_store *store,
+                                   const struct kj_store_query *query, bool has_limit)
 {
-    struct kj_store *store = ctx;
-    const struct kj_request *request = kj_context_request(context);
-    struct kj_store_query query = query_of(request);
-    bool has_limit = request->limit > 0 && request->page == 0;
-    if (has_limit) {
-        query.limit = (size_t)request->limit + 1;
-    }
     json_t *objects = NULL;
     size_t total = 0;
-    enum kj_status status = check_parent(context, store);
-    if (status) {
-        return status;
-    }
-    status = store->ops->list(store, request->identity, &query, &objects, &total);
-    if (status == KJ_ENOTFOUND) {
-        return refuse(context, 400, "Bad Request", "Parameter `after` names no object");
-    }
+    enum kj_status status = store->ops->list(store, kj_context_request(context)->identity, query,
+                                             &objects, &total);
     if (!status && has_limit) {
-        status = cut_at_limit(context, objects, (size_t)request->limit);
+        status = cut_at_limit(context, objects, query->limit - 1);
     }
     if (status) {
         json_decref(objects);
@@ -209,6 +251,27 @@ static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
     kj_context_set_count(context, total);
     kj_context_set_output_take(context, objects);
     return KJ_OK;
+}
+
+static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
+{
+    struct kj_store *store = ctx;
+    const struct kj_request *request = kj_context_request(context);
+    struct kj_store_query query = query_of(request);
+    struct kj__cursor cursor = {NULL};
+    bool has_limit = request->limit > 0 && request->page == 0;
+    if (has_limit) {
+        query.limit = (size_t)request->limit + 1;
+    }
+    enum kj_status status = check_parent(context, store);
+    if (!status) {
+        status = read_after(context, store, &cursor, &query);
+    }
+    if (!status) {
+        status = list_objects(context, store, &query, has_limit);
+    }
+    kj__cursor_fini(&cursor);
+    return status;
 }
 
 static enum kj_status info(struct kj_context *context, void *ctx)

@@ -314,52 +314,70 @@ static const struct kj__rows *find_rows(const struct memory *memory,
 /* Rows in the order a client asked for. */
 struct listing {
     const struct kj__rows *rows;
-    const json_t **sorted; /* NULL: as the rows are */
+    struct kj__order *order;
+    struct kj__order_row *sorted; /* NULL: as the rows are; else the place comes first */
+    struct kj__order_value *values;
 };
 
 static const json_t *object_at(const struct listing *listing, size_t index)
 {
-    return listing->sorted ? listing->sorted[index] : listing->rows->at[index]->object;
+    return listing->sorted ? listing->sorted[index].owner : listing->rows->at[index]->object;
+}
+
+static void read_row(const struct listing *listing, size_t index, const json_t *object)
+{
+    const struct kj__order *order = listing->order;
+    struct kj__order_value *values = listing->values + index * order->count;
+    for (size_t i = 0; i < order->count; i++) {
+        const struct kj__order_key *key = &order->keys[i];
+        kj__order_value_read(&values[i], json_object_get(object, key->name), key->is_time);
+    }
+    listing->sorted[index] = (struct kj__order_row){
+        .id = text_of(object, "ID"), .values = values, .owner = (void *)object};
 }
 
 /* Lock held. */
-static enum kj_status sort_listing(struct listing *listing, const char *const *order)
+static enum kj_status sort_listing(struct listing *listing, const struct kj_identity *identity,
+                                   const char *const *order)
 {
     size_t count = listing->rows->count;
-    const json_t **objects = calloc(count ? count : 1, sizeof(const json_t *));
-    if (!objects) {
+    if (kj__order_new(identity, order, &listing->order)) {
+        return KJ_ENOMEM;
+    }
+    listing->sorted = calloc(count + 1, sizeof *listing->sorted);
+    listing->values = calloc((count + 1) * listing->order->count, sizeof *listing->values);
+    if (!listing->sorted || !listing->values) {
         return KJ_ENOMEM;
     }
     for (size_t i = 0; i < count; i++) {
-        objects[i] = object_at(listing, i);
+        read_row(listing, i, listing->rows->at[i]->object);
     }
-    if (!kj__store_sort(objects, count, order)) {
-        free(objects);
-        return KJ_ENOMEM;
-    }
-    listing->sorted = objects;
+    kj__order_sort(listing->order, listing->sorted, count);
     return KJ_OK;
 }
 
-/* Where the object behind the one with this ID is. In the order of IDs that object may be gone,
- * in any other it has to be there. Lock held. */
-static enum kj_status find_start(const struct listing *listing, const char *after, size_t *start)
+/* Where the first object behind the place that a query continues from is. Lock held. */
+static size_t find_start(const struct listing *listing, const struct kj_store_query *query)
 {
-    if (!after || !*after) {
-        *start = 0;
-        return KJ_OK;
+    if (!query->after || !*query->after) {
+        return 0;
     }
     if (!listing->sorted) {
-        *start = kj__rows_behind(listing->rows, after);
-        return KJ_OK;
+        return kj__rows_behind(listing->rows, query->after);
     }
-    for (size_t i = 0; i < listing->rows->count; i++) {
-        if (strcmp(text_of(listing->sorted[i], "ID"), after) == 0) {
-            *start = i + 1;
-            return KJ_OK;
-        }
+    const struct kj__order *order = listing->order;
+    size_t count = listing->rows->count;
+    struct kj__order_value *values = listing->values + count * order->count;
+    for (size_t i = 0; i < order->count; i++) {
+        kj__order_value_read(&values[i], json_array_get(query->after_keys, i),
+                             order->keys[i].is_time);
     }
-    return KJ_ENOTFOUND;
+    struct kj__order_row place = {.id = query->after, .values = values};
+    size_t start = 0;
+    while (start < count && kj__order_compare(order, &listing->sorted[start], &place) <= 0) {
+        start++;
+    }
+    return start;
 }
 
 /* Lock held. */
@@ -380,22 +398,20 @@ static enum kj_status copy_page(const struct listing *listing, size_t start,
 }
 
 /* Lock held. */
-static enum kj_status list_page(const struct kj__rows *rows, const struct kj_store_query *query,
-                                json_t *page)
+static enum kj_status list_page(const struct kj__rows *rows, const struct kj_identity *identity,
+                                const struct kj_store_query *query, json_t *page)
 {
     struct listing listing = {.rows = rows};
     enum kj_status status = KJ_OK;
     if (query->order && query->order[0]) {
-        status = sort_listing(&listing, query->order);
-    }
-    size_t start = 0;
-    if (!status) {
-        status = find_start(&listing, query->after, &start);
+        status = sort_listing(&listing, identity, query->order);
     }
     if (!status) {
-        status = copy_page(&listing, start, query, page);
+        status = copy_page(&listing, find_start(&listing, query), query, page);
     }
+    free(listing.values);
     free(listing.sorted);
+    free(listing.order);
     return status;
 }
 
@@ -410,7 +426,7 @@ static enum kj_status list_locked(struct memory *memory, const struct kj_identit
     if (total) {
         *total = rows->count;
     }
-    enum kj_status status = page ? list_page(rows, query, page) : KJ_OK;
+    enum kj_status status = page ? list_page(rows, identity, query, page) : KJ_OK;
     pthread_rwlock_unlock(&memory->lock);
     return status;
 }

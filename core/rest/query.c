@@ -4,6 +4,7 @@
 #include "base/url.h"
 #include "codec/error_array.h"
 
+#include <kujata/context.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -107,7 +108,7 @@ static enum kj_status take_after(struct reader *reader)
     if (!after) {
         return KJ_OK;
     }
-    if (query->order[0] && query->order[1]) {
+    if (query->order[0] && query->order[1] && after[0] != KJ_CURSOR_MARK) {
         return refuse(reader, "elemental",
                       "You can only order on a single field when using 'after'");
     }

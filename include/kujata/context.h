@@ -88,6 +88,11 @@ const char *kj_context_claim(const struct kj_context *context, const char *key);
  * reference that shares nothing with `stored`. */
 enum kj_status kj_context_apply(struct kj_context *context, const json_t *stored, json_t **result);
 
+/* What X-Next and `after` start with where they hold more than an ID: a place in an order, made
+ * and read by the processor. No other `after` goes with several keys of `order`, and no ID starts
+ * so. */
+enum { KJ_CURSOR_MARK = '~' };
+
 enum { KJ_OBJECT_ID_SIZE = 25 };
 
 /* An ID for a new object: 24 hexadecimal digits, and their terminator, that grow with time.

@@ -115,4 +115,8 @@ const char *kj_identity_name(const struct kj_identity *identity);
 const char *kj_identity_category(const struct kj_identity *identity);
 int kj_identity_version(const struct kj_identity *identity);
 
+/* The type of an attribute; false when the identity has none of that name. */
+bool kj_identity_attribute_type(const struct kj_identity *identity, const char *name,
+                                enum kj_attribute_type *type);
+
 #endif

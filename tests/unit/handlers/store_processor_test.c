@@ -119,6 +119,80 @@ static void next_leads_through_every_object_once(void **state)
     assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "5");
 }
 
+/* The address of the page behind the one just fetched. */
+static const char *next_page(const char *target)
+{
+    static char next[8192];
+    assert_non_null(fixture_header(&fixture, "X-Next"));
+    (void)snprintf(next, sizeof next, "%s&after=%s", target, fixture_header(&fixture, "X-Next"));
+    return next;
+}
+
+static void a_next_page_needs_no_object_of_the_page_before(void **state)
+{
+    (void)state;
+    static const char page[] = "/lists?limit=2&order=description&order=-name";
+    char ids[6][KJ_OBJECT_ID_SIZE];
+    char target[64];
+    create_lists(6, ids);
+    assert_string_equal(list_names(page), "n4 n2");
+    const char *next = next_page(page);
+
+    (void)snprintf(target, sizeof target, "/lists/%s", ids[2]);
+    fixture_send(&fixture, "DELETE", target, "");
+
+    assert_string_equal(list_names(next), "n0 n5");
+    assert_string_equal(list_names(next_page(page)), "n3 n1");
+    assert_null(fixture_header(&fixture, "X-Next"));
+}
+
+static void a_cursor_goes_with_its_order_only(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {
+        "/lists?order=-name&after=%s",
+        "/lists?order=name&after=%.20s",
+        "/lists?order=name&after=%.21s",
+        "/lists?order=name&after=%s0",
+        "/lists?order=name&after=%s00",
+        "/lists?order=name&order=date&after=%s",
+        "/lists?order=name&after=~%.0s",
+        "/lists?order=name&after=~7b7d0a%.0s",
+        "/lists?after=%s",
+    };
+    char ids[3][KJ_OBJECT_ID_SIZE];
+    char target[512];
+    char next[256];
+    create_lists(3, ids);
+    (void)list_names("/lists?order=name&limit=1");
+    (void)snprintf(next, sizeof next, "%s", fixture_header(&fixture, "X-Next"));
+    assert_int_equal(next[0], KJ_CURSOR_MARK);
+
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        (void)snprintf(target, sizeof target, targets[i], next);
+        fixture_send(&fixture, "GET", target, "");
+        assert_int_equal(fixture.response.status, 400);
+    }
+    (void)snprintf(target, sizeof target, "/lists?order=name&after=%s", next);
+    assert_string_equal(list_names(target), "n1 n2");
+}
+
+static void values_too_long_for_a_cursor_leave_the_id(void **state)
+{
+    (void)state;
+    static char json[6000];
+    char ids[2][KJ_OBJECT_ID_SIZE];
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(json, sizeof json, "{\"name\":\"n%d\",\"description\":\"%0*d\"}", i, 5000,
+                       i);
+        fixture_create(&fixture, "/lists", json, ids[i]);
+    }
+
+    assert_string_equal(list_names("/lists?limit=1&order=description"), "n0");
+    assert_string_equal(fixture_header(&fixture, "X-Next"), ids[0]);
+    assert_string_equal(list_names(next_page("/lists?limit=1&order=description")), "n1");
+}
+
 static void a_page_that_holds_the_rest_has_no_next(void **state)
 {
     (void)state;
@@ -319,6 +393,9 @@ int main(void)
         TEST(ids_grow_with_time),
         TEST(pages_and_sizes_select),
         TEST(next_leads_through_every_object_once),
+        TEST(a_next_page_needs_no_object_of_the_page_before),
+        TEST(a_cursor_goes_with_its_order_only),
+        TEST(values_too_long_for_a_cursor_leave_the_id),
         TEST(a_page_that_holds_the_rest_has_no_next),
         TEST(several_keys_order),
         TEST(after_needs_its_object_only_in_an_order),

@@ -112,6 +112,18 @@ static void limit_after_and_one_order_go_together(void **state)
     kj__query_fini(&query);
 }
 
+static void a_cursor_goes_with_several_orders(void **state)
+{
+    (void)state;
+    struct kj__query query;
+
+    parse(&query, "limit=5&after=~00&order=name&order=-date");
+
+    assert_string_equal(query.after, "~00");
+    assert_string_equal(query.order[1], "-date");
+    kj__query_fini(&query);
+}
+
 static void any_value_sets_a_flag(void **state)
 {
     (void)state;
@@ -163,6 +175,7 @@ int main(void)
         cmocka_unit_test(wrong_parameters_are_refused_with_bahamuts_words),
         cmocka_unit_test(pages_and_orders_are_read),
         cmocka_unit_test(limit_after_and_one_order_go_together),
+        cmocka_unit_test(a_cursor_goes_with_several_orders),
         cmocka_unit_test(any_value_sets_a_flag),
         cmocka_unit_test(no_query_sets_nothing),
         cmocka_unit_test(unknown_parameters_reported_at_once_are_bounded),
