@@ -122,5 +122,7 @@ static int compare_rows(const void *left, const void *right, void *order)
 
 void kj__order_sort(const struct kj__order *order, struct kj__order_row *rows, size_t count)
 {
-    qsort_r(rows, count, sizeof *rows, compare_rows, (void *)order);
+    if (count > 1) {
+        qsort_r(rows, count, sizeof *rows, compare_rows, (void *)order);
+    }
 }
