@@ -8,6 +8,10 @@
  * the model lacks. KJ_EREFUSED with the context's errors set, or KJ_ENOMEM. */
 enum kj_status kj__request_parse(struct kj_context *context, const struct kj_model *model);
 
+/* Reads `q`, and holds it and `order` against the identity; the request's filter stays NULL without
+ * a `q`. KJ_EREFUSED with the context's errors set, or KJ_ENOMEM. */
+enum kj_status kj__request_select(struct kj_context *context);
+
 /* Appends an error whose title goes with its code ("Bad Request" for 400). */
 __attribute__((format(printf, 4, 5))) enum kj_status kj__context_refuse(struct kj_context *context,
                                                                         int code,

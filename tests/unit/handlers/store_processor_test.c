@@ -228,6 +228,70 @@ static void after_needs_its_object_only_in_an_order(void **state)
                         "Parameter `after` names no object");
 }
 
+static void filters_select_and_count(void **state)
+{
+    (void)state;
+    char ids[6][KJ_OBJECT_ID_SIZE];
+    create_lists(6, ids);
+
+    assert_string_equal(list_names("/lists?q=description+==+b"), "n1 n3 n5");
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "3");
+    assert_string_equal(list_names("/lists?q=name+in+%5Bn1,n4,n5%5D&order=-name&limit=2"), "n5 n4");
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "3");
+    assert_string_equal(
+        list_names(next_page("/lists?q=name+in+%5Bn1,n4,n5%5D&order=-name&limit=2")), "n1");
+    assert_string_equal(list_names("/lists?q=description+==+a&page=2&pagesize=2"), "n4");
+    assert_string_equal(list_names("/lists?q=description+==+a&limit=1"), "n0");
+    assert_string_equal(fixture_header(&fixture, "X-Next"), ids[0]);
+    assert_string_equal(list_names(next_page("/lists?q=description+==+a&limit=1")), "n2");
+    assert_string_equal(list_names("/lists?q="), "n0 n1 n2 n3 n4 n5");
+    fixture_send(&fixture, "HEAD", "/lists?q=name+matches+%22%5En%5B12%5D%22", "");
+    assert_int_equal(fixture.response.status, 204);
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "2");
+}
+
+static void bad_filters_are_refused_with_their_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query, *description;
+        int position; /* -1: none */
+    } cases[] = {
+        {"name+%3D%3D", "invalid value. found EOF", 7},
+        {"nothing+==+1", "attribute \"nothing\" of list does not exist", -1},
+        {"secret+==+s", "attribute \"secret\" of list is secret", -1},
+        {"date+==+x", "attribute \"date\" of list is compared with an RFC 3339 time: \"x\" is none",
+         -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char target[128];
+        (void)snprintf(target, sizeof target, "/v/1/lists?q=%s", cases[i].query);
+
+        fixture_send(&fixture, "GET", target, "");
+
+        assert_int_equal(fixture.response.status, 400);
+        assert_string_equal(fixture_error(&fixture, "description"), cases[i].description);
+        assert_string_equal(fixture_error(&fixture, "title"), "Bad Request");
+        assert_string_equal(fixture_error(&fixture, "subject"), "kujata");
+        json_t *errors = fixture_json(&fixture);
+        const json_t *data = json_object_get(json_array_get(errors, 0), "data");
+        const json_t *position = json_object_get(data, "position");
+        assert_string_equal(json_string_value(json_object_get(data, "parameter")), "q");
+        assert_int_equal(position ? json_integer_value(position) : -1, cases[i].position);
+        json_decref(errors);
+    }
+}
+
+static void an_order_by_a_secret_is_refused(void **state)
+{
+    (void)state;
+    fixture_send(&fixture, "GET", "/lists?order=name&order=-secret", "");
+
+    assert_int_equal(fixture.response.status, 400);
+    assert_string_equal(fixture_error(&fixture, "description"),
+                        "Parameter `order` names the secret attribute 'secret'");
+}
+
 static void children_know_their_parent(void **state)
 {
     (void)state;
@@ -399,6 +463,9 @@ int main(void)
         TEST(a_page_that_holds_the_rest_has_no_next),
         TEST(several_keys_order),
         TEST(after_needs_its_object_only_in_an_order),
+        TEST(filters_select_and_count),
+        TEST(bad_filters_are_refused_with_their_place),
+        TEST(an_order_by_a_secret_is_refused),
         TEST(children_know_their_parent),
         TEST(updates_keep_what_a_client_may_not_set),
         TEST(patches_change_what_was_sent_and_nothing_else),

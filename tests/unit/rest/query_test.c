@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Nothing declared. */
+static const struct kj__query_rules plain = {.operation = KJ_OP_RETRIEVE};
+
 /* What is refused, with the descriptions joined by a bar. */
 static const struct {
     const char *query, *descriptions;
@@ -13,7 +16,7 @@ static const struct {
     {"foo=1", "Unknown parameter: `foo`"},
     {"foo=1&page=2&bar&foo=2", "Unknown parameter: `foo`|Unknown parameter: `bar`"},
     {"Page=1", "Unknown parameter: `Page`"},
-    {"q=name+%3D%3D+x", "Unknown parameter: `q`"},
+    {"q=name+%3D%3D+x", "Unknown parameter: `q`"}, /* of one object */
     {"%ff=1", "Unknown parameter: `\xef\xbf\xbd`"},
     {"page=x", "Parameter `page` must be an integer"},
     {"page=+1", "Parameter `page` must be an integer"},
@@ -64,7 +67,7 @@ static void wrong_parameters_are_refused_with_bahamuts_words(void **state)
         char text[1024];
         kj__query_init(&query);
 
-        enum kj_status status = kj__query_parse(&query, refusals[i].query, errors, "t");
+        enum kj_status status = kj__query_parse(&query, refusals[i].query, &plain, errors, "t");
 
         join(errors, text, sizeof text);
         assert_string_equal(text, refusals[i].descriptions);
@@ -78,7 +81,7 @@ static void parse(struct kj__query *query, const char *text)
 {
     json_t *errors = json_array();
     kj__query_init(query);
-    assert_int_equal(kj__query_parse(query, text, errors, "t"), KJ_OK);
+    assert_int_equal(kj__query_parse(query, text, &plain, errors, "t"), KJ_OK);
     assert_int_equal(json_array_size(errors), 0);
     json_decref(errors);
 }
@@ -162,7 +165,7 @@ static void unknown_parameters_reported_at_once_are_bounded(void **state)
     json_t *errors = json_array();
     kj__query_init(&query);
 
-    assert_int_equal(kj__query_parse(&query, text, errors, "t"), KJ_EREFUSED);
+    assert_int_equal(kj__query_parse(&query, text, &plain, errors, "t"), KJ_EREFUSED);
 
     assert_int_equal(json_array_size(errors), KJ__UNKNOWN_PARAMETERS_MAX);
     json_decref(errors);
