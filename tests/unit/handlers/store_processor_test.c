@@ -282,6 +282,20 @@ static void bad_filters_are_refused_with_their_place(void **state)
     }
 }
 
+static void fields_asked_for_are_those_of_every_object(void **state)
+{
+    (void)state;
+    char ids[2][KJ_OBJECT_ID_SIZE];
+    create_lists(2, ids);
+
+    fixture_send_bytes(&fixture, "GET", "/lists?order=-name",
+                       "X-Fields: name\nx-fields: description\nX-Fields: name\nX-Fields: none\n",
+                       "", 0);
+
+    assert_string_equal(fixture_text(&fixture), "[{\"description\":\"b\",\"name\":\"n1\"},"
+                                                "{\"description\":\"a\",\"name\":\"n0\"}]");
+}
+
 static void an_order_by_a_secret_is_refused(void **state)
 {
     (void)state;
@@ -465,6 +479,7 @@ int main(void)
         TEST(after_needs_its_object_only_in_an_order),
         TEST(filters_select_and_count),
         TEST(bad_filters_are_refused_with_their_place),
+        TEST(fields_asked_for_are_those_of_every_object),
         TEST(an_order_by_a_secret_is_refused),
         TEST(children_know_their_parent),
         TEST(updates_keep_what_a_client_may_not_set),
