@@ -151,7 +151,20 @@ static size_t page_size(const struct kj_request *request)
     if (request->page_size) {
         return (size_t)request->page_size;
     }
-    return request->limit ? (size_t)request->limit : PAGE_SIZE_DEFAULT;
+    if (request->limit) {
+        return (size_t)request->limit;
+    }
+    bool is_small = request->largest_page && request->largest_page < PAGE_SIZE_DEFAULT;
+    return is_small ? (size_t)request->largest_page : PAGE_SIZE_DEFAULT;
+}
+
+/* The most objects of an answer that X-Next goes on from; 0: it has them all, or is a page. */
+static size_t cut_of(const struct kj_request *request)
+{
+    if (request->page || request->page_size) {
+        return 0;
+    }
+    return (size_t)(request->limit ? request->limit : request->largest_page);
 }
 
 static struct kj_store_query query_of(const struct kj_request *request)
@@ -221,28 +234,44 @@ static enum kj_status set_next(struct kj_context *context, const json_t *last)
     return status;
 }
 
-/* One object more than asked for was fetched: if it came, there is a next page, which starts
- * behind the last object of this one. */
-static enum kj_status cut_at_limit(struct kj_context *context, json_t *objects, size_t limit)
+/* Who asked for all of a long list may not look for X-Next. */
+static enum kj_status tell_of_cut(struct kj_context *context, size_t cut)
 {
-    if (json_array_size(objects) <= limit) {
+    char text[TEXT_MAX];
+    if (kj_context_request(context)->limit) {
         return KJ_OK;
     }
-    if (json_array_remove(objects, limit)) {
+    (void)snprintf(text, sizeof text, "These are %zu objects of more: X-Next leads on", cut);
+    return kj_context_add_message(context, text);
+}
+
+/* One object more than is to be shown was fetched: if it came, there is a next page, which starts
+ * behind the last object of this one. */
+static enum kj_status cut_list(struct kj_context *context, json_t *objects, size_t cut)
+{
+    if (json_array_size(objects) <= cut) {
+        return KJ_OK;
+    }
+    if (json_array_remove(objects, cut)) {
         return KJ_ENOMEM;
     }
-    return set_next(context, json_array_get(objects, limit - 1));
+    enum kj_status status = set_next(context, json_array_get(objects, cut - 1));
+    return status ? status : tell_of_cut(context, cut);
 }
 
 static enum kj_status list_objects(struct kj_context *context, struct kj_store *store,
-                                   const struct kj_store_query *query, bool has_limit)
+                                   struct kj_store_query *query)
 {
+    const struct kj_request *request = kj_context_request(context);
     json_t *objects = NULL;
     size_t total = 0;
-    enum kj_status status = store->ops->list(store, kj_context_request(context)->identity, query,
-                                             &objects, &total);
-    if (!status && has_limit) {
-        status = cut_at_limit(context, objects, query->limit - 1);
+    size_t cut = cut_of(request);
+    if (cut) {
+        query->limit = cut + 1;
+    }
+    enum kj_status status = store->ops->list(store, request->identity, query, &objects, &total);
+    if (!status && cut) {
+        status = cut_list(context, objects, cut);
     }
     if (status) {
         json_decref(objects);
@@ -256,19 +285,14 @@ static enum kj_status list_objects(struct kj_context *context, struct kj_store *
 static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
 {
     struct kj_store *store = ctx;
-    const struct kj_request *request = kj_context_request(context);
-    struct kj_store_query query = query_of(request);
+    struct kj_store_query query = query_of(kj_context_request(context));
     struct kj__cursor cursor = {NULL};
-    bool has_limit = request->limit > 0 && request->page == 0;
-    if (has_limit) {
-        query.limit = (size_t)request->limit + 1;
-    }
     enum kj_status status = check_parent(context, store);
     if (!status) {
         status = read_after(context, store, &cursor, &query);
     }
     if (!status) {
-        status = list_objects(context, store, &query, has_limit);
+        status = list_objects(context, store, &query);
     }
     kj__cursor_fini(&cursor);
     return status;

@@ -228,7 +228,7 @@ static void publish(const struct kj__api *api, const struct kj_context *context)
 static enum kj_status operate(const struct kj__api *api, struct kj_context *context,
                               struct kj__http_response *response)
 {
-    enum kj_status status = kj__request_parse(context, api->model);
+    enum kj_status status = kj__request_parse(context, api);
     if (!status) {
         status = check_relations(api, context);
     }

@@ -99,13 +99,29 @@ static enum kj_status take_order(struct reader *reader)
     return KJ_OK;
 }
 
+static enum kj_status refuse_size(const struct reader *reader, const char *name)
+{
+    return refuse(reader, "kujata", "Parameter `%s` is above the largest page of %d objects", name,
+                  reader->rules->largest_page);
+}
+
+/* A limit is the most a client wants and may be lowered; the size of numbered pages may not. */
 static enum kj_status take_limit(struct reader *reader)
 {
-    if (take(reader, "limit") && reader->query->page_size) {
+    struct kj__query *query = reader->query;
+    int largest = reader->rules->largest_page;
+    if (take(reader, "limit") && query->page_size) {
         return refuse(reader, "elemental",
                       "You cannot set 'limit' and 'pagesize' at the same time");
     }
-    return take_int(reader, "limit", &reader->query->limit);
+    enum kj_status status = take_int(reader, "limit", &query->limit);
+    if (!status && largest && query->limit > largest) {
+        if (query->page) {
+            return refuse_size(reader, "limit");
+        }
+        query->limit = largest;
+    }
+    return status;
 }
 
 static enum kj_status take_after(struct reader *reader)
@@ -226,13 +242,42 @@ static enum kj_status refuse_unread(struct reader *reader)
     return status;
 }
 
+/* An empty value is true here. */
+static enum kj_status take_strict_flag(struct reader *reader, const char *name, bool *flag)
+{
+    static const struct kj__parameter boolean = {.type = KJ_PARAMETER_BOOLEAN};
+    union kj__parameter_value value = {.boolean = true};
+    const char *text = kj__fields_get(&reader->query->all, name);
+    if (!text) {
+        return KJ_OK;
+    }
+    if (*text && !kj__parameter_read(&boolean, text, &value)) {
+        return refuse(reader, "kujata", "Parameter `%s` must be a boolean", name);
+    }
+    *flag = value.boolean;
+    kj__fields_remove(&reader->unread, name);
+    return KJ_OK;
+}
+
 static enum kj_status take_flags(struct reader *reader)
 {
-    /* Any value means true, "false" and "0" included, as in bahamut. */
-    reader->query->recursive = take(reader, "recursive") != NULL;
-    reader->query->propagated = take(reader, "propagated") != NULL;
-    reader->query->override_protection = take(reader, "override") != NULL;
-    return KJ_OK;
+    struct kj__query *query = reader->query;
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {{"recursive", &query->recursive},
+                 {"propagated", &query->propagated},
+                 {"override", &query->override_protection}};
+    enum kj_status status = KJ_OK;
+    for (size_t i = 0; !status && i < sizeof flags / sizeof *flags; i++) {
+        if (reader->rules->strict_flags) {
+            status = take_strict_flag(reader, flags[i].name, flags[i].flag);
+        } else {
+            /* Any value means true, "false" and "0" included, as in bahamut. */
+            *flags[i].flag = take(reader, flags[i].name) != NULL;
+        }
+    }
+    return status;
 }
 
 static enum kj_status take_page(struct reader *reader)
@@ -242,7 +287,11 @@ static enum kj_status take_page(struct reader *reader)
 
 static enum kj_status take_page_size(struct reader *reader)
 {
-    return take_int(reader, "pagesize", &reader->query->page_size);
+    int largest = reader->rules->largest_page;
+    enum kj_status status = take_int(reader, "pagesize", &reader->query->page_size);
+    return !status && largest && reader->query->page_size > largest
+               ? refuse_size(reader, "pagesize")
+               : status;
 }
 
 static enum kj_status read_all(struct reader *reader)

@@ -32,6 +32,8 @@ struct kj__query {
 struct kj__query_rules {
     enum kj_operation operation;
     const struct kj__parameters *declared; /* NULL: none */
+    int largest_page;                      /* 0: any */
+    bool strict_flags;                     /* see kj_server_options */
 };
 
 void kj__query_init(struct kj__query *query);

@@ -6,6 +6,7 @@
 #include "model/identity.h"
 #include "model/parameter.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,16 +129,19 @@ static void find_identities(struct kj_context *context, const struct kj_model *m
     }
 }
 
-static enum kj_status parse_query(struct kj_context *context, const struct kj_model *model)
+static enum kj_status parse_query(struct kj_context *context, const struct kj__api *api)
 {
-    const struct kj_request *request = &context->request;
+    struct kj_request *request = &context->request;
     bool has_ends = request->identity && (request->parent_identity || !context->route.has_parent);
     struct kj__query_rules rules = {
         .operation = request->operation,
-        .declared = has_ends
-                        ? kj__model_parameters(model, request->parent_identity, request->identity)
-                        : NULL,
+        .declared = has_ends ? kj__model_parameters(api->model, request->parent_identity,
+                                                    request->identity)
+                             : NULL,
+        .largest_page = api->page_objects < INT_MAX ? (int)api->page_objects : INT_MAX,
+        .strict_flags = api->strict_flags,
     };
+    request->largest_page = rules.largest_page;
     return kj__query_parse(&context->query, context->http->query, &rules, context->errors,
                            context->id);
 }
@@ -217,7 +221,7 @@ enum kj_status kj__request_select(struct kj_context *context)
     return status ? status : read_filter(context);
 }
 
-enum kj_status kj__request_parse(struct kj_context *context, const struct kj_model *model)
+enum kj_status kj__request_parse(struct kj_context *context, const struct kj__api *api)
 {
     struct kj_request *request = &context->request;
     *request = (struct kj_request){.id = context->id,
@@ -227,7 +231,7 @@ enum kj_status kj__request_parse(struct kj_context *context, const struct kj_mod
                                    .password = "",
                                    .after = "",
                                    .order = context->query.order};
-    enum kj_status status = check_version(context, model);
+    enum kj_status status = check_version(context, api->model);
     if (!status) {
         status = negotiate(context);
     }
@@ -240,8 +244,8 @@ enum kj_status kj__request_parse(struct kj_context *context, const struct kj_mod
         status = split_authorization(context);
     }
     if (!status) {
-        find_identities(context, model);
-        status = parse_query(context, model);
+        find_identities(context, api->model);
+        status = parse_query(context, api);
     }
     if (!status) {
         fill_request(context);

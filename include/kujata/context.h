@@ -33,9 +33,10 @@ struct kj_request {
     const char *namespace_name;                /* X-Namespace, or "" */
     const char *username, *password;           /* the two words of Authorization, or "" */
     const char *remote_address;
-    int page, page_size, limit; /* 0: not given */
-    const char *after;          /* "" when not given */
-    const char *const *order;   /* keys, "-key" for descending; NULL at the end */
+    int page, page_size, limit; /* 0: not given; none is above largest_page */
+    int largest_page;         /* objects an answer may hold, with X-Next for more; 0: any number */
+    const char *after;        /* "" when not given */
+    const char *const *order; /* keys, "-key" for descending; NULL at the end */
     bool recursive, propagated, override_protection;
     /* Of `q`, checked against the identity; NULL: not given. Authenticators and authorizers come
      * before it is read; they have its text as the parameter "q". */

@@ -77,7 +77,8 @@ void kj_store_free(struct kj_store *store); /* NULL is fine */
 /* A processor over `store`, which must outlive every server that uses it. Copy the struct
  * freely. A parent must be in the same storage, else 404; deleting an object leaves its
  * children. Without a parent in the path, every object of the identity is listed.
- * `page` without `pagesize` means pages of 100; `pagesize` alone means the first page. */
+ * `page` without `pagesize` means pages of 100; `pagesize` alone means the first page. A list
+ * without any of these ends at kj_request.largest_page, with X-Next and a message. */
 struct kj_processor kj_store_processor(struct kj_store *store);
 
 #endif

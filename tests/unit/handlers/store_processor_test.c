@@ -228,6 +228,28 @@ static void after_needs_its_object_only_in_an_order(void **state)
                         "Parameter `after` names no object");
 }
 
+static void a_list_ends_at_the_largest_page(void **state)
+{
+    (void)state;
+    char ids[6][KJ_OBJECT_ID_SIZE];
+    fixture.api.page_objects = 4;
+    create_lists(6, ids);
+
+    assert_string_equal(list_names("/lists"), "n0 n1 n2 n3");
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "6");
+    assert_string_equal(fixture_header(&fixture, "X-Next"), ids[3]);
+    assert_string_equal(fixture_header(&fixture, "X-Messages"),
+                        "These are 4 objects of more: X-Next leads on");
+    assert_string_equal(list_names(next_page("/lists?order=ID&limit=100")), "n4 n5");
+    assert_null(fixture_header(&fixture, "X-Next"));
+    assert_null(fixture_header(&fixture, "X-Messages"));
+    assert_string_equal(list_names("/lists?page=2"), "n4 n5");
+    assert_string_equal(list_names("/lists?q=name+!=+n0&order=-name"), "n5 n4 n3 n2");
+    fixture.api.page_objects = 6;
+    assert_string_equal(list_names("/lists"), "n0 n1 n2 n3 n4 n5");
+    assert_null(fixture_header(&fixture, "X-Next"));
+}
+
 static void filters_select_and_count(void **state)
 {
     (void)state;
@@ -477,6 +499,7 @@ int main(void)
         TEST(a_page_that_holds_the_rest_has_no_next),
         TEST(several_keys_order),
         TEST(after_needs_its_object_only_in_an_order),
+        TEST(a_list_ends_at_the_largest_page),
         TEST(filters_select_and_count),
         TEST(bad_filters_are_refused_with_their_place),
         TEST(fields_asked_for_are_those_of_every_object),

@@ -140,6 +140,59 @@ static void any_value_sets_a_flag(void **state)
     kj__query_fini(&query);
 }
 
+/* Parses under rules; the first refusal, or "". */
+static const char *refusal_under(const struct kj__query_rules *rules, const char *text,
+                                 struct kj__query *query)
+{
+    static char description[256];
+    json_t *errors = json_array();
+    kj__query_init(query);
+    enum kj_status status = kj__query_parse(query, text, rules, errors, "t");
+    const json_t *first = json_object_get(json_array_get(errors, 0), "description");
+    assert_int_equal(status, first ? KJ_EREFUSED : KJ_OK);
+    (void)snprintf(description, sizeof description, "%s", first ? json_string_value(first) : "");
+    json_decref(errors);
+    return description;
+}
+
+static void strict_flags_mean_what_they_say(void **state)
+{
+    (void)state;
+    static const struct kj__query_rules strict = {.strict_flags = true};
+    struct kj__query query;
+
+    assert_string_equal(refusal_under(&strict, "recursive=false&propagated=YES&override", &query),
+                        "");
+    assert_false(query.recursive);
+    assert_true(query.propagated);
+    assert_true(query.override_protection);
+    kj__query_fini(&query);
+
+    assert_string_equal(refusal_under(&strict, "recursive=maybe", &query),
+                        "Parameter `recursive` must be a boolean");
+    kj__query_fini(&query);
+}
+
+static void a_largest_page_lowers_limits_and_refuses_sizes(void **state)
+{
+    (void)state;
+    static const struct kj__query_rules small = {.largest_page = 50};
+    struct kj__query query;
+
+    assert_string_equal(refusal_under(&small, "limit=51", &query), "");
+    assert_int_equal(query.limit, 50);
+    kj__query_fini(&query);
+    assert_string_equal(refusal_under(&small, "pagesize=50", &query), "");
+    assert_int_equal(query.page_size, 50);
+    kj__query_fini(&query);
+    assert_string_equal(refusal_under(&small, "pagesize=51", &query),
+                        "Parameter `pagesize` is above the largest page of 50 objects");
+    kj__query_fini(&query);
+    assert_string_equal(refusal_under(&small, "page=1&limit=51", &query),
+                        "Parameter `limit` is above the largest page of 50 objects");
+    kj__query_fini(&query);
+}
+
 static void no_query_sets_nothing(void **state)
 {
     (void)state;
@@ -180,6 +233,8 @@ int main(void)
         cmocka_unit_test(limit_after_and_one_order_go_together),
         cmocka_unit_test(a_cursor_goes_with_several_orders),
         cmocka_unit_test(any_value_sets_a_flag),
+        cmocka_unit_test(strict_flags_mean_what_they_say),
+        cmocka_unit_test(a_largest_page_lowers_limits_and_refuses_sizes),
         cmocka_unit_test(no_query_sets_nothing),
         cmocka_unit_test(unknown_parameters_reported_at_once_are_bounded),
     };
