@@ -139,6 +139,9 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {LIMIT("write-stall-ms", write_stall_ms, "MS", "without a byte leaving; default 10000")},
         {LIMIT("close-timeout-ms", close_timeout_ms, "MS", "for the peer's close; default 2000")},
         {LIMIT("drain-timeout-ms", drain_timeout_ms, "MS", "for queued events; default 5000")},
+        {LIMIT("page-objects", page_objects, "N", "of one list; default 10000")},
+        {OPTION("--strict-flags", OPTION_SWITCH, &server->strict_flags, NULL,
+                "recursive=false and the like mean false")},
     };
 #undef LIMIT
     return options_parse(command, options, sizeof options / sizeof *options, argc, argv);

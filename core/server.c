@@ -179,6 +179,8 @@ static void init_api(struct kj_server *server)
     api->authenticator_count = options->request_authenticator_count;
     api->authorizers = options->authorizers;
     api->authorizer_count = options->authorizer_count;
+    api->page_objects = options->limits.page_objects;
+    api->strict_flags = options->strict_flags;
     if (server->has_push) {
         api->publish = publish_event;
         api->publish_ctx = server;

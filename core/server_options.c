@@ -31,6 +31,7 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->write_stall_ms, 10000);
     use_default(&limits->close_timeout_ms, 2000);
     use_default(&limits->drain_timeout_ms, 5000);
+    use_default(&limits->page_objects, 10000);
 }
 
 /* The endpoint takes precedence over a route, so it must not hide one. */

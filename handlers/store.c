@@ -1,8 +1,11 @@
 /* store.c - see kujata/store.h: what every storage needs around it to serve an identity. */
 #include <kujata/store.h>
 
+#include "handlers/store_cursor.h"
+
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PAGE_SIZE_DEFAULT = 100, TEXT_MAX = 512 };
@@ -148,7 +151,20 @@ static size_t page_size(const struct kj_request *request)
     if (request->page_size) {
         return (size_t)request->page_size;
     }
-    return request->limit ? (size_t)request->limit : PAGE_SIZE_DEFAULT;
+    if (request->limit) {
+        return (size_t)request->limit;
+    }
+    bool is_small = request->largest_page && request->largest_page < PAGE_SIZE_DEFAULT;
+    return is_small ? (size_t)request->largest_page : PAGE_SIZE_DEFAULT;
+}
+
+/* The most objects of an answer that X-Next goes on from; 0: it has them all, or is a page. */
+static size_t cut_of(const struct kj_request *request)
+{
+    if (request->page || request->page_size) {
+        return 0;
+    }
+    return (size_t)(request->limit ? request->limit : request->largest_page);
 }
 
 static struct kj_store_query query_of(const struct kj_request *request)
@@ -166,41 +182,96 @@ static struct kj_store_query query_of(const struct kj_request *request)
     return query;
 }
 
-/* One object more than asked for was fetched: if it came, there is a next page, which starts
- * behind the last object of this one. */
-static enum kj_status cut_at_limit(struct kj_context *context, json_t *objects, size_t limit)
+/* The place of the object with the ID that the client sent, in an order. */
+static enum kj_status find_place(struct kj_context *context, struct kj_store *store,
+                                 struct kj__cursor *cursor)
 {
-    if (json_array_size(objects) <= limit) {
-        return KJ_OK;
-    }
-    if (json_array_remove(objects, limit)) {
-        return KJ_ENOMEM;
-    }
-    const json_t *last = json_array_get(objects, limit - 1);
-    return kj_context_set_next(context, json_string_value(json_object_get(last, "ID")));
-}
-
-static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
-{
-    struct kj_store *store = ctx;
     const struct kj_request *request = kj_context_request(context);
-    struct kj_store_query query = query_of(request);
-    bool has_limit = request->limit > 0 && request->page == 0;
-    if (has_limit) {
-        query.limit = (size_t)request->limit + 1;
-    }
-    json_t *objects = NULL;
-    size_t total = 0;
-    enum kj_status status = check_parent(context, store);
-    if (status) {
-        return status;
-    }
-    status = store->ops->list(store, request->identity, &query, &objects, &total);
+    json_t *object = NULL;
+    enum kj_status status = store->ops->get(store, request->identity, request->after, &object);
     if (status == KJ_ENOTFOUND) {
         return refuse(context, 400, "Bad Request", "Parameter `after` names no object");
     }
-    if (!status && has_limit) {
-        status = cut_at_limit(context, objects, (size_t)request->limit);
+    if (!status) {
+        status = kj__cursor_of(cursor, request->order, object);
+    }
+    json_decref(object);
+    return status;
+}
+
+/* Where the list goes on. In the order of IDs that is `after` itself. */
+static enum kj_status read_after(struct kj_context *context, struct kj_store *store,
+                                 struct kj__cursor *cursor, struct kj_store_query *query)
+{
+    const struct kj_request *request = kj_context_request(context);
+    bool is_marked = kj__cursor_is_marked(request->after);
+    if (!*request->after || (!request->order[0] && !is_marked)) {
+        return KJ_OK;
+    }
+    enum kj_status status = is_marked ? kj__cursor_read(cursor, request->order, request->after)
+                                      : find_place(context, store, cursor);
+    if (status == KJ_EPARSE) {
+        return refuse(context, 400, "Bad Request", "Parameter `after` does not go with `order`");
+    }
+    query->after = cursor->id;
+    query->after_keys = cursor->keys;
+    return status;
+}
+
+/* X-Next for a page that ends with `last`. */
+static enum kj_status set_next(struct kj_context *context, const json_t *last)
+{
+    const struct kj_request *request = kj_context_request(context);
+    if (!request->order[0]) {
+        return kj_context_set_next(context, json_string_value(json_object_get(last, "ID")));
+    }
+    struct kj__cursor cursor;
+    enum kj_status status = kj__cursor_of(&cursor, request->order, last);
+    char *next = status ? NULL : kj__cursor_write(&cursor, request->order);
+    status = next ? kj_context_set_next(context, next) : KJ_ENOMEM;
+    free(next);
+    kj__cursor_fini(&cursor);
+    return status;
+}
+
+/* Who asked for all of a long list may not look for X-Next. */
+static enum kj_status tell_of_cut(struct kj_context *context, size_t cut)
+{
+    char text[TEXT_MAX];
+    if (kj_context_request(context)->limit) {
+        return KJ_OK;
+    }
+    (void)snprintf(text, sizeof text, "These are %zu objects of more: X-Next leads on", cut);
+    return kj_context_add_message(context, text);
+}
+
+/* One object more than is to be shown was fetched: if it came, there is a next page, which starts
+ * behind the last object of this one. */
+static enum kj_status cut_list(struct kj_context *context, json_t *objects, size_t cut)
+{
+    if (json_array_size(objects) <= cut) {
+        return KJ_OK;
+    }
+    if (json_array_remove(objects, cut)) {
+        return KJ_ENOMEM;
+    }
+    enum kj_status status = set_next(context, json_array_get(objects, cut - 1));
+    return status ? status : tell_of_cut(context, cut);
+}
+
+static enum kj_status list_objects(struct kj_context *context, struct kj_store *store,
+                                   struct kj_store_query *query)
+{
+    const struct kj_request *request = kj_context_request(context);
+    json_t *objects = NULL;
+    size_t total = 0;
+    size_t cut = cut_of(request);
+    if (cut) {
+        query->limit = cut + 1;
+    }
+    enum kj_status status = store->ops->list(store, request->identity, query, &objects, &total);
+    if (!status && cut) {
+        status = cut_list(context, objects, cut);
     }
     if (status) {
         json_decref(objects);
@@ -209,6 +280,22 @@ static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
     kj_context_set_count(context, total);
     kj_context_set_output_take(context, objects);
     return KJ_OK;
+}
+
+static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
+{
+    struct kj_store *store = ctx;
+    struct kj_store_query query = query_of(kj_context_request(context));
+    struct kj__cursor cursor = {NULL};
+    enum kj_status status = check_parent(context, store);
+    if (!status) {
+        status = read_after(context, store, &cursor, &query);
+    }
+    if (!status) {
+        status = list_objects(context, store, &query);
+    }
+    kj__cursor_fini(&cursor);
+    return status;
 }
 
 static enum kj_status info(struct kj_context *context, void *ctx)

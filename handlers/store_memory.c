@@ -1,19 +1,22 @@
 /* store_memory.c - objects in memory, for kujata/store.h.
  *
- * One lock guards everything: readers share it, and what leaves it is copied under it, so that
- * no JSON value is ever seen by two threads. Objects are not changed in place. An update reads
- * a copy, edits it without the lock, and puts it back if no other write came between; else it
- * starts again.
+ * One lock guards everything: readers share it. Objects are not changed in place, so a reader
+ * takes a reference under the lock and copies, filters and sorts without it. A list of many
+ * objects takes the lock again for every few of them. An update edits a copy, and puts it in place
+ * if no other write came between; else it starts again.
  */
-#include "handlers/store_order.h"
+#include "handlers/store_list.h"
 #include "handlers/store_rows.h"
 
 #include <assert.h>
 #include <kujata/store.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { CHUNK = 256 }; /* references taken in one hold of the lock */
 
 /* The objects of one identity. */
 struct collection {
@@ -27,8 +30,7 @@ struct collection {
 struct memory {
     struct kj_store store;
     pthread_rwlock_t lock;
-    struct kj__index collections; /* guarded by lock, as is all below */
-    uint64_t revision;            /* of the latest write */
+    struct kj__index collections; /* guarded by lock */
 };
 
 static const char *text_of(const json_t *object, const char *name)
@@ -144,11 +146,23 @@ static enum kj_status add_record(struct memory *memory, const struct kj_identity
         return KJ_ENOMEM;
     }
     record->family = family;
-    record->revision = ++memory->revision;
     kj__index_put(&collection->records, &record->by_id);
     kj__rows_insert(&collection->rows, record);
     kj__rows_insert(&family->rows, record);
     return KJ_OK;
+}
+
+/* A record around a copy, or NULL without memory. */
+static struct kj__record *make_record(const char *id, const json_t *object)
+{
+    json_t *copy = json_deep_copy(object);
+    struct kj__form *form = copy ? kj__form_new_take(copy) : NULL;
+    struct kj__record *record = form ? kj__record_new_take(id, form) : NULL;
+    if (!record) {
+        kj__form_unref(form);
+        json_decref(form ? NULL : copy);
+    }
+    return record;
 }
 
 static enum kj_status memory_insert(struct kj_store *self, const struct kj_identity *identity,
@@ -160,8 +174,7 @@ static enum kj_status memory_insert(struct kj_store *self, const struct kj_ident
         return KJ_EINVAL;
     }
     char *parent = parent_key(text_of(object, "parentType"), text_of(object, "parentID"));
-    json_t *copy = json_deep_copy(object);
-    struct kj__record *record = copy ? kj__record_new_take(id, copy) : NULL;
+    struct kj__record *record = make_record(id, object);
     enum kj_status status = KJ_ENOMEM;
     if (parent && record) {
         pthread_rwlock_wrlock(&memory->lock);
@@ -169,48 +182,41 @@ static enum kj_status memory_insert(struct kj_store *self, const struct kj_ident
         pthread_rwlock_unlock(&memory->lock);
     }
     if (status) {
-        if (record) {
-            kj__record_free(record);
-        } else {
-            json_decref(copy);
-        }
+        kj__record_free(record);
     }
     free(parent);
     return status;
 }
 
-/* A copy of the object, and the revision it is of. */
-static enum kj_status read_copy(struct memory *memory, const struct kj_identity *identity,
-                                const char *id, json_t **object, uint64_t *revision)
+/* A reference to the object's form of now; NULL when there is no such object. */
+static struct kj__form *find_form(struct memory *memory, const struct kj_identity *identity,
+                                  const char *id)
 {
-    enum kj_status status = KJ_ENOTFOUND;
-    *object = NULL;
     pthread_rwlock_rdlock(&memory->lock);
     const struct kj__record *record = find_record(memory, identity, id);
-    if (record) {
-        *object = json_deep_copy(record->object);
-        *revision = record->revision;
-        status = *object ? KJ_OK : KJ_ENOMEM;
-    }
+    struct kj__form *form = record ? kj__form_ref(record->form) : NULL;
     pthread_rwlock_unlock(&memory->lock);
-    return status;
+    return form;
 }
 
 static enum kj_status memory_get(struct kj_store *self, const struct kj_identity *identity,
                                  const char *id, json_t **object)
 {
-    uint64_t revision;
-    return read_copy((struct memory *)self, identity, id, object, &revision);
+    struct kj__form *form = find_form((struct memory *)self, identity, id);
+    *object = form ? json_deep_copy(form->object) : NULL;
+    enum kj_status status = form ? KJ_ENOMEM : KJ_ENOTFOUND;
+    kj__form_unref(form);
+    return *object ? KJ_OK : status;
 }
 
 /* One attempt at an update. */
 struct attempt {
     const struct kj_identity *identity;
     const char *id;
-    uint64_t revision;  /* of the form that was edited */
-    const char *parent; /* of the edited form */
-    json_t *object;     /* the edited form; once swapped in, the previous one */
-    bool is_stale;      /* another write came between */
+    const struct kj__form *read; /* what was edited; held, so no other form has its address */
+    const char *parent;          /* of the edited form */
+    struct kj__form *form;       /* the edited form; once swapped in, the previous one */
+    bool is_stale;               /* another write came between */
 };
 
 static enum kj_status swap_in(struct memory *memory, struct attempt *attempt)
@@ -222,29 +228,30 @@ static enum kj_status swap_in(struct memory *memory, struct attempt *attempt)
         status = KJ_ENOTFOUND;
     } else if (strcmp(record->family->parent, attempt->parent) != 0) {
         status = KJ_EINVAL;
-    } else if (record->revision != attempt->revision) {
+    } else if (record->form != attempt->read) {
         attempt->is_stale = true;
     } else {
-        json_t *previous = record->object;
-        record->object = attempt->object;
-        record->revision = ++memory->revision;
-        attempt->object = previous;
+        struct kj__form *previous = record->form;
+        record->form = attempt->form;
+        attempt->form = previous;
     }
     pthread_rwlock_unlock(&memory->lock);
     return status;
 }
 
-/* Puts a copy of `edited` in place of the form of attempt->revision. */
+/* Puts a copy of `edited` in place of the form that was read. */
 static enum kj_status put_back(struct memory *memory, struct attempt *attempt, const json_t *edited)
 {
     if (strcmp(text_of(edited, "ID"), attempt->id) != 0) {
         return KJ_EINVAL;
     }
     char *parent = parent_key(text_of(edited, "parentType"), text_of(edited, "parentID"));
+    json_t *copy = json_deep_copy(edited);
     attempt->parent = parent;
-    attempt->object = json_deep_copy(edited);
-    enum kj_status status = parent && attempt->object ? swap_in(memory, attempt) : KJ_ENOMEM;
-    json_decref(attempt->object);
+    attempt->form = copy ? kj__form_new_take(copy) : NULL;
+    json_decref(attempt->form ? NULL : copy);
+    enum kj_status status = parent && attempt->form ? swap_in(memory, attempt) : KJ_ENOMEM;
+    kj__form_unref(attempt->form);
     free(parent);
     return status;
 }
@@ -253,28 +260,31 @@ static enum kj_status memory_update(struct kj_store *self, const struct kj_ident
                                     const char *id, kj_store_edit edit, void *ctx, json_t **object)
 {
     struct memory *memory = (struct memory *)self;
+    *object = NULL;
     for (;;) {
-        struct attempt attempt = {.identity = identity, .id = id};
-        json_t *edited;
-        enum kj_status status = read_copy(memory, identity, id, &edited, &attempt.revision);
-        if (!status) {
-            status = edit(edited, ctx);
+        struct kj__form *read = find_form(memory, identity, id);
+        if (!read) {
+            return KJ_ENOTFOUND;
         }
+        struct attempt attempt = {.identity = identity, .id = id, .read = read};
+        json_t *edited = json_deep_copy(read->object);
+        enum kj_status status = edited ? edit(edited, ctx) : KJ_ENOMEM;
         if (!status) {
             status = put_back(memory, &attempt, edited);
         }
+        kj__form_unref(read);
         if (!status && !attempt.is_stale) {
             *object = edited;
             return KJ_OK;
         }
         json_decref(edited);
         if (status) {
-            *object = NULL;
             return status;
         }
     }
 }
 
+/* The object is gone even where there is no memory to return it. */
 static enum kj_status memory_remove(struct kj_store *self, const struct kj_identity *identity,
                                     const char *id, json_t **object)
 {
@@ -293,9 +303,10 @@ static enum kj_status memory_remove(struct kj_store *self, const struct kj_ident
     if (!record) {
         return KJ_ENOTFOUND;
     }
-    *object = json_incref(record->object);
-    kj__record_free(record); /* which leaves the caller the only reference */
-    return KJ_OK;
+    *object = kj__form_take_object(record->form);
+    record->form = NULL;
+    kj__record_free(record);
+    return *object ? KJ_OK : KJ_ENOMEM;
 }
 
 /* Lock held; NULL when there are none. */
@@ -311,107 +322,87 @@ static const struct kj__rows *find_rows(const struct memory *memory,
     return family ? &family->rows : NULL;
 }
 
-/* Rows in the order a client asked for. */
-struct listing {
-    const struct kj__rows *rows;
-    const json_t **sorted; /* NULL: as the rows are */
+/* A walk through the rows of a parent, some at a time, by ID. */
+struct scan {
+    struct memory *memory;
+    const struct kj_identity *identity;
+    const char *parent;
+    const char *after; /* the ID to go on behind, or "" */
+    size_t skip;       /* rows to leave out there */
+    size_t wanted;     /* rows still to come */
+    size_t row_count;  /* all there are, as of now */
+    struct kj__form *forms[CHUNK];
+    size_t count;
 };
 
-static const json_t *object_at(const struct listing *listing, size_t index)
+/* References to the next rows. */
+static void read_chunk(struct scan *scan)
 {
-    return listing->sorted ? listing->sorted[index] : listing->rows->at[index]->object;
+    struct memory *memory = scan->memory;
+    scan->count = 0;
+    pthread_rwlock_rdlock(&memory->lock);
+    const struct kj__rows *rows = find_rows(memory, scan->identity, scan->parent);
+    scan->row_count = rows ? rows->count : 0;
+    size_t at = rows && *scan->after ? kj__rows_behind(rows, scan->after) : 0;
+    size_t left = scan->row_count - at;
+    at += scan->skip < left ? scan->skip : left;
+    while (at < scan->row_count && scan->count < CHUNK && scan->count < scan->wanted) {
+        scan->forms[scan->count++] = kj__form_ref(rows->at[at++]->form);
+    }
+    pthread_rwlock_unlock(&memory->lock);
+    scan->skip = 0;
+    scan->wanted -= scan->count;
 }
 
-/* Lock held. */
-static enum kj_status sort_listing(struct listing *listing, const char *const *order)
+/* Offers every row that is left, or as many as are wanted. */
+static enum kj_status scan_rows(struct scan *scan, struct kj__listing *listing)
 {
-    size_t count = listing->rows->count;
-    const json_t **objects = calloc(count ? count : 1, sizeof(const json_t *));
-    if (!objects) {
-        return KJ_ENOMEM;
-    }
-    for (size_t i = 0; i < count; i++) {
-        objects[i] = object_at(listing, i);
-    }
-    if (!kj__store_sort(objects, count, order)) {
-        free(objects);
-        return KJ_ENOMEM;
-    }
-    listing->sorted = objects;
-    return KJ_OK;
-}
-
-/* Where the object behind the one with this ID is. In the order of IDs that object may be gone,
- * in any other it has to be there. Lock held. */
-static enum kj_status find_start(const struct listing *listing, const char *after, size_t *start)
-{
-    if (!after || !*after) {
-        *start = 0;
-        return KJ_OK;
-    }
-    if (!listing->sorted) {
-        *start = kj__rows_behind(listing->rows, after);
-        return KJ_OK;
-    }
-    for (size_t i = 0; i < listing->rows->count; i++) {
-        if (strcmp(text_of(listing->sorted[i], "ID"), after) == 0) {
-            *start = i + 1;
-            return KJ_OK;
-        }
-    }
-    return KJ_ENOTFOUND;
-}
-
-/* Lock held. */
-static enum kj_status copy_page(const struct listing *listing, size_t start,
-                                const struct kj_store_query *query, json_t *page)
-{
-    size_t left = listing->rows->count - start;
-    size_t skipped = query->offset < left ? query->offset : left;
-    left -= skipped;
-    size_t wanted = query->limit && query->limit < left ? query->limit : left;
-    for (size_t i = 0; i < wanted; i++) {
-        const json_t *object = object_at(listing, start + skipped + i);
-        if (json_array_append_new(page, json_deep_copy(object))) {
-            return KJ_ENOMEM;
-        }
-    }
-    return KJ_OK;
-}
-
-/* Lock held. */
-static enum kj_status list_page(const struct kj__rows *rows, const struct kj_store_query *query,
-                                json_t *page)
-{
-    struct listing listing = {.rows = rows};
     enum kj_status status = KJ_OK;
-    if (query->order && query->order[0]) {
-        status = sort_listing(&listing, query->order);
-    }
-    size_t start = 0;
-    if (!status) {
-        status = find_start(&listing, query->after, &start);
-    }
-    if (!status) {
-        status = copy_page(&listing, start, query, page);
-    }
-    free(listing.sorted);
+    struct kj__form *last = NULL; /* holds scan->after */
+    do {
+        read_chunk(scan);
+        kj__form_unref(last);
+        last = scan->count ? kj__form_ref(scan->forms[scan->count - 1]) : NULL;
+        scan->after = last ? kj__form_id(last) : "";
+        for (size_t i = 0; i < scan->count; i++) {
+            enum kj_status offered = kj__listing_offer_take(listing, scan->forms[i]);
+            status = status ? status : offered;
+        }
+    } while (!status && scan->count == CHUNK && scan->wanted > 0);
+    kj__form_unref(last);
     return status;
 }
 
-static enum kj_status list_locked(struct memory *memory, const struct kj_identity *identity,
-                                  const struct kj_store_query *query, const char *parent,
-                                  json_t *page, size_t *total)
+/* By ID and without a filter, the page's rows are where counting finds them. */
+static enum kj_status list_slice(struct scan *scan, const struct kj_store_query *query,
+                                 struct kj__listing *listing)
 {
-    static const struct kj__rows none;
-    pthread_rwlock_rdlock(&memory->lock);
-    const struct kj__rows *rows = find_rows(memory, identity, parent);
-    rows = rows ? rows : &none;
-    if (total) {
-        *total = rows->count;
+    scan->after = query->after ? query->after : "";
+    scan->skip = query->offset;
+    scan->wanted = !listing->wants_objects ? 0 : query->limit ? query->limit : SIZE_MAX;
+    enum kj_status status = scan_rows(scan, listing);
+    listing->total = scan->row_count;
+    return status;
+}
+
+static enum kj_status list_rows(struct scan *scan, const struct kj_store_query *query, json_t *page,
+                                size_t *total)
+{
+    struct kj__listing listing;
+    bool is_slice = !query->filter && !(query->order && query->order[0]);
+    struct kj_store_query whole = {.limit = query->limit};
+    enum kj_status status = kj__listing_init(&listing, scan->identity, is_slice ? &whole : query,
+                                             page != NULL);
+    if (!status) {
+        status = is_slice ? list_slice(scan, query, &listing) : scan_rows(scan, &listing);
     }
-    enum kj_status status = page ? list_page(rows, query, page) : KJ_OK;
-    pthread_rwlock_unlock(&memory->lock);
+    if (!status && page) {
+        status = kj__listing_copy(&listing, page);
+    }
+    if (total) {
+        *total = listing.total;
+    }
+    kj__listing_fini(&listing);
     return status;
 }
 
@@ -424,7 +415,12 @@ static enum kj_status memory_list(struct kj_store *self, const struct kj_identit
     char *parent = query->parent_type ? parent_key(query->parent_type, parent_id) : NULL;
     json_t *page = objects ? json_array() : NULL;
     if ((parent || !query->parent_type) && (page || !objects)) {
-        status = list_locked((struct memory *)self, identity, query, parent, page, total);
+        struct scan scan = {.memory = (struct memory *)self,
+                            .identity = identity,
+                            .parent = parent,
+                            .after = "",
+                            .wanted = SIZE_MAX};
+        status = list_rows(&scan, query, page, total);
     }
     if (status) {
         json_decref(page);

@@ -4,110 +4,125 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct order {
-    const char *const *keys;
-    size_t count;
-};
-
-/* An object beside the values it is compared by, looked up once. */
-struct row {
-    const json_t *object;
-    const json_t **values; /* one per key, then the ID */
-};
-
-enum kind { KIND_NONE, KIND_FALSE, KIND_TRUE, KIND_NUMBER, KIND_STRING, KIND_OTHER };
-
-static enum kind kind_of(const json_t *value)
+static bool is_time(const struct kj_identity *identity, const char *name)
 {
-    switch (value ? json_typeof(value) : JSON_NULL) {
+    enum kj_attribute_type type;
+    return kj_identity_attribute_type(identity, name, &type) && type == KJ_TYPE_TIME;
+}
+
+enum kj_status kj__order_new(const struct kj_identity *identity, const char *const *keys,
+                             struct kj__order **order)
+{
+    size_t count = 0;
+    while (keys[count]) {
+        count++;
+    }
+    struct kj__order *made = calloc(1, sizeof *made + count * sizeof made->keys[0]);
+    *order = made;
+    if (!made) {
+        return KJ_ENOMEM;
+    }
+    made->count = count;
+    for (size_t i = 0; i < count; i++) {
+        bool is_descending = keys[i][0] == '-';
+        const char *name = keys[i] + is_descending;
+        made->keys[i] = (struct kj__order_key){name, is_descending, is_time(identity, name)};
+    }
+    return KJ_OK;
+}
+
+static void read_text(struct kj__order_value *value, const json_t *json, bool may_be_time)
+{
+    const char *bytes = json_string_value(json);
+    size_t len = json_string_length(json);
+    struct kj_time time;
+    if (may_be_time && kj_time_parse(bytes, len, &time)) {
+        value->kind = KJ__ORDER_TIME;
+        value->time = time;
+        return;
+    }
+    value->kind = KJ__ORDER_STRING;
+    value->text.bytes = bytes;
+    value->text.len = len;
+}
+
+void kj__order_value_read(struct kj__order_value *value, const json_t *json, bool is_time)
+{
+    switch (json ? json_typeof(json) : JSON_NULL) {
     case JSON_NULL:
-        return KIND_NONE;
+        value->kind = KJ__ORDER_NONE;
+        break;
     case JSON_FALSE:
-        return KIND_FALSE;
+        value->kind = KJ__ORDER_FALSE;
+        break;
     case JSON_TRUE:
-        return KIND_TRUE;
+        value->kind = KJ__ORDER_TRUE;
+        break;
     case JSON_INTEGER:
+        value->kind = KJ__ORDER_NUMBER;
+        value->number = (long double)json_integer_value(json);
+        break;
     case JSON_REAL:
-        return KIND_NUMBER;
+        value->kind = KJ__ORDER_NUMBER;
+        value->number = (long double)json_real_value(json);
+        break;
     case JSON_STRING:
-        return KIND_STRING;
+        read_text(value, json, is_time);
+        break;
     default:
-        return KIND_OTHER;
+        value->kind = KJ__ORDER_OTHER;
+        break;
     }
 }
 
-/* A long double holds every integer and every double exactly, so mixed numbers have one
- * consistent order. */
-static long double number_of(const json_t *value)
+static int compare_texts(const struct kj__order_value *left, const struct kj__order_value *right)
 {
-    return json_is_integer(value) ? (long double)json_integer_value(value)
-                                  : (long double)json_real_value(value);
+    bool is_shorter = left->text.len < right->text.len;
+    int order = memcmp(left->text.bytes, right->text.bytes,
+                       is_shorter ? left->text.len : right->text.len);
+    if (order) {
+        return order < 0 ? -1 : 1;
+    }
+    return (left->text.len > right->text.len) - is_shorter;
 }
 
-static int compare_values(const json_t *a, const json_t *b)
+int kj__order_value_compare(const struct kj__order_value *left, const struct kj__order_value *right)
 {
-    enum kind kind = kind_of(a);
-    enum kind other = kind_of(b);
-    if (kind != other) {
-        return kind < other ? -1 : 1;
+    if (left->kind != right->kind) {
+        return left->kind < right->kind ? -1 : 1;
     }
-    if (kind == KIND_STRING) {
-        return strcmp(json_string_value(a), json_string_value(b));
+    switch (left->kind) {
+    case KJ__ORDER_NUMBER:
+        return (left->number > right->number) - (left->number < right->number);
+    case KJ__ORDER_TIME:
+        return kj_time_compare(left->time, right->time);
+    case KJ__ORDER_STRING:
+        return compare_texts(left, right);
+    default:
+        return 0;
     }
-    if (kind == KIND_NUMBER) {
-        long double x = number_of(a);
-        long double y = number_of(b);
-        return (x > y) - (x < y);
-    }
-    return 0;
 }
 
-static int compare_rows(const void *left, const void *right, void *ctx)
+int kj__order_compare(const struct kj__order *order, const struct kj__order_row *left,
+                      const struct kj__order_row *right)
 {
-    const struct row *a = left;
-    const struct row *b = right;
-    const struct order *order = ctx;
     for (size_t i = 0; i < order->count; i++) {
-        int difference = compare_values(a->values[i], b->values[i]);
+        int difference = kj__order_value_compare(&left->values[i], &right->values[i]);
         if (difference) {
-            return order->keys[i][0] == '-' ? -difference : difference;
+            return order->keys[i].is_descending ? -difference : difference;
         }
     }
-    return compare_values(a->values[order->count], b->values[order->count]);
+    return strcmp(left->id, right->id);
 }
 
-static void look_up(struct row *row, const struct order *order)
+static int compare_rows(const void *left, const void *right, void *order)
 {
-    for (size_t i = 0; i < order->count; i++) {
-        const char *key = order->keys[i];
-        row->values[i] = json_object_get(row->object, key[0] == '-' ? key + 1 : key);
-    }
-    row->values[order->count] = json_object_get(row->object, "ID");
+    return kj__order_compare(order, left, right);
 }
 
-bool kj__store_sort(const json_t **objects, size_t count, const char *const *keys)
+void kj__order_sort(const struct kj__order *order, struct kj__order_row *rows, size_t count)
 {
-    struct order order = {.keys = keys};
-    while (keys[order.count]) {
-        order.count++;
+    if (count > 1) {
+        qsort_r(rows, count, sizeof *rows, compare_rows, (void *)order);
     }
-    size_t width = order.count + 1;
-    struct row *rows = calloc(count ? count : 1, sizeof *rows);
-    const json_t **values = calloc((count ? count : 1) * width, sizeof(const json_t *));
-    if (!rows || !values) {
-        free(values);
-        free(rows);
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        rows[i] = (struct row){objects[i], values + i * width};
-        look_up(&rows[i], &order);
-    }
-    qsort_r(rows, count, sizeof *rows, compare_rows, &order);
-    for (size_t i = 0; i < count; i++) {
-        objects[i] = rows[i].object;
-    }
-    free(values);
-    free(rows);
-    return true;
 }

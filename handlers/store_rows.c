@@ -62,14 +62,51 @@ void kj__rows_remove(struct kj__rows *rows, const struct kj__record *record)
     rows->count--;
 }
 
-struct kj__record *kj__record_new_take(const char *id, json_t *object)
+struct kj__form *kj__form_new_take(json_t *object)
+{
+    struct kj__form *form = malloc(sizeof *form);
+    if (form) {
+        atomic_init(&form->references, 1);
+        form->object = object;
+    }
+    return form;
+}
+
+struct kj__form *kj__form_ref(struct kj__form *form)
+{
+    atomic_fetch_add_explicit(&form->references, 1, memory_order_relaxed);
+    return form;
+}
+
+void kj__form_unref(struct kj__form *form)
+{
+    if (form && atomic_fetch_sub_explicit(&form->references, 1, memory_order_acq_rel) == 1) {
+        json_decref(form->object);
+        free(form);
+    }
+}
+
+json_t *kj__form_take_object(struct kj__form *form)
+{
+    bool is_ours = atomic_load_explicit(&form->references, memory_order_acquire) == 1;
+    json_t *object = is_ours ? json_incref(form->object) : json_deep_copy(form->object);
+    kj__form_unref(form);
+    return object;
+}
+
+const char *kj__form_id(const struct kj__form *form)
+{
+    return json_string_value(json_object_get(form->object, "ID"));
+}
+
+struct kj__record *kj__record_new_take(const char *id, struct kj__form *form)
 {
     size_t size = strlen(id) + 1;
     struct kj__record *record = calloc(1, sizeof *record + size);
     if (record) {
         memcpy(record->id, id, size);
         record->by_id.key = record->id;
-        record->object = object;
+        record->form = form;
     }
     return record;
 }
@@ -77,7 +114,7 @@ struct kj__record *kj__record_new_take(const char *id, json_t *object)
 void kj__record_free(struct kj__record *record)
 {
     if (record) {
-        json_decref(record->object);
+        kj__form_unref(record->form);
         free(record);
     }
 }

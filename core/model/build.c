@@ -258,8 +258,9 @@ static enum kj_status add_relation(struct kj_model *model, const struct kj_relat
                                  relation.parent ? spec->parent : "root", spec->child);
         }
     }
-    model->relations[model->relation_count++] = relation;
-    return KJ_OK;
+    struct kj__relation *added = &model->relations[model->relation_count++];
+    *added = relation;
+    return kj__parameters_init(&added->parameters, spec, walk);
 }
 
 static enum kj_status add_relations(struct kj_model *model, const struct kj_model_spec *spec,

@@ -23,6 +23,22 @@ bool kj__identity_has_attribute(const struct kj_identity *identity, const char *
     return kj__identity_attribute(identity, name) != NULL;
 }
 
+bool kj__identity_is_secret(const struct kj_identity *identity, const char *name)
+{
+    const struct kj__attribute *attribute = kj__identity_attribute(identity, name);
+    return attribute && attribute->secret;
+}
+
+bool kj_identity_attribute_type(const struct kj_identity *identity, const char *name,
+                                enum kj_attribute_type *type)
+{
+    const struct kj__attribute *attribute = kj__identity_attribute(identity, name);
+    if (attribute) {
+        *type = attribute->type;
+    }
+    return attribute != NULL;
+}
+
 static enum kj__member_kind kind_of(const void *ctx, const char *member)
 {
     const struct kj__attribute *attribute = kj__identity_attribute(ctx, member);

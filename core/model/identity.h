@@ -20,6 +20,7 @@ bool kj__model_allows(const struct kj_model *model, const struct kj_identity *pa
                       const struct kj_identity *child, enum kj_operation operation);
 
 bool kj__identity_has_attribute(const struct kj_identity *identity, const char *name);
+bool kj__identity_is_secret(const struct kj_identity *identity, const char *name);
 
 /* For the msgpack encoder; the result borrows the identity. */
 struct kj__member_kinds kj__identity_kinds(const struct kj_identity *identity);

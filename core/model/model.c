@@ -34,6 +34,9 @@ void kj_model_free(struct kj_model *model)
     }
     kj__map_fini(&model->by_category, NULL);
     kj__map_fini(&model->by_name, NULL);
+    for (size_t i = 0; i < model->relation_count; i++) {
+        kj__parameters_fini(&model->relations[i].parameters);
+    }
     free(model->relations);
     for (size_t i = 0; i < model->identity_count; i++) {
         free_identity(&model->identities[i]);
@@ -114,15 +117,31 @@ const struct kj_identity *kj__model_by_category(const struct kj_model *model, in
     return identity;
 }
 
-bool kj__model_allows(const struct kj_model *model, const struct kj_identity *parent,
-                      const struct kj_identity *child, enum kj_operation operation)
+static const struct kj__relation *find_relation(const struct kj_model *model,
+                                                const struct kj_identity *parent,
+                                                const struct kj_identity *child)
 {
     const struct kj_identity *parent_name = parent ? parent->namesake : NULL;
     for (size_t i = 0; i < model->relation_count; i++) {
         const struct kj__relation *relation = &model->relations[i];
         if (relation->parent == parent_name && relation->child == child->namesake) {
-            return relation->operations & (unsigned)operation;
+            return relation;
         }
     }
-    return false;
+    return NULL;
+}
+
+bool kj__model_allows(const struct kj_model *model, const struct kj_identity *parent,
+                      const struct kj_identity *child, enum kj_operation operation)
+{
+    const struct kj__relation *relation = find_relation(model, parent, child);
+    return relation && (relation->operations & (unsigned)operation);
+}
+
+const struct kj__parameters *kj__model_parameters(const struct kj_model *model,
+                                                  const struct kj_identity *parent,
+                                                  const struct kj_identity *child)
+{
+    const struct kj__relation *relation = find_relation(model, parent, child);
+    return relation ? &relation->parameters : NULL;
 }

@@ -22,6 +22,11 @@ static const char *const type_names[] = {"string", "integer", "float", "boolean"
                                          "time",   "list",    "object"};
 enum { TYPE_COUNT = sizeof type_names / sizeof *type_names };
 
+/* The same of parameters. */
+static const char *const parameter_type_names[] = {"string", "integer",  "float", "boolean",
+                                                   "enum",   "duration", "time"};
+enum { PARAMETER_TYPE_COUNT = sizeof parameter_type_names / sizeof *parameter_type_names };
+
 static const struct member *find_member(const struct member *members, const char *name)
 {
     while (members->name && strcmp(members->name, name) != 0) {
@@ -100,20 +105,43 @@ static enum kj_status read_version(const json_t *value, void *field, const char 
     return KJ_OK;
 }
 
-static enum kj_status read_type(const json_t *value, void *field, const char *name,
-                                struct kj__walk *walk)
+/* The index of a type's name in a table. */
+static enum kj_status find_type(const json_t *value, const char *const *names, size_t count,
+                                size_t *index, const char *name, struct kj__walk *walk)
 {
     const char *wanted = json_string_value(value);
     if (!wanted) {
         return kj__walk_fail(walk, name, "%s must be a string", name);
     }
-    for (size_t i = 0; i < TYPE_COUNT; i++) {
-        if (strcmp(type_names[i], wanted) == 0) {
-            *(enum kj_attribute_type *)field = (enum kj_attribute_type)i;
+    for (*index = 0; *index < count; ++*index) {
+        if (strcmp(names[*index], wanted) == 0) {
             return KJ_OK;
         }
     }
     return kj__walk_fail(walk, name, "unknown type \"%s\"", wanted);
+}
+
+static enum kj_status read_type(const json_t *value, void *field, const char *name,
+                                struct kj__walk *walk)
+{
+    size_t index = 0;
+    enum kj_status status = find_type(value, type_names, TYPE_COUNT, &index, name, walk);
+    if (!status) {
+        *(enum kj_attribute_type *)field = (enum kj_attribute_type)index;
+    }
+    return status;
+}
+
+static enum kj_status read_parameter_type(const json_t *value, void *field, const char *name,
+                                          struct kj__walk *walk)
+{
+    size_t index = 0;
+    enum kj_status status = find_type(value, parameter_type_names, PARAMETER_TYPE_COUNT, &index,
+                                      name, walk);
+    if (!status) {
+        *(enum kj_parameter_type *)field = (enum kj_parameter_type)index;
+    }
+    return status;
 }
 
 static enum kj_status read_minimum(const json_t *value, void *field, const char *name,
@@ -146,6 +174,19 @@ static enum kj_status read_default(const json_t *value, void *field, const char 
     (void)name;
     (void)walk;
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    *(const char **)field = text;
+    return text ? KJ_OK : KJ_ENOMEM;
+}
+
+/* As a client would write it: 5 for 5 as well as for "5". */
+static enum kj_status read_parameter_default(const json_t *value, void *field, const char *name,
+                                             struct kj__walk *walk)
+{
+    bool is_text = json_is_string(value);
+    if (!is_text && !json_is_number(value) && !json_is_boolean(value)) {
+        return kj__walk_fail(walk, name, "%s must be a string, a number, true or false", name);
+    }
+    char *text = is_text ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY);
     *(const char **)field = text;
     return text ? KJ_OK : KJ_ENOMEM;
 }
@@ -236,13 +277,31 @@ struct list_field {
     size_t array_offset, count_offset; /* in the spec that holds the array */
 };
 
+static const struct member parameter_members[] = {
+    {"name", read_text, offsetof(struct kj_parameter_spec, name)},
+    {"description", skip_text, 0},
+    {"type", read_parameter_type, offsetof(struct kj_parameter_spec, type)},
+    {"multiple", read_flag, offsetof(struct kj_parameter_spec, multiple)},
+    {"default", read_parameter_default, offsetof(struct kj_parameter_spec, default_text)},
+    {"allowed", read_allowed, offsetof(struct kj_parameter_spec, allowed)},
+    {"operations", read_operations, offsetof(struct kj_parameter_spec, operations)},
+    {0},
+};
+
+static const struct member requirement_members[] = {
+    {"any_of", read_allowed, offsetof(struct kj_requirement_spec, any_of)},
+    {"description", skip_text, 0},
+    {"operations", read_operations, offsetof(struct kj_requirement_spec, operations)},
+    {0},
+};
+
 /* The names quoted in error texts, set before anything else about the item can be wrong. */
 static void note_name(const json_t *item, const struct member *members, struct kj__walk *walk)
 {
     const char *name = json_string_value(json_object_get(item, "name"));
     if (members == attribute_members) {
         walk->attribute = name;
-    } else if (find_member(members, "name")) {
+    } else if (members != parameter_members && find_member(members, "name")) {
         walk->identity = name;
     }
 }
@@ -314,11 +373,31 @@ static enum kj_status read_identities(const json_t *value, void *field, const ch
     return read_list(value, field, &list, name, walk);
 }
 
+static enum kj_status read_parameters(const json_t *value, void *field, const char *name,
+                                      struct kj__walk *walk)
+{
+    static const struct list_field list = {parameter_members, sizeof(struct kj_parameter_spec),
+                                           offsetof(struct kj_relation_spec, parameters),
+                                           offsetof(struct kj_relation_spec, parameter_count)};
+    return read_list(value, field, &list, name, walk);
+}
+
+static enum kj_status read_requirements(const json_t *value, void *field, const char *name,
+                                        struct kj__walk *walk)
+{
+    static const struct list_field list = {requirement_members, sizeof(struct kj_requirement_spec),
+                                           offsetof(struct kj_relation_spec, requirements),
+                                           offsetof(struct kj_relation_spec, requirement_count)};
+    return read_list(value, field, &list, name, walk);
+}
+
 static const struct member relation_members[] = {
     {"parent", read_text, offsetof(struct kj_relation_spec, parent)},
     {"child", read_text, offsetof(struct kj_relation_spec, child)},
     {"description", skip_text, 0},
     {"operations", read_operations, offsetof(struct kj_relation_spec, operations)},
+    {"parameters", read_parameters, 0},
+    {"requirements", read_requirements, 0},
     {0},
 };
 
@@ -355,6 +434,19 @@ static void free_attribute_spec(const struct kj_attribute_spec *spec)
     free((void *)spec->allowed);
 }
 
+static void free_relation_spec(const struct kj_relation_spec *spec)
+{
+    for (size_t i = 0; i < spec->parameter_count; i++) {
+        free((void *)spec->parameters[i].default_text);
+        free((void *)spec->parameters[i].allowed);
+    }
+    for (size_t i = 0; i < spec->requirement_count; i++) {
+        free((void *)spec->requirements[i].any_of);
+    }
+    free((void *)spec->parameters);
+    free((void *)spec->requirements);
+}
+
 void kj__model_spec_fini(struct kj_model_spec *spec)
 {
     for (size_t i = 0; i < spec->identity_count; i++) {
@@ -363,6 +455,9 @@ void kj__model_spec_fini(struct kj_model_spec *spec)
             free_attribute_spec(&identity->attributes[j]);
         }
         free((void *)identity->attributes);
+    }
+    for (size_t i = 0; i < spec->relation_count; i++) {
+        free_relation_spec(&spec->relations[i]);
     }
     free((void *)spec->identities);
     free((void *)spec->relations);

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/map.h"
+#include "model/parameter.h"
 
 #include <jansson.h>
 #include <kujata/model.h>
@@ -43,6 +44,7 @@ struct kj__relation {
     const struct kj_identity *parent; /* a namesake; NULL: root */
     const struct kj_identity *child;  /* a namesake */
     unsigned operations;
+    struct kj__parameters parameters;
 };
 
 struct kj_model {

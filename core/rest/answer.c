@@ -7,6 +7,7 @@
 #include "rest/api.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void kj__http_response_init(struct kj__http_response *response)
@@ -59,21 +60,52 @@ static bool put_success_headers(const struct kj_context *context,
            (!context->next || kj__fields_add(&response->headers, "X-Next", context->next));
 }
 
-/* With X-Fields, one name a line, a copy that holds just these members; else the object
- * itself, or a copy of its outermost level when others may see it too. */
-static json_t *own_object(const struct kj_context *context, json_t *object)
+/* The attributes asked for with X-Fields, one name a line. */
+struct selection {
+    const char **names; /* borrowed, none twice; NULL: all */
+    size_t count;
+};
+
+static bool is_selected(const struct selection *selection, const char *name)
 {
-    if (!kj_context_header(context, "X-Fields")) {
-        bool is_ours = context->output->refcount == 1 && object->refcount == 1;
-        return is_ours ? json_incref(object) : json_copy(object);
+    bool found = false;
+    for (size_t i = 0; i < selection->count && !found; i++) {
+        found = strcmp(selection->names[i], name) == 0;
     }
-    json_t *thinned = json_object();
+    return found;
+}
+
+/* Freed by its names. False when there is no memory. */
+static bool read_selection(const struct kj__fields *headers, struct selection *selection)
+{
     size_t cursor = 0;
+    size_t capacity = 0;
     const char *name;
     const char *value;
-    while (thinned && kj__fields_next(context->http->headers, &cursor, &name, &value)) {
-        json_t *member = strcasecmp(name, "X-Fields") == 0 ? json_object_get(object, value) : NULL;
-        if (member && json_object_set(thinned, value, member)) {
+    *selection = (struct selection){.count = 0};
+    while (kj__fields_next(headers, &cursor, &name, &value)) {
+        if (strcasecmp(name, "X-Fields") != 0 || is_selected(selection, value)) {
+            continue;
+        }
+        if (selection->count == capacity) {
+            capacity = capacity ? capacity * 2 : 8;
+            const char **names = realloc(selection->names, capacity * sizeof *names);
+            if (!names) {
+                return false;
+            }
+            selection->names = names;
+        }
+        selection->names[selection->count++] = value;
+    }
+    return true;
+}
+
+static json_t *selected_members(const struct selection *selection, const json_t *object)
+{
+    json_t *thinned = json_object();
+    for (size_t i = 0; thinned && i < selection->count; i++) {
+        json_t *member = json_object_get(object, selection->names[i]);
+        if (member && json_object_set(thinned, selection->names[i], member)) {
             json_decref(thinned);
             thinned = NULL;
         }
@@ -81,7 +113,20 @@ static json_t *own_object(const struct kj_context *context, json_t *object)
     return thinned;
 }
 
-static enum kj_status encode_object(const struct kj_context *context, json_t *object,
+/* The members selected, or all: the object itself, or a copy of its outermost level when others
+ * may see it too. */
+static json_t *own_object(const struct kj_context *context, const struct selection *selection,
+                          json_t *object)
+{
+    if (selection->names) {
+        return selected_members(selection, object);
+    }
+    bool is_ours = context->output->refcount == 1 && object->refcount == 1;
+    return is_ours ? json_incref(object) : json_copy(object);
+}
+
+static enum kj_status encode_object(const struct kj_context *context,
+                                    const struct selection *selection, json_t *object,
                                     struct kj__buffer *out)
 {
     const struct kj_identity *identity = context->request.identity;
@@ -89,7 +134,7 @@ static enum kj_status encode_object(const struct kj_context *context, json_t *ob
     if (!json_is_object(object)) {
         return kj__value_encode(encoding, object, NULL, out);
     }
-    json_t *shown = own_object(context, object);
+    json_t *shown = own_object(context, selection, object);
     if (!shown) {
         return KJ_ENOMEM;
     }
@@ -102,7 +147,8 @@ static enum kj_status encode_object(const struct kj_context *context, json_t *ob
     return status;
 }
 
-static enum kj_status encode_list(const struct kj_context *context, struct kj__buffer *out)
+static enum kj_status encode_list(const struct kj_context *context,
+                                  const struct selection *selection, struct kj__buffer *out)
 {
     bool is_json = context->request.write_encoding == KJ_ENCODING_JSON;
     size_t count = json_array_size(context->output);
@@ -116,7 +162,7 @@ static enum kj_status encode_list(const struct kj_context *context, struct kj__b
         if (is_json && i > 0) {
             kj__buffer_append_byte(out, ',');
         }
-        status = encode_object(context, json_array_get(context->output, i), out);
+        status = encode_object(context, selection, json_array_get(context->output, i), out);
     }
     if (is_json) {
         kj__buffer_append_byte(out, ']');
@@ -126,9 +172,14 @@ static enum kj_status encode_list(const struct kj_context *context, struct kj__b
 
 static enum kj_status encode_output(const struct kj_context *context, struct kj__buffer *out)
 {
-    enum kj_status status = json_is_array(context->output)
-                                ? encode_list(context, out)
-                                : encode_object(context, context->output, out);
+    struct selection selection;
+    enum kj_status status = KJ_ENOMEM;
+    if (read_selection(context->http->headers, &selection)) {
+        status = json_is_array(context->output)
+                     ? encode_list(context, &selection, out)
+                     : encode_object(context, &selection, context->output, out);
+    }
+    free(selection.names);
     return !status && out->failed ? KJ_ENOMEM : status;
 }
 

@@ -23,6 +23,8 @@ struct kj__api {
     size_t authenticator_count;
     const struct kj_authorizer *authorizers; /* borrowed */
     size_t authorizer_count;
+    uint32_t page_objects; /* of one list; 0: any number */
+    bool strict_flags;     /* see kj_server_options */
     /* Publishes an enqueued or automatic event; never blocks. NULL: no push. */
     void (*publish)(struct kj_event *event, void *ctx);
     void *publish_ctx;

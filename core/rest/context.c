@@ -33,6 +33,7 @@ void kj__context_fini(struct kj_context *context)
     json_decref(context->input);
     json_decref(context->errors);
     free(context->authorization);
+    kj_filter_unref(context->filter);
     kj__query_fini(&context->query);
     kj__route_fini(&context->route);
 }

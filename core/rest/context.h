@@ -23,6 +23,8 @@ struct kj_context {
     struct kj_request request; /* borrows the members above and below */
     char *authorization;       /* a copy, split in two by a NUL; may be NULL */
 
+    struct kj_filter *filter; /* of `q`; NULL: none */
+
     json_t *errors; /* the error array; empty unless the call failed */
     json_t *input;  /* NULL: the operation has no body */
     json_t *output; /* NULL: none */

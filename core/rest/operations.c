@@ -169,7 +169,10 @@ static enum kj_status process(const struct kj__api *api, struct kj_context *cont
         return kj__context_refuse(context, 501, "bahamut", "No handler for operation %s on %s",
                                   kj_operation_name(request->operation), identity);
     }
-    enum kj_status status = kj__body_read(context);
+    enum kj_status status = kj__request_select(context);
+    if (!status) {
+        status = kj__body_read(context);
+    }
     if (!status) {
         status = function(context, processor->ctx);
     }
@@ -225,7 +228,7 @@ static void publish(const struct kj__api *api, const struct kj_context *context)
 static enum kj_status operate(const struct kj__api *api, struct kj_context *context,
                               struct kj__http_response *response)
 {
-    enum kj_status status = kj__request_parse(context, api->model);
+    enum kj_status status = kj__request_parse(context, api);
     if (!status) {
         status = check_relations(api, context);
     }

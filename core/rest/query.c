@@ -4,6 +4,7 @@
 #include "base/url.h"
 #include "codec/error_array.h"
 
+#include <kujata/context.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,10 +16,20 @@ enum { TEXT_MAX = 512 };
 /* One parse: what is still unread, and where errors go. */
 struct reader {
     struct kj__query *query;
+    const struct kj__query_rules *rules;
     struct kj__fields unread;
     json_t *errors;
     const char *trace;
 };
+
+static enum kj_status refuse_as(const struct reader *reader, const char *title, const char *subject,
+                                const char *text)
+{
+    struct kj_api_error error = {
+        .code = 400, .title = title, .description = text, .subject = subject};
+    enum kj_status status = kj__error_array_add(reader->errors, &error, reader->trace);
+    return status ? status : KJ_EREFUSED;
+}
 
 __attribute__((format(printf, 3, 4))) static enum kj_status
 refuse(const struct reader *reader, const char *subject, const char *format, ...)
@@ -28,10 +39,7 @@ refuse(const struct reader *reader, const char *subject, const char *format, ...
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    struct kj_api_error error = {
-        .code = 400, .title = "Bad Request", .description = text, .subject = subject};
-    enum kj_status status = kj__error_array_add(reader->errors, &error, reader->trace);
-    return status ? status : KJ_EREFUSED;
+    return refuse_as(reader, "Bad Request", subject, text);
 }
 
 /* The first value of a parameter, marked as read; NULL when it is absent or empty. An empty
@@ -91,13 +99,29 @@ static enum kj_status take_order(struct reader *reader)
     return KJ_OK;
 }
 
+static enum kj_status refuse_size(const struct reader *reader, const char *name)
+{
+    return refuse(reader, "kujata", "Parameter `%s` is above the largest page of %d objects", name,
+                  reader->rules->largest_page);
+}
+
+/* A limit is the most a client wants and may be lowered; the size of numbered pages may not. */
 static enum kj_status take_limit(struct reader *reader)
 {
-    if (take(reader, "limit") && reader->query->page_size) {
+    struct kj__query *query = reader->query;
+    int largest = reader->rules->largest_page;
+    if (take(reader, "limit") && query->page_size) {
         return refuse(reader, "elemental",
                       "You cannot set 'limit' and 'pagesize' at the same time");
     }
-    return take_int(reader, "limit", &reader->query->limit);
+    enum kj_status status = take_int(reader, "limit", &query->limit);
+    if (!status && largest && query->limit > largest) {
+        if (query->page) {
+            return refuse_size(reader, "limit");
+        }
+        query->limit = largest;
+    }
+    return status;
 }
 
 static enum kj_status take_after(struct reader *reader)
@@ -107,7 +131,7 @@ static enum kj_status take_after(struct reader *reader)
     if (!after) {
         return KJ_OK;
     }
-    if (query->order[0] && query->order[1]) {
+    if (query->order[0] && query->order[1] && after[0] != KJ_CURSOR_MARK) {
         return refuse(reader, "elemental",
                       "You can only order on a single field when using 'after'");
     }
@@ -128,8 +152,79 @@ static bool was_refused(const char *const *names, int count, const char *name)
     return false;
 }
 
-/* What nobody read is unknown: the model declares no parameters. One error for each name. */
-static enum kj_status refuse_unread(const struct reader *reader)
+static size_t count_of(const struct kj__fields *fields, const char *wanted)
+{
+    size_t count = 0;
+    size_t cursor = 0;
+    const char *name;
+    const char *value;
+    while (kj__fields_next(fields, &cursor, &name, &value)) {
+        count += strcmp(name, wanted) == 0;
+    }
+    return count;
+}
+
+/* As if every model declared it for lists and counts. An empty one is none. */
+static enum kj_status take_filter(struct reader *reader)
+{
+    struct kj__query *query = reader->query;
+    if (!(reader->rules->operation & (KJ_OP_RETRIEVE_MANY | KJ_OP_INFO))) {
+        return KJ_OK;
+    }
+    if (count_of(&query->all, "q") > 1) {
+        return refuse_as(reader, "Invalid Parameter", "elemental",
+                         "Parameter 'q' must be sent only once");
+    }
+    query->filter_text = take(reader, "q");
+    kj__fields_remove(&reader->unread, "q");
+    return KJ_OK;
+}
+
+static enum kj_status take_declared(struct reader *reader)
+{
+    struct kj__query *query = reader->query;
+    const struct kj__query_rules *rules = reader->rules;
+    struct kj__buffer text;
+    if (!rules->declared) {
+        return KJ_OK;
+    }
+    kj__buffer_init(&text);
+    enum kj_status status = kj__given_read(&query->given, rules->declared, rules->operation,
+                                           &query->all, &text);
+    if (status == KJ_EINVAL) {
+        kj__buffer_append_byte(&text, '\0');
+        status = text.failed
+                     ? KJ_ENOMEM
+                     : refuse_as(reader, "Invalid Parameter", "elemental", (const char *)text.data);
+    }
+    kj__buffer_fini(&text);
+    for (size_t i = 0; i < query->given.count; i++) {
+        kj__fields_remove(&reader->unread, query->given.at[i].parameter->name);
+    }
+    return status;
+}
+
+static enum kj_status check_required(struct reader *reader)
+{
+    const struct kj__query_rules *rules = reader->rules;
+    struct kj__buffer text;
+    if (!rules->declared ||
+        kj__given_suffice(&reader->query->given, rules->declared, rules->operation)) {
+        return KJ_OK;
+    }
+    kj__buffer_init(&text);
+    kj__buffer_append_text(&text, "Missing Required parameters: `");
+    kj__parameters_write_required(rules->declared, rules->operation, &text);
+    kj__buffer_append(&text, "`", sizeof "`");
+    enum kj_status status = text.failed ? KJ_ENOMEM
+                                        : refuse_as(reader, "Bad Request", "elemental",
+                                                    (const char *)text.data);
+    kj__buffer_fini(&text);
+    return status;
+}
+
+/* What nobody read is unknown. One error for each name. */
+static enum kj_status refuse_unread(struct reader *reader)
 {
     const char *refused[KJ__UNKNOWN_PARAMETERS_MAX];
     int count = 0;
@@ -147,13 +242,42 @@ static enum kj_status refuse_unread(const struct reader *reader)
     return status;
 }
 
+/* An empty value is true here. */
+static enum kj_status take_strict_flag(struct reader *reader, const char *name, bool *flag)
+{
+    static const struct kj__parameter boolean = {.type = KJ_PARAMETER_BOOLEAN};
+    union kj__parameter_value value = {.boolean = true};
+    const char *text = kj__fields_get(&reader->query->all, name);
+    if (!text) {
+        return KJ_OK;
+    }
+    if (*text && !kj__parameter_read(&boolean, text, &value)) {
+        return refuse(reader, "kujata", "Parameter `%s` must be a boolean", name);
+    }
+    *flag = value.boolean;
+    kj__fields_remove(&reader->unread, name);
+    return KJ_OK;
+}
+
 static enum kj_status take_flags(struct reader *reader)
 {
-    /* Any value means true, "false" and "0" included, as in bahamut. */
-    reader->query->recursive = take(reader, "recursive") != NULL;
-    reader->query->propagated = take(reader, "propagated") != NULL;
-    reader->query->override_protection = take(reader, "override") != NULL;
-    return KJ_OK;
+    struct kj__query *query = reader->query;
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {{"recursive", &query->recursive},
+                 {"propagated", &query->propagated},
+                 {"override", &query->override_protection}};
+    enum kj_status status = KJ_OK;
+    for (size_t i = 0; !status && i < sizeof flags / sizeof *flags; i++) {
+        if (reader->rules->strict_flags) {
+            status = take_strict_flag(reader, flags[i].name, flags[i].flag);
+        } else {
+            /* Any value means true, "false" and "0" included, as in bahamut. */
+            *flags[i].flag = take(reader, flags[i].name) != NULL;
+        }
+    }
+    return status;
 }
 
 static enum kj_status take_page(struct reader *reader)
@@ -163,13 +287,18 @@ static enum kj_status take_page(struct reader *reader)
 
 static enum kj_status take_page_size(struct reader *reader)
 {
-    return take_int(reader, "pagesize", &reader->query->page_size);
+    int largest = reader->rules->largest_page;
+    enum kj_status status = take_int(reader, "pagesize", &reader->query->page_size);
+    return !status && largest && reader->query->page_size > largest
+               ? refuse_size(reader, "pagesize")
+               : status;
 }
 
 static enum kj_status read_all(struct reader *reader)
 {
     static enum kj_status (*const steps[])(struct reader *) = {
-        take_page, take_page_size, take_flags, take_order, take_limit, take_after,
+        take_page,  take_page_size, take_flags,    take_order,    take_limit,
+        take_after, take_filter,    take_declared, refuse_unread, check_required,
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         enum kj_status status = steps[i](reader);
@@ -177,7 +306,7 @@ static enum kj_status read_all(struct reader *reader)
             return status;
         }
     }
-    return refuse_unread(reader);
+    return KJ_OK;
 }
 
 void kj__query_init(struct kj__query *query)
@@ -188,13 +317,15 @@ void kj__query_init(struct kj__query *query)
 
 void kj__query_fini(struct kj__query *query)
 {
+    kj__given_fini(&query->given);
     kj__fields_fini(&query->all);
 }
 
-enum kj_status kj__query_parse(struct kj__query *query, const char *text, json_t *errors,
+enum kj_status kj__query_parse(struct kj__query *query, const char *text,
+                               const struct kj__query_rules *rules, json_t *errors,
                                const char *trace)
 {
-    struct reader reader = {.query = query, .errors = errors, .trace = trace};
+    struct reader reader = {.query = query, .rules = rules, .errors = errors, .trace = trace};
     if (strstr(text, "%00")) {
         /* The parser leaves such a pair out, which would answer another question. */
         return refuse(&reader, "kujata", "Parameters must not hold a NUL");

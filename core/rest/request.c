@@ -2,8 +2,11 @@
 #include "rest/request.h"
 
 #include "codec/encoding.h"
+#include "model/filter.h"
 #include "model/identity.h"
+#include "model/parameter.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,6 +129,23 @@ static void find_identities(struct kj_context *context, const struct kj_model *m
     }
 }
 
+static enum kj_status parse_query(struct kj_context *context, const struct kj__api *api)
+{
+    struct kj_request *request = &context->request;
+    bool has_ends = request->identity && (request->parent_identity || !context->route.has_parent);
+    struct kj__query_rules rules = {
+        .operation = request->operation,
+        .declared = has_ends ? kj__model_parameters(api->model, request->parent_identity,
+                                                    request->identity)
+                             : NULL,
+        .largest_page = api->page_objects < INT_MAX ? (int)api->page_objects : INT_MAX,
+        .strict_flags = api->strict_flags,
+    };
+    request->largest_page = rules.largest_page;
+    return kj__query_parse(&context->query, context->http->query, &rules, context->errors,
+                           context->id);
+}
+
 static void fill_request(struct kj_context *context)
 {
     const struct kj__route *route = &context->route;
@@ -146,7 +166,62 @@ static void fill_request(struct kj_context *context)
     request->override_protection = query->override_protection;
 }
 
-enum kj_status kj__request_parse(struct kj_context *context, const struct kj_model *model)
+/* Elemental's words; the place is in the error's data. */
+static enum kj_status refuse_filter(struct kj_context *context, bool has_position,
+                                    const struct kj_error *fault)
+{
+    json_t *data = json_pack("{s:s}", "parameter", "q");
+    if (!data || (has_position && json_object_set_new(data, "position",
+                                                      json_integer((json_int_t)fault->position)))) {
+        json_decref(data);
+        return KJ_ENOMEM;
+    }
+    struct kj_api_error error = {
+        .code = 400, .title = title_of(400), .description = fault->text, .data = data};
+    enum kj_status status = kj_context_fail(context, &error);
+    json_decref(data);
+    return status;
+}
+
+static enum kj_status read_filter(struct kj_context *context)
+{
+    const char *text = context->query.filter_text;
+    struct kj_error error = {.text = ""};
+    if (!text) {
+        return KJ_OK;
+    }
+    enum kj_status status = kj_filter_parse(text, &context->filter, &error);
+    bool is_parsed = !status;
+    if (!status) {
+        status = kj__filter_check(context->filter, context->request.identity, &error);
+    }
+    if (status) {
+        return status == KJ_ENOMEM ? status : refuse_filter(context, !is_parsed, &error);
+    }
+    context->request.filter = context->filter;
+    return KJ_OK;
+}
+
+/* Where an object stands in a list would tell what no answer shows. */
+static enum kj_status check_order(struct kj_context *context)
+{
+    for (const char *const *key = context->request.order; *key; key++) {
+        const char *name = *key + (**key == '-');
+        if (kj__identity_is_secret(context->request.identity, name)) {
+            return kj__context_refuse(context, 400, "kujata",
+                                      "Parameter `order` names the secret attribute '%s'", name);
+        }
+    }
+    return KJ_OK;
+}
+
+enum kj_status kj__request_select(struct kj_context *context)
+{
+    enum kj_status status = check_order(context);
+    return status ? status : read_filter(context);
+}
+
+enum kj_status kj__request_parse(struct kj_context *context, const struct kj__api *api)
 {
     struct kj_request *request = &context->request;
     *request = (struct kj_request){.id = context->id,
@@ -156,7 +231,7 @@ enum kj_status kj__request_parse(struct kj_context *context, const struct kj_mod
                                    .password = "",
                                    .after = "",
                                    .order = context->query.order};
-    enum kj_status status = check_version(context, model);
+    enum kj_status status = check_version(context, api->model);
     if (!status) {
         status = negotiate(context);
     }
@@ -169,12 +244,11 @@ enum kj_status kj__request_parse(struct kj_context *context, const struct kj_mod
         status = split_authorization(context);
     }
     if (!status) {
-        status = kj__query_parse(&context->query, context->http->query, context->errors,
-                                 context->id);
+        find_identities(context, api->model);
+        status = parse_query(context, api);
     }
     if (!status) {
         fill_request(context);
-        find_identities(context, model);
         request->write_encoding = write_encoding;
     }
     return status;

@@ -14,8 +14,10 @@
 #include <kujata/filter.h>
 #include <kujata/model.h>
 #include <kujata/status.h>
+#include <kujata/time.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct kj_context;
 
@@ -31,19 +33,38 @@ struct kj_request {
     const char *namespace_name;                /* X-Namespace, or "" */
     const char *username, *password;           /* the two words of Authorization, or "" */
     const char *remote_address;
-    int page, page_size, limit; /* 0: not given */
-    const char *after;          /* "" when not given */
-    const char *const *order;   /* keys, "-key" for descending; NULL at the end */
+    int page, page_size, limit; /* 0: not given; none is above largest_page */
+    int largest_page;         /* objects an answer may hold, with X-Next for more; 0: any number */
+    const char *after;        /* "" when not given */
+    const char *const *order; /* keys, "-key" for descending; NULL at the end */
     bool recursive, propagated, override_protection;
-    const struct kj_filter *filter; /* of `q`; NULL: not given */
+    /* Of `q`, checked against the identity; NULL: not given. Authenticators and authorizers come
+     * before it is read; they have its text as the parameter "q". */
+    const struct kj_filter *filter;
     enum kj_encoding read_encoding, write_encoding;
 };
 
 const struct kj_request *kj_context_request(const struct kj_context *context);
 
-/* The first value of a request header or query parameter, or NULL. */
+/* The first value of a request header or query parameter, as it was sent, or NULL. */
 const char *kj_context_header(const struct kj_context *context, const char *name);
 const char *kj_context_parameter(const struct kj_context *context, const char *name);
+
+/* A parameter that the model declares for the operation. It has the values sent, in their order,
+ * or its default where none was; what is required has been checked. The calls behind the first
+ * give the value with that index, or 0, "" or false for one that is not there or of another type:
+ * a parameter without a default is its type's zero when absent. */
+size_t kj_context_parameter_count(const struct kj_context *context, const char *name);
+const char *kj_context_parameter_text(const struct kj_context *context, const char *name,
+                                      size_t index); /* of a string or an enum */
+int64_t kj_context_parameter_integer(const struct kj_context *context, const char *name,
+                                     size_t index);
+double kj_context_parameter_float(const struct kj_context *context, const char *name, size_t index);
+bool kj_context_parameter_boolean(const struct kj_context *context, const char *name, size_t index);
+int64_t kj_context_parameter_duration_ns(const struct kj_context *context, const char *name,
+                                         size_t index);
+struct kj_time kj_context_parameter_time(const struct kj_context *context, const char *name,
+                                         size_t index);
 
 /* The client's TLS certificate, which is good; NULL: it has shown none. */
 const struct kj_certificate *kj_context_peer_certificate(const struct kj_context *context);
@@ -87,6 +108,11 @@ const char *kj_context_claim(const struct kj_context *context, const char *key);
  * when that fails the answer's errors are set and the result is KJ_EREFUSED. *result is a new
  * reference that shares nothing with `stored`. */
 enum kj_status kj_context_apply(struct kj_context *context, const json_t *stored, json_t **result);
+
+/* What X-Next and `after` start with where they hold more than an ID: a place in an order, made
+ * and read by the processor. No other `after` goes with several keys of `order`, and no ID starts
+ * so. */
+enum { KJ_CURSOR_MARK = '~' };
 
 enum { KJ_OBJECT_ID_SIZE = 25 };
 

@@ -21,5 +21,6 @@
 #include <kujata/status.h>
 #include <kujata/store.h>
 #include <kujata/subscriber.h>
+#include <kujata/time.h>
 
 #endif

@@ -78,10 +78,43 @@ struct kj_identity_spec {
     size_t attribute_count;
 };
 
+/* What a query parameter holds, and how clients write it. */
+enum kj_parameter_type {
+    KJ_PARAMETER_STRING = 0,
+    KJ_PARAMETER_INTEGER,  /* within 64 bits */
+    KJ_PARAMETER_FLOAT,    /* finite */
+    KJ_PARAMETER_BOOLEAN,  /* true, yes, 1; false, no, 0 and nothing; in any case */
+    KJ_PARAMETER_ENUM,     /* one of `allowed` */
+    KJ_PARAMETER_DURATION, /* as Go has it: 1h30m, 250ms, -0.5s */
+    KJ_PARAMETER_TIME,     /* 2021-03-04T05:06:07Z, 2021-03-04 05:06:07, 2021-03-04 05:06,
+                            * 2021-03-04, or seconds or milliseconds since 1970 */
+};
+
+/* A query parameter besides those built in. Zero is the default of every member but the name. */
+struct kj_parameter_spec {
+    const char *name;
+    enum kj_parameter_type type;
+    bool multiple;              /* may be sent more than once; else that is a 400 */
+    const char *default_text;   /* what it is when absent, as a client would write it; NULL: none */
+    const char *const *allowed; /* of an enum, NULL at the end */
+    unsigned operations;        /* bits of enum kj_operation; 0: every one of the relation */
+};
+
+/* Parameters that have to be sent, or the answer is a 400; all requirements of an operation hold
+ * together. */
+struct kj_requirement_spec {
+    const char *const *any_of; /* sets of names, a blank between two: "from to"; NULL at the end */
+    unsigned operations;       /* as above */
+};
+
 struct kj_relation_spec {
     const char *parent;  /* identity name; NULL or "root" for none */
     const char *child;   /* identity name */
     unsigned operations; /* bits of enum kj_operation */
+    const struct kj_parameter_spec *parameters;
+    size_t parameter_count;
+    const struct kj_requirement_spec *requirements;
+    size_t requirement_count;
 };
 
 struct kj_model_spec {
@@ -114,5 +147,9 @@ size_t kj_model_identity_count(const struct kj_model *model);
 const char *kj_identity_name(const struct kj_identity *identity);
 const char *kj_identity_category(const struct kj_identity *identity);
 int kj_identity_version(const struct kj_identity *identity);
+
+/* The type of an attribute; false when the identity has none of that name. */
+bool kj_identity_attribute_type(const struct kj_identity *identity, const char *name,
+                                enum kj_attribute_type *type);
 
 #endif

@@ -13,6 +13,7 @@
 #include <kujata/processor.h>
 #include <kujata/pubsub.h>
 #include <kujata/status.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,7 @@ struct kj_limits {
     uint32_t write_stall_ms;         /* without a byte leaving; 10,000 */
     uint32_t close_timeout_ms;       /* for the peer's part of a close; 2,000 */
     uint32_t drain_timeout_ms;       /* for queued events at stop; 5,000 */
+    uint32_t page_objects; /* of one list; 10,000; X-Next leads on; a larger pagesize: 400 */
 };
 
 struct kj_server_options {
@@ -93,6 +95,10 @@ struct kj_server_options {
     /* The health listener's "ADDR:PORT"; NULL: none. See docs/metrics.md. */
     const char *health_listen;
     struct kj_health_handler health; /* zero: a node that runs is healthy */
+
+    /* The parameters recursive, propagated and override mean what they say: false, no and 0 are
+     * false, and an empty value is true. Else any value is true, and an empty one unknown. */
+    bool strict_flags;
 
     struct kj_dispatch_handler dispatch; /* zero: every default */
     struct kj_publish_handler publish;   /* zero: publish everything */

@@ -17,8 +17,9 @@ struct kj_store;
 
 /* Which objects of an identity are meant, and in what order. Zero: all, by ID.
  *
- * Values are ordered by their kind first (absent and null, false, true, numbers, strings, the
- * rest), then numbers as numbers and strings bytewise; objects that are equal so far by ID. */
+ * Values are ordered by their kind first (absent and null, false, true, numbers, times, strings,
+ * the rest), then numbers as numbers, times as points in time and strings bytewise; objects that
+ * are equal so far by ID. A time is a text that is one in an attribute of type time. */
 struct kj_store_query {
     const char *parent_type;        /* NULL: any */
     const char *parent_id;          /* with parent_type */
@@ -26,8 +27,12 @@ struct kj_store_query {
     const char *const
         *order;        /* attribute names, "-name" descending, NULL at the end; may be NULL */
     const char *after; /* only objects behind this ID; NULL or "": from the start */
-    size_t offset;     /* objects to skip */
-    size_t limit;      /* 0: no limit */
+    /* With `order` and `after`: an array of the values that the object `after` has, or had, one
+     * for each key, null for one it lacks. Only objects behind this place are meant, whether that
+     * object is still there or not. */
+    const json_t *after_keys;
+    size_t offset; /* objects to skip */
+    size_t limit;  /* 0: no limit */
 };
 
 /* Rewrites `object` in place; anything but KJ_OK leaves the store as it was and is returned
@@ -52,8 +57,8 @@ struct kj_store_ops {
     enum kj_status (*remove)(struct kj_store *self, const struct kj_identity *identity,
                              const char *id, json_t **object);
     /* *objects is an array of the page; *total counts every match, whatever `after`, `offset`
-     * and `limit` say. Either may be NULL. KJ_ENOTFOUND when there is an order and no object
-     * with the ID `after`. */
+     * and `limit` say. Either may be NULL. Objects that others write meanwhile may be listed in
+     * either form, or not; all others are, once. */
     enum kj_status (*list)(struct kj_store *self, const struct kj_identity *identity,
                            const struct kj_store_query *query, json_t **objects, size_t *total);
     void (*free)(struct kj_store *self);
@@ -72,7 +77,8 @@ void kj_store_free(struct kj_store *store); /* NULL is fine */
 /* A processor over `store`, which must outlive every server that uses it. Copy the struct
  * freely. A parent must be in the same storage, else 404; deleting an object leaves its
  * children. Without a parent in the path, every object of the identity is listed.
- * `page` without `pagesize` means pages of 100; `pagesize` alone means the first page. */
+ * `page` without `pagesize` means pages of 100; `pagesize` alone means the first page. A list
+ * without any of these ends at kj_request.largest_page, with X-Next and a message. */
 struct kj_processor kj_store_processor(struct kj_store *store);
 
 #endif

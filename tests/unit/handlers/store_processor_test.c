@@ -119,6 +119,80 @@ static void next_leads_through_every_object_once(void **state)
     assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "5");
 }
 
+/* The address of the page behind the one just fetched. */
+static const char *next_page(const char *target)
+{
+    static char next[8192];
+    assert_non_null(fixture_header(&fixture, "X-Next"));
+    (void)snprintf(next, sizeof next, "%s&after=%s", target, fixture_header(&fixture, "X-Next"));
+    return next;
+}
+
+static void a_next_page_needs_no_object_of_the_page_before(void **state)
+{
+    (void)state;
+    static const char page[] = "/lists?limit=2&order=description&order=-name";
+    char ids[6][KJ_OBJECT_ID_SIZE];
+    char target[64];
+    create_lists(6, ids);
+    assert_string_equal(list_names(page), "n4 n2");
+    const char *next = next_page(page);
+
+    (void)snprintf(target, sizeof target, "/lists/%s", ids[2]);
+    fixture_send(&fixture, "DELETE", target, "");
+
+    assert_string_equal(list_names(next), "n0 n5");
+    assert_string_equal(list_names(next_page(page)), "n3 n1");
+    assert_null(fixture_header(&fixture, "X-Next"));
+}
+
+static void a_cursor_goes_with_its_order_only(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {
+        "/lists?order=-name&after=%s",
+        "/lists?order=name&after=%.20s",
+        "/lists?order=name&after=%.21s",
+        "/lists?order=name&after=%s0",
+        "/lists?order=name&after=%s00",
+        "/lists?order=name&order=date&after=%s",
+        "/lists?order=name&after=~%.0s",
+        "/lists?order=name&after=~7b7d0a%.0s",
+        "/lists?after=%s",
+    };
+    char ids[3][KJ_OBJECT_ID_SIZE];
+    char target[512];
+    char next[256];
+    create_lists(3, ids);
+    (void)list_names("/lists?order=name&limit=1");
+    (void)snprintf(next, sizeof next, "%s", fixture_header(&fixture, "X-Next"));
+    assert_int_equal(next[0], KJ_CURSOR_MARK);
+
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        (void)snprintf(target, sizeof target, targets[i], next);
+        fixture_send(&fixture, "GET", target, "");
+        assert_int_equal(fixture.response.status, 400);
+    }
+    (void)snprintf(target, sizeof target, "/lists?order=name&after=%s", next);
+    assert_string_equal(list_names(target), "n1 n2");
+}
+
+static void values_too_long_for_a_cursor_leave_the_id(void **state)
+{
+    (void)state;
+    static char json[6000];
+    char ids[2][KJ_OBJECT_ID_SIZE];
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(json, sizeof json, "{\"name\":\"n%d\",\"description\":\"%0*d\"}", i, 5000,
+                       i);
+        fixture_create(&fixture, "/lists", json, ids[i]);
+    }
+
+    assert_string_equal(list_names("/lists?limit=1&order=description"), "n0");
+    assert_string_equal(fixture_header(&fixture, "X-Next"), ids[0]);
+    assert_string_equal(list_names(next_page("/lists?limit=1&order=description")), "n1");
+}
+
 static void a_page_that_holds_the_rest_has_no_next(void **state)
 {
     (void)state;
@@ -152,6 +226,106 @@ static void after_needs_its_object_only_in_an_order(void **state)
     assert_int_equal(fixture.response.status, 400);
     assert_string_equal(fixture_error(&fixture, "description"),
                         "Parameter `after` names no object");
+}
+
+static void a_list_ends_at_the_largest_page(void **state)
+{
+    (void)state;
+    char ids[6][KJ_OBJECT_ID_SIZE];
+    fixture.api.page_objects = 4;
+    create_lists(6, ids);
+
+    assert_string_equal(list_names("/lists"), "n0 n1 n2 n3");
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "6");
+    assert_string_equal(fixture_header(&fixture, "X-Next"), ids[3]);
+    assert_string_equal(fixture_header(&fixture, "X-Messages"),
+                        "These are 4 objects of more: X-Next leads on");
+    assert_string_equal(list_names(next_page("/lists?order=ID&limit=100")), "n4 n5");
+    assert_null(fixture_header(&fixture, "X-Next"));
+    assert_null(fixture_header(&fixture, "X-Messages"));
+    assert_string_equal(list_names("/lists?page=2"), "n4 n5");
+    assert_string_equal(list_names("/lists?q=name+!=+n0&order=-name"), "n5 n4 n3 n2");
+    fixture.api.page_objects = 6;
+    assert_string_equal(list_names("/lists"), "n0 n1 n2 n3 n4 n5");
+    assert_null(fixture_header(&fixture, "X-Next"));
+}
+
+static void filters_select_and_count(void **state)
+{
+    (void)state;
+    char ids[6][KJ_OBJECT_ID_SIZE];
+    create_lists(6, ids);
+
+    assert_string_equal(list_names("/lists?q=description+==+b"), "n1 n3 n5");
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "3");
+    assert_string_equal(list_names("/lists?q=name+in+%5Bn1,n4,n5%5D&order=-name&limit=2"), "n5 n4");
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "3");
+    assert_string_equal(
+        list_names(next_page("/lists?q=name+in+%5Bn1,n4,n5%5D&order=-name&limit=2")), "n1");
+    assert_string_equal(list_names("/lists?q=description+==+a&page=2&pagesize=2"), "n4");
+    assert_string_equal(list_names("/lists?q=description+==+a&limit=1"), "n0");
+    assert_string_equal(fixture_header(&fixture, "X-Next"), ids[0]);
+    assert_string_equal(list_names(next_page("/lists?q=description+==+a&limit=1")), "n2");
+    assert_string_equal(list_names("/lists?q="), "n0 n1 n2 n3 n4 n5");
+    fixture_send(&fixture, "HEAD", "/lists?q=name+matches+%22%5En%5B12%5D%22", "");
+    assert_int_equal(fixture.response.status, 204);
+    assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "2");
+}
+
+static void bad_filters_are_refused_with_their_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query, *description;
+        int position; /* -1: none */
+    } cases[] = {
+        {"name+%3D%3D", "invalid value. found EOF", 7},
+        {"nothing+==+1", "attribute \"nothing\" of list does not exist", -1},
+        {"secret+==+s", "attribute \"secret\" of list is secret", -1},
+        {"date+==+x", "attribute \"date\" of list is compared with an RFC 3339 time: \"x\" is none",
+         -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char target[128];
+        (void)snprintf(target, sizeof target, "/v/1/lists?q=%s", cases[i].query);
+
+        fixture_send(&fixture, "GET", target, "");
+
+        assert_int_equal(fixture.response.status, 400);
+        assert_string_equal(fixture_error(&fixture, "description"), cases[i].description);
+        assert_string_equal(fixture_error(&fixture, "title"), "Bad Request");
+        assert_string_equal(fixture_error(&fixture, "subject"), "kujata");
+        json_t *errors = fixture_json(&fixture);
+        const json_t *data = json_object_get(json_array_get(errors, 0), "data");
+        const json_t *position = json_object_get(data, "position");
+        assert_string_equal(json_string_value(json_object_get(data, "parameter")), "q");
+        assert_int_equal(position ? json_integer_value(position) : -1, cases[i].position);
+        json_decref(errors);
+    }
+}
+
+static void fields_asked_for_are_those_of_every_object(void **state)
+{
+    (void)state;
+    char ids[2][KJ_OBJECT_ID_SIZE];
+    create_lists(2, ids);
+
+    fixture_send_bytes(&fixture, "GET", "/lists?order=-name",
+                       "X-Fields: name\nx-fields: description\nX-Fields: name\nX-Fields: none\n",
+                       "", 0);
+
+    assert_string_equal(fixture_text(&fixture), "[{\"description\":\"b\",\"name\":\"n1\"},"
+                                                "{\"description\":\"a\",\"name\":\"n0\"}]");
+}
+
+static void an_order_by_a_secret_is_refused(void **state)
+{
+    (void)state;
+    fixture_send(&fixture, "GET", "/lists?order=name&order=-secret", "");
+
+    assert_int_equal(fixture.response.status, 400);
+    assert_string_equal(fixture_error(&fixture, "description"),
+                        "Parameter `order` names the secret attribute 'secret'");
 }
 
 static void children_know_their_parent(void **state)
@@ -319,9 +493,17 @@ int main(void)
         TEST(ids_grow_with_time),
         TEST(pages_and_sizes_select),
         TEST(next_leads_through_every_object_once),
+        TEST(a_next_page_needs_no_object_of_the_page_before),
+        TEST(a_cursor_goes_with_its_order_only),
+        TEST(values_too_long_for_a_cursor_leave_the_id),
         TEST(a_page_that_holds_the_rest_has_no_next),
         TEST(several_keys_order),
         TEST(after_needs_its_object_only_in_an_order),
+        TEST(a_list_ends_at_the_largest_page),
+        TEST(filters_select_and_count),
+        TEST(bad_filters_are_refused_with_their_place),
+        TEST(fields_asked_for_are_those_of_every_object),
+        TEST(an_order_by_a_secret_is_refused),
         TEST(children_know_their_parent),
         TEST(updates_keep_what_a_client_may_not_set),
         TEST(patches_change_what_was_sent_and_nothing_else),

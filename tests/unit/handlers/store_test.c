@@ -231,16 +231,72 @@ static void pages_of_an_order_go_on_behind_an_object(void **state)
 {
     (void)state;
     static const char *const order[] = {"-name", NULL};
-    struct kj_store_query query = {.order = order, .after = "008", .limit = 2};
+    json_t *keys = json_pack("[i]", 2);
+    struct kj_store_query query = {.order = order, .after = "008", .after_keys = keys, .limit = 2};
     size_t total;
-    json_t *objects;
     fill(9);
 
     assert_string_equal(ids_of(&query, &total), "001 004");
     assert_int_equal(total, 9);
-    query.after = "none";
-    assert_int_equal(store->ops->list(store, task, &query, &objects, &total), KJ_ENOTFOUND);
-    assert_null(objects);
+    query.after = "002x";
+    assert_string_equal(ids_of(&query, &total), "005 008");
+    json_decref(keys);
+}
+
+static void a_place_needs_no_object(void **state)
+{
+    (void)state;
+    static const char *const order[] = {"name", "-parentID", NULL};
+    json_t *keys = json_pack("[fn]", 0.5);
+    struct kj_store_query query = {.order = order, .after = "any", .after_keys = keys, .limit = 3};
+    size_t total;
+    fill(9);
+
+    assert_string_equal(ids_of(&query, &total), "001 007 004");
+    json_decref(keys);
+}
+
+static enum kj_status insert_list(const char *id, const char *date)
+{
+    json_t *object = json_pack("{s:s,s:s,s:s}", "ID", id, "date", date, "name", date);
+    enum kj_status status = store->ops->insert(store, list, object);
+    json_decref(object);
+    return status;
+}
+
+static const char *list_ids(const char *const *order)
+{
+    static char text[256];
+    json_t *objects;
+    size_t index;
+    json_t *object;
+    struct kj_store_query query = {.order = order};
+    text[0] = '\0';
+    assert_int_equal(store->ops->list(store, list, &query, &objects, NULL), KJ_OK);
+    json_array_foreach(objects, index, object)
+    {
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", index ? " " : "",
+                       json_string_value(json_object_get(object, "ID")));
+    }
+    json_decref(objects);
+    return text;
+}
+
+static void times_are_ordered_as_times(void **state)
+{
+    (void)state;
+    static const char *const by_date[] = {"date", NULL};
+    static const char *const by_date_down[] = {"-date", NULL};
+    static const char *const by_text[] = {"name", NULL};
+    insert_list("a", "2021-03-04T05:00:00Z");
+    insert_list("b", "2021-03-04T05:00:00.5Z");
+    insert_list("c", "2021-03-04T06:30:00+02:00");
+    insert_list("d", "2021-03-03T23:00:00-08:00");
+    insert_list("e", "no time");
+
+    assert_string_equal(list_ids(by_date), "c a b d e");
+    assert_string_equal(list_ids(by_date_down), "e d b a c");
+    assert_string_equal(list_ids(by_text), "d b a c e");
 }
 
 static enum kj_status rename_object(json_t *object, void *ctx)
@@ -408,6 +464,8 @@ int main(void)
         TEST(large_numbers_are_compared_exactly),
         TEST(several_keys_break_ties_in_turn),
         TEST(pages_of_an_order_go_on_behind_an_object),
+        TEST(a_place_needs_no_object),
+        TEST(times_are_ordered_as_times),
         TEST(updates_store_what_the_edit_leaves),
         TEST(refused_updates_change_nothing),
         TEST(edit_runs_again_when_another_write_came_between),

@@ -13,12 +13,14 @@ enum { THREADS = 4, ROUNDS = 1000 };
 static struct kj_model *model;
 static const struct kj_identity *task;
 static struct kj_store *store;
+static struct kj_filter *filter; /* lets every object through */
 
 static int set_up(void **state)
 {
     (void)state;
     model = fixture_model();
     task = kj_model_identity(model, "task");
+    assert_int_equal(kj_filter_parse("count >= 0", &filter, NULL), KJ_OK);
     return kj_store_memory_new(&store);
 }
 
@@ -26,6 +28,7 @@ static int tear_down(void **state)
 {
     (void)state;
     kj_store_free(store);
+    kj_filter_unref(filter);
     kj_model_free(model);
     return 0;
 }
@@ -107,6 +110,7 @@ static void *mix(void *arg)
             }
         } else {
             query.order = i % 2 ? order : NULL;
+            query.filter = i % 4 < 2 ? filter : NULL;
             if (store->ops->list(store, task, &query, &value, &total)) {
                 return "a list failed";
             }

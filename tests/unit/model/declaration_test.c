@@ -304,19 +304,21 @@ static void model_refuses_bad_relations(void **state)
         struct kj_relation_spec relation;
         const char *text;
     } cases[] = {
-        {{NULL, NULL, KJ_OP_ALL}, "relations[0]: child is missing"},
-        {{NULL, "b", KJ_OP_ALL}, "relations[0]: child \"b\" is not an identity"},
-        {{"b", "a", KJ_OP_ALL}, "relations[0]: parent \"b\" is not an identity"},
-        {{NULL, "root", KJ_OP_ALL}, "relations[0]: root cannot be a child"},
-        {{NULL, "a", 0}, "relations[0]: operations is missing or empty"},
-        {{NULL, "a", 1 << 7}, "relations[0]: unknown operation in 0x80"},
+        {{.operations = KJ_OP_ALL}, "relations[0]: child is missing"},
+        {{.child = "b", .operations = KJ_OP_ALL}, "relations[0]: child \"b\" is not an identity"},
+        {{.parent = "b", .child = "a", .operations = KJ_OP_ALL},
+         "relations[0]: parent \"b\" is not an identity"},
+        {{.child = "root", .operations = KJ_OP_ALL}, "relations[0]: root cannot be a child"},
+        {{.child = "a"}, "relations[0]: operations is missing or empty"},
+        {{.child = "a", .operations = 1 << 7}, "relations[0]: unknown operation in 0x80"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         assert_refused(&(struct kj_model_spec){1, &identity, 1, &cases[i].relation, 1},
                        cases[i].text);
     }
-    const struct kj_relation_spec twice[] = {{"root", "a", KJ_OP_CREATE},
-                                             {NULL, "a", KJ_OP_DELETE}};
+    const struct kj_relation_spec twice[] = {
+        {.parent = "root", .child = "a", .operations = KJ_OP_CREATE},
+        {.child = "a", .operations = KJ_OP_DELETE}};
     assert_refused(&(struct kj_model_spec){1, &identity, 1, twice, 2},
                    "relations[1]: the relation of \"root\" to \"a\" is declared twice");
 }

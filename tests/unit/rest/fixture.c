@@ -49,12 +49,50 @@ static const struct kj_identity_spec identities[] = {
      .attribute_count = COUNT(user_attributes)},
 };
 
+static const char *const levels[] = {"low", "high", NULL};
+static const char *const confirmation[] = {"confirm", NULL};
+
+static const struct kj_parameter_spec list_parameters[] = {
+    {.name = "rlgmp1", .operations = KJ_OP_RETRIEVE_MANY},
+    {.name = "rlgmp2", .type = KJ_PARAMETER_BOOLEAN, .operations = KJ_OP_RETRIEVE_MANY},
+    {.name = "depth",
+     .type = KJ_PARAMETER_INTEGER,
+     .default_text = "3",
+     .operations = KJ_OP_RETRIEVE_MANY},
+    {.name = "ratio", .type = KJ_PARAMETER_FLOAT, .operations = KJ_OP_RETRIEVE_MANY},
+    {.name = "level",
+     .type = KJ_PARAMETER_ENUM,
+     .multiple = true,
+     .allowed = levels,
+     .operations = KJ_OP_RETRIEVE_MANY},
+    {.name = "since", .type = KJ_PARAMETER_TIME, .operations = KJ_OP_RETRIEVE_MANY},
+    {.name = "wait", .type = KJ_PARAMETER_DURATION, .operations = KJ_OP_RETRIEVE_MANY},
+};
+
+static const struct kj_parameter_spec user_parameters[] = {
+    {.name = "confirm", .type = KJ_PARAMETER_BOOLEAN, .operations = KJ_OP_DELETE},
+};
+
+static const struct kj_requirement_spec user_requirements[] = {
+    {.any_of = confirmation, .operations = KJ_OP_DELETE},
+};
+
 static const struct kj_relation_spec relations[] = {
-    {"root", "list", KJ_OP_ALL},
-    {"root", "user", KJ_OP_ALL},
-    {"root", "task", KJ_OP_RETRIEVE | KJ_OP_UPDATE | KJ_OP_PATCH | KJ_OP_DELETE},
-    {"list", "task", KJ_OP_CREATE | KJ_OP_RETRIEVE_MANY | KJ_OP_INFO},
-    {"list", "user", KJ_OP_RETRIEVE_MANY},
+    {.child = "list",
+     .operations = KJ_OP_ALL,
+     .parameters = list_parameters,
+     .parameter_count = COUNT(list_parameters)},
+    {.child = "user",
+     .operations = KJ_OP_ALL,
+     .parameters = user_parameters,
+     .parameter_count = COUNT(user_parameters),
+     .requirements = user_requirements,
+     .requirement_count = COUNT(user_requirements)},
+    {.child = "task", .operations = KJ_OP_RETRIEVE | KJ_OP_UPDATE | KJ_OP_PATCH | KJ_OP_DELETE},
+    {.parent = "list",
+     .child = "task",
+     .operations = KJ_OP_CREATE | KJ_OP_RETRIEVE_MANY | KJ_OP_INFO},
+    {.parent = "list", .child = "user", .operations = KJ_OP_RETRIEVE_MANY},
 };
 
 struct kj_model *fixture_model(void)

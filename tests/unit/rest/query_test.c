@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Nothing declared. */
+static const struct kj__query_rules plain = {.operation = KJ_OP_RETRIEVE};
+
 /* What is refused, with the descriptions joined by a bar. */
 static const struct {
     const char *query, *descriptions;
@@ -13,7 +16,7 @@ static const struct {
     {"foo=1", "Unknown parameter: `foo`"},
     {"foo=1&page=2&bar&foo=2", "Unknown parameter: `foo`|Unknown parameter: `bar`"},
     {"Page=1", "Unknown parameter: `Page`"},
-    {"q=name+%3D%3D+x", "Unknown parameter: `q`"},
+    {"q=name+%3D%3D+x", "Unknown parameter: `q`"}, /* of one object */
     {"%ff=1", "Unknown parameter: `\xef\xbf\xbd`"},
     {"page=x", "Parameter `page` must be an integer"},
     {"page=+1", "Parameter `page` must be an integer"},
@@ -64,7 +67,7 @@ static void wrong_parameters_are_refused_with_bahamuts_words(void **state)
         char text[1024];
         kj__query_init(&query);
 
-        enum kj_status status = kj__query_parse(&query, refusals[i].query, errors, "t");
+        enum kj_status status = kj__query_parse(&query, refusals[i].query, &plain, errors, "t");
 
         join(errors, text, sizeof text);
         assert_string_equal(text, refusals[i].descriptions);
@@ -78,7 +81,7 @@ static void parse(struct kj__query *query, const char *text)
 {
     json_t *errors = json_array();
     kj__query_init(query);
-    assert_int_equal(kj__query_parse(query, text, errors, "t"), KJ_OK);
+    assert_int_equal(kj__query_parse(query, text, &plain, errors, "t"), KJ_OK);
     assert_int_equal(json_array_size(errors), 0);
     json_decref(errors);
 }
@@ -112,6 +115,18 @@ static void limit_after_and_one_order_go_together(void **state)
     kj__query_fini(&query);
 }
 
+static void a_cursor_goes_with_several_orders(void **state)
+{
+    (void)state;
+    struct kj__query query;
+
+    parse(&query, "limit=5&after=~00&order=name&order=-date");
+
+    assert_string_equal(query.after, "~00");
+    assert_string_equal(query.order[1], "-date");
+    kj__query_fini(&query);
+}
+
 static void any_value_sets_a_flag(void **state)
 {
     (void)state;
@@ -122,6 +137,59 @@ static void any_value_sets_a_flag(void **state)
     assert_true(query.recursive);
     assert_true(query.propagated);
     assert_true(query.override_protection);
+    kj__query_fini(&query);
+}
+
+/* Parses under rules; the first refusal, or "". */
+static const char *refusal_under(const struct kj__query_rules *rules, const char *text,
+                                 struct kj__query *query)
+{
+    static char description[256];
+    json_t *errors = json_array();
+    kj__query_init(query);
+    enum kj_status status = kj__query_parse(query, text, rules, errors, "t");
+    const json_t *first = json_object_get(json_array_get(errors, 0), "description");
+    assert_int_equal(status, first ? KJ_EREFUSED : KJ_OK);
+    (void)snprintf(description, sizeof description, "%s", first ? json_string_value(first) : "");
+    json_decref(errors);
+    return description;
+}
+
+static void strict_flags_mean_what_they_say(void **state)
+{
+    (void)state;
+    static const struct kj__query_rules strict = {.strict_flags = true};
+    struct kj__query query;
+
+    assert_string_equal(refusal_under(&strict, "recursive=false&propagated=YES&override", &query),
+                        "");
+    assert_false(query.recursive);
+    assert_true(query.propagated);
+    assert_true(query.override_protection);
+    kj__query_fini(&query);
+
+    assert_string_equal(refusal_under(&strict, "recursive=maybe", &query),
+                        "Parameter `recursive` must be a boolean");
+    kj__query_fini(&query);
+}
+
+static void a_largest_page_lowers_limits_and_refuses_sizes(void **state)
+{
+    (void)state;
+    static const struct kj__query_rules small = {.largest_page = 50};
+    struct kj__query query;
+
+    assert_string_equal(refusal_under(&small, "limit=51", &query), "");
+    assert_int_equal(query.limit, 50);
+    kj__query_fini(&query);
+    assert_string_equal(refusal_under(&small, "pagesize=50", &query), "");
+    assert_int_equal(query.page_size, 50);
+    kj__query_fini(&query);
+    assert_string_equal(refusal_under(&small, "pagesize=51", &query),
+                        "Parameter `pagesize` is above the largest page of 50 objects");
+    kj__query_fini(&query);
+    assert_string_equal(refusal_under(&small, "page=1&limit=51", &query),
+                        "Parameter `limit` is above the largest page of 50 objects");
     kj__query_fini(&query);
 }
 
@@ -150,7 +218,7 @@ static void unknown_parameters_reported_at_once_are_bounded(void **state)
     json_t *errors = json_array();
     kj__query_init(&query);
 
-    assert_int_equal(kj__query_parse(&query, text, errors, "t"), KJ_EREFUSED);
+    assert_int_equal(kj__query_parse(&query, text, &plain, errors, "t"), KJ_EREFUSED);
 
     assert_int_equal(json_array_size(errors), KJ__UNKNOWN_PARAMETERS_MAX);
     json_decref(errors);
@@ -163,7 +231,10 @@ int main(void)
         cmocka_unit_test(wrong_parameters_are_refused_with_bahamuts_words),
         cmocka_unit_test(pages_and_orders_are_read),
         cmocka_unit_test(limit_after_and_one_order_go_together),
+        cmocka_unit_test(a_cursor_goes_with_several_orders),
         cmocka_unit_test(any_value_sets_a_flag),
+        cmocka_unit_test(strict_flags_mean_what_they_say),
+        cmocka_unit_test(a_largest_page_lowers_limits_and_refuses_sizes),
         cmocka_unit_test(no_query_sets_nothing),
         cmocka_unit_test(unknown_parameters_reported_at_once_are_bounded),
     };
