@@ -198,6 +198,7 @@ static enum kj_status init_push(struct kj_server *server)
                                  .delivery = server->delivery,
                                  .pubsub = options->pubsub,
                                  .counters = &server->counters,
+                                 .model = options->model,
                                  .topic = options->topic,
                                  .dispatch = &options->dispatch,
                                  .publish = &options->publish,
