@@ -7,6 +7,7 @@
 #include "rest/answer.h"
 #include "rest/api.h"
 #include "rest/body.h"
+#include "rest/patch.h"
 #include "rest/request.h"
 
 #include <stdlib.h>
@@ -165,13 +166,15 @@ static enum kj_status process(const struct kj__api *api, struct kj_context *cont
     const char *identity = kj_identity_name(request->identity);
     const struct kj_processor *processor = processor_of(api, identity);
     kj_process function = function_of(processor, request->operation);
-    if (!function) {
+    bool is_by_update = !function && kj__patch_is_by_update(processor, request->operation);
+    if (!function && !is_by_update) {
         return kj__context_refuse(context, 501, "bahamut", "No handler for operation %s on %s",
                                   kj_operation_name(request->operation), identity);
     }
     enum kj_status status = kj__body_read(context);
     if (!status) {
-        status = function(context, processor->ctx);
+        status = is_by_update ? kj__patch_by_update(context, processor)
+                              : function(context, processor->ctx);
     }
     return !status && kj__context_has_failed(context) ? KJ_EREFUSED : status;
 }
