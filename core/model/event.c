@@ -63,7 +63,9 @@ static const struct kj_identity *identity_of(const struct kj_model *model,
 enum kj_status kj__model_encode_event(const struct kj_model *model, const struct kj_event *event,
                                       enum kj_encoding encoding, struct kj__buffer *out)
 {
-    const struct kj_identity *identity = identity_of(model, event);
+    /* The other way round msgpack says itself what it holds. */
+    bool is_born_without = event->encoding == KJ_ENCODING_JSON && encoding == KJ_ENCODING_MSGPACK;
+    const struct kj_identity *identity = is_born_without ? identity_of(model, event) : NULL;
     if (!identity) {
         return kj__event_encode_into(event, encoding, out);
     }
@@ -90,9 +92,9 @@ static enum kj_status remake(const struct kj_identity *identity, const struct kj
 enum kj_status kj__model_hide_secrets(const struct kj_model *model, const struct kj_event *event,
                                       struct kj_event **shown)
 {
-    const struct kj_identity *identity = identity_of(model, event);
+    const struct kj_identity *identity = event->is_blanked ? NULL : identity_of(model, event);
     *shown = NULL;
-    if (event->is_blanked || !identity || !identity->has_secrets) {
+    if (!identity || !identity->has_secrets) {
         /* A reference more does not change what the event says. */
         *shown = kj_event_ref((struct kj_event *)(uintptr_t)event);
         return KJ_OK;
