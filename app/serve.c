@@ -62,13 +62,56 @@ static const char *const client_certificate_names[] = {
 
 enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024 };
 
+/* ---- the command line; groups that belong together have a function each ---- */
+
+enum { GROUPS_MAX = 16 /* options in all groups */ };
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define LIMIT(flag, member, unit, text)                                                            \
+    OPTION("--limit-" flag, OPTION_NUMBER, &limits->member, unit, text), .minimum = 1,             \
+                                                                         .maximum = UINT32_MAX
+
+static size_t add_tls_options(struct settings *settings, struct option *to)
+{
+    struct kj_server_options *server = &settings->server;
+    const struct option options[] = {
+        {OPTION("--tls-cert", OPTION_TEXT, &server->tls_certificate, "FILE",
+                "speak TLS with this certificate, its chain behind it (PEM)")},
+        {OPTION("--tls-key", OPTION_TEXT, &server->tls_key, "FILE",
+                "its key (PEM); default: in the same file")},
+        {OPTION("--tls-client-ca", OPTION_TEXT, &server->tls_client_ca, "FILE",
+                "who may sign clients' certificates (PEM)")},
+        {OPTION("--tls-client-cert", OPTION_CHOICE, &settings->client_certificate,
+                "none|optional|required", "default required with --tls-client-ca, else none"),
+         .choices = client_certificate_names},
+    };
+    memcpy(to, options, sizeof options);
+    return COUNT(options);
+}
+
+/* What becomes of writes that come again with their key. */
+static size_t add_write_options(struct settings *settings, struct option *to)
+{
+    struct kj_limits *limits = &settings->server.limits;
+    const struct option options[] = {
+        {OPTION("--ignore-idempotency-keys", OPTION_SWITCH,
+                &settings->server.ignore_idempotency_keys, NULL,
+                "a write that comes again with its key is another write")},
+        {LIMIT("idempotency-answers", idempotency_answers, "N",
+               "kept for writes that come again; default 10000")},
+        {LIMIT("idempotency-bytes", idempotency_bytes, "BYTES", "the same; default 16777216")},
+        {LIMIT("idempotency-age-ms", idempotency_age_ms, "MS", "the same; default 600000")},
+        {LIMIT("idempotency-wait-ms", idempotency_wait_ms, "MS",
+               "for an equal write that still runs; default 2000")},
+    };
+    memcpy(to, options, sizeof options);
+    return COUNT(options);
+}
+
 static enum options_result parse(struct settings *settings, int argc, char *const *argv)
 {
     struct kj_server_options *server = &settings->server;
     struct kj_limits *limits = &server->limits;
-#define LIMIT(flag, member, unit, text)                                                            \
-    OPTION("--limit-" flag, OPTION_NUMBER, &limits->member, unit, text), .minimum = 1,             \
-                                                                         .maximum = UINT32_MAX
     const struct option options[] = {
         {OPTION("--model", OPTION_TEXT, &settings->model, "FILE", "the resources to offer"),
          .required = true},
@@ -106,15 +149,6 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
                 "drop-newest|drop-oldest|disconnect",
                 "when a session's queue is full; default drop-newest"),
          .choices = policy_names},
-        {OPTION("--tls-cert", OPTION_TEXT, &server->tls_certificate, "FILE",
-                "speak TLS with this certificate, its chain behind it (PEM)")},
-        {OPTION("--tls-key", OPTION_TEXT, &server->tls_key, "FILE",
-                "its key (PEM); default: in the same file")},
-        {OPTION("--tls-client-ca", OPTION_TEXT, &server->tls_client_ca, "FILE",
-                "who may sign clients' certificates (PEM)")},
-        {OPTION("--tls-client-cert", OPTION_CHOICE, &settings->client_certificate,
-                "none|optional|required", "default required with --tls-client-ca, else none"),
-         .choices = client_certificate_names},
         {OPTION("--allow-origin", OPTION_LIST, &settings->origins, "URL",
                 "an origin browsers may connect from, or *; repeatable")},
         {OPTION("--print-counters", OPTION_SWITCH, &settings->print_counters, NULL,
@@ -143,9 +177,15 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {OPTION("--strict-flags", OPTION_SWITCH, &server->strict_flags, NULL,
                 "recursive=false and the like mean false")},
     };
-#undef LIMIT
-    return options_parse(command, options, sizeof options / sizeof *options, argc, argv);
+    struct option all[COUNT(options) + GROUPS_MAX];
+    memcpy(all, options, sizeof options);
+    size_t count = COUNT(options);
+    count += add_tls_options(settings, all + count);
+    count += add_write_options(settings, all + count);
+    return options_parse(command, all, count, argc, argv);
 }
+
+#undef LIMIT
 
 /* ---- the parts of a node: each returns an exit status ---- */
 

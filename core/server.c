@@ -10,6 +10,7 @@
 #include "http/http.h"
 #include "http/tls_context.h"
 #include "rest/api.h"
+#include "rest/idempotency.h"
 
 #include <kujata/server.h>
 #include <pthread.h>
@@ -27,12 +28,16 @@ enum { READY_TIMEOUT_MS = 1000 };
 
 enum { NS_PER_US = 1000 };
 
+/* Of the workers, this part may wait for the answers of others; see rest/idempotency.h. */
+enum { WAITING_WORKERS_PART = 4 };
+
 enum life { LIFE_NEW = 0, LIFE_STARTING, LIFE_STARTED, LIFE_STOPPING, LIFE_STOPPED };
 
 struct kj_server {
     struct kj__server_options options;
     struct kj__counters counters;
     struct kj__api api;
+    struct kj__idempotency idempotency;
     struct kj__delivery *delivery;
     struct kj__events events;
     struct kj__http_upgrade upgrade;
@@ -181,6 +186,14 @@ static void init_api(struct kj_server *server)
     api->authorizer_count = options->authorizer_count;
     api->page_objects = options->limits.page_objects;
     api->strict_flags = options->strict_flags;
+    api->idempotency = options->ignore_idempotency_keys ? NULL : &server->idempotency;
+    server->idempotency.limits = (struct kj__idempotency_limits){
+        .answers = options->limits.idempotency_answers,
+        .bytes = options->limits.idempotency_bytes,
+        .age_ms = options->limits.idempotency_age_ms,
+        .wait_ms = options->limits.idempotency_wait_ms,
+        .waiters = options->http_threads / WAITING_WORKERS_PART,
+    };
     if (server->has_push) {
         api->publish = publish_event;
         api->publish_ctx = server;
@@ -200,6 +213,7 @@ static enum kj_status init_push(struct kj_server *server)
                                  .delivery = server->delivery,
                                  .pubsub = options->pubsub,
                                  .counters = &server->counters,
+                                 .model = options->model,
                                  .topic = options->topic,
                                  .dispatch = &options->dispatch,
                                  .publish = &options->publish,
@@ -234,6 +248,7 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
     pthread_mutex_init(&made->life_lock, NULL);
     pthread_cond_init(&made->life_changed, NULL);
     kj__map_init(&made->api.processors);
+    kj__idempotency_init(&made->idempotency, &made->counters);
     kj__traffic_init(&made->traffic, options->model);
     enum kj_status status = kj__server_options_copy(&made->options, options, error);
     if (!status && options->pubsub) {
@@ -443,6 +458,7 @@ void kj_server_free(struct kj_server *server)
     }
     kj__delivery_free(server->delivery);
     kj__api_fini(&server->api);
+    kj__idempotency_fini(&server->idempotency);
     kj__traffic_fini(&server->traffic);
     kj__server_options_fini(&server->options);
     pthread_cond_destroy(&server->life_changed);

@@ -32,6 +32,10 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->close_timeout_ms, 2000);
     use_default(&limits->drain_timeout_ms, 5000);
     use_default(&limits->page_objects, 10000);
+    use_default(&limits->idempotency_answers, 10000);
+    use_default(&limits->idempotency_bytes, 16 * 1024 * 1024);
+    use_default(&limits->idempotency_age_ms, 600000);
+    use_default(&limits->idempotency_wait_ms, 2000);
 }
 
 /* The endpoint takes precedence over a route, so it must not hide one. */

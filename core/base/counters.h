@@ -22,6 +22,15 @@
     X(http_body_too_slow, "http_body_too_slow_total", COUNTER,                                     \
       "Requests whose body took too long.")                                                        \
     X(http_write_failed, "http_write_failed_total", COUNTER, "Answers that could not be sent.")    \
+    X(idempotency_hits, "idempotency_hits_total", COUNTER,                                         \
+      "Writes answered with the first answer to their Idempotency-Key.")                           \
+    X(idempotency_conflicts, "idempotency_conflicts_total", COUNTER,                               \
+      "Writes refused for their Idempotency-Key, with 409 or 422.")                                \
+    X(idempotency_evictions, "idempotency_evictions_total", COUNTER,                               \
+      "Answers to Idempotency-Keys dropped before their time.")                                    \
+    X(idempotency_answers, "idempotency_answers_current", GAUGE,                                   \
+      "Answers to Idempotency-Keys kept.")                                                         \
+    X(idempotency_bytes, "idempotency_bytes_current", GAUGE, "Bytes of them.")                     \
     X(connections, "tcp_connections_total", COUNTER, "Connections accepted.")                      \
     X(connections_waiting, "http_connections_waiting_current", GAUGE,                              \
       "Connections whose request is not there yet.")                                               \

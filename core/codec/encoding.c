@@ -30,10 +30,17 @@ bool kj__encoding_from_name(const char *name, size_t len, enum kj_encoding *enco
 enum kj_status kj__value_decode(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
                                 json_t **value, struct kj_error *error)
 {
+    return kj__value_decode_as(encoding, bytes, len, NULL, value, error);
+}
+
+enum kj_status kj__value_decode_as(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
+                                   const struct kj__member_kinds *kinds, json_t **value,
+                                   struct kj_error *error)
+{
     struct kj_error reason = {.text = "out of memory"};
     enum kj_status status = encoding == KJ_ENCODING_JSON
                                 ? kj__json_decode(bytes, len, value, &reason)
-                                : kj__msgpack_decode(bytes, len, value, &reason);
+                                : kj__msgpack_decode_as(bytes, len, kinds, value, &reason);
     if (status) {
         kj_error_set(error, reason.position, "unable to decode %s: %s", kj_encoding_name(encoding),
                      reason.text);

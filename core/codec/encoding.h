@@ -15,6 +15,11 @@
 enum kj_status kj__value_decode(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
                                 json_t **value, struct kj_error *error);
 
+/* The same for an object whose members are of these kinds; see kj__msgpack_decode_as. */
+enum kj_status kj__value_decode_as(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
+                                   const struct kj__member_kinds *kinds, json_t **value,
+                                   struct kj_error *error);
+
 /* kj__json_encode or kj__msgpack_encode; KJ_ENOMEM when the buffer failed. */
 enum kj_status kj__value_encode(enum kj_encoding encoding, const json_t *value,
                                 const struct kj__member_kinds *kinds, struct kj__buffer *out);

@@ -27,6 +27,7 @@ enum kj_status kj__event_assemble_take(const struct kj__event_parts *parts, stru
     atomic_init(&(*event)->references, 1);
     atomic_init(&(*event)->decoded, NULL);
     (*event)->encoding = parts->encoding;
+    (*event)->is_blanked = false;
     (*event)->timestamp_ns = parts->timestamp_ns;
     (*event)->type = text;
     (*event)->type_len = parts->type_len;
@@ -178,12 +179,13 @@ enum { BIN_HEAD_MAX = 5 };
 
 /* Appends a JSON entity as a bin of msgpack. The head, whose length depends on what follows,
  * is written last into room left for it. */
-static enum kj_status encode_converted(const struct kj_event *event, struct kj__buffer *out)
+static enum kj_status encode_converted(const struct kj_event *event,
+                                       const struct kj__member_kinds *kinds, struct kj__buffer *out)
 {
     size_t start = out->len;
     static const uint8_t room[BIN_HEAD_MAX];
     kj__buffer_append(out, room, sizeof room);
-    enum kj_status status = kj__json_to_msgpack(event->entity, event->entity_len, out);
+    enum kj_status status = kj__json_to_msgpack_as(event->entity, event->entity_len, kinds, out);
     if (status || out->failed) {
         return status ? status : KJ_ENOMEM;
     }
@@ -200,7 +202,8 @@ static void put_literal(struct kj__buffer *out, const char *text)
     kj__msgpack_put_text(out, text, strlen(text));
 }
 
-static enum kj_status encode_msgpack(const struct kj_event *event, struct kj__buffer *out)
+static enum kj_status encode_msgpack(const struct kj_event *event,
+                                     const struct kj__member_kinds *kinds, struct kj__buffer *out)
 {
     enum kj_status status = KJ_OK;
     kj__msgpack_put_map(out, 5);
@@ -210,7 +213,7 @@ static enum kj_status encode_msgpack(const struct kj_event *event, struct kj__bu
     if (event->encoding == KJ_ENCODING_MSGPACK) {
         kj__msgpack_put_bin(out, event->entity, event->entity_len);
     } else {
-        status = encode_converted(event, out);
+        status = encode_converted(event, kinds, out);
     }
     put_literal(out, "identity");
     kj__msgpack_put_text(out, event->identity, event->identity_len);
@@ -228,9 +231,15 @@ static enum kj_status encode_msgpack(const struct kj_event *event, struct kj__bu
 enum kj_status kj__event_encode_into(const struct kj_event *event, enum kj_encoding encoding,
                                      struct kj__buffer *out)
 {
+    return kj__event_encode_as(event, encoding, NULL, out);
+}
+
+enum kj_status kj__event_encode_as(const struct kj_event *event, enum kj_encoding encoding,
+                                   const struct kj__member_kinds *kinds, struct kj__buffer *out)
+{
     size_t before = out->len;
     enum kj_status status = encoding == KJ_ENCODING_JSON ? encode_json(event, out)
-                                                         : encode_msgpack(event, out);
+                                                         : encode_msgpack(event, kinds, out);
     if (!status && out->failed) {
         status = KJ_ENOMEM;
     }

@@ -3,6 +3,7 @@
 #define KJ_CODEC_EVENT_H
 
 #include "base/buffer.h"
+#include "codec/msgpack.h"
 
 #include <kujata/event.h>
 
@@ -14,5 +15,10 @@ enum kj_status kj__event_new_take(const char *type, const char *identity, int64_
 /* Appends the wire form without an allocation of its own. */
 enum kj_status kj__event_encode_into(const struct kj_event *event, enum kj_encoding encoding,
                                      struct kj__buffer *out);
+
+/* The same for an entity whose members are of these kinds, by which what was born in JSON gets its
+ * times and bytes in msgpack. `kinds` may be NULL. */
+enum kj_status kj__event_encode_as(const struct kj_event *event, enum kj_encoding encoding,
+                                   const struct kj__member_kinds *kinds, struct kj__buffer *out);
 
 #endif

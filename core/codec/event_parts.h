@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <kujata/event.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct kj_event {
     _Atomic size_t references;
     json_t *_Atomic decoded; /* the entity, made on demand; NULL before */
     enum kj_encoding encoding;
+    bool is_blanked; /* made without secrets; set before anybody else has it */
     int64_t timestamp_ns;
     const char *type, *identity; /* in `text` */
     size_t type_len, identity_len;

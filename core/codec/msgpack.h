@@ -6,8 +6,8 @@
  * the reader is our own, since msgpack-c's reserves memory by declared count and builds a tree
  * where a conversion needs none.
  *
- * Times are extension -1 and have no JSON form of their own: a JSON value holds them as RFC
- * 3339 text, and `kinds` tells the encoder which members to turn back into times.
+ * Times are extension -1 and bytes are bin, and neither has a JSON form of its own: a JSON value
+ * holds them as RFC 3339 and base64 text, and `kinds` tells which members to turn back.
  */
 #ifndef KJ_CODEC_MSGPACK_H
 #define KJ_CODEC_MSGPACK_H
@@ -24,8 +24,12 @@
 /* What a member of the outermost object is, beyond what its JSON value shows. */
 enum kj__member_kind {
     KJ__MEMBER_PLAIN = 0,
+    KJ__MEMBER_TEXT,          /* a string, which msgpack may hold as bin too */
     KJ__MEMBER_TIME,          /* RFC 3339 text or null */
-    KJ__MEMBER_LIST_OF_TIMES, /* an array of them */
+    KJ__MEMBER_BYTES,         /* base64 text or null; bin, which msgpack may hold as str too */
+    KJ__MEMBER_LIST_OF_TEXTS, /* an array of them, as the next two */
+    KJ__MEMBER_LIST_OF_TIMES,
+    KJ__MEMBER_LIST_OF_BYTES,
 };
 
 struct kj__member_kinds {
@@ -44,16 +48,28 @@ enum kj_status kj__msgpack_check(const uint8_t *bytes, size_t len, size_t *used,
 enum kj_status kj__msgpack_decode(const uint8_t *bytes, size_t len, json_t **value,
                                   struct kj_error *error);
 
+/* The same, where `kinds` (may be NULL) tells what bin and str mean in the outermost object. */
+enum kj_status kj__msgpack_decode_as(const uint8_t *bytes, size_t len,
+                                     const struct kj__member_kinds *kinds, json_t **value,
+                                     struct kj_error *error);
+
 /* Appends the value as Go's codec does for typed objects: keys sorted, integers in the
- * shortest signed form, floats in 8 bytes. `kinds` may be NULL; a time member that is not a
- * time is KJ_EINVAL. This and the two calls below append nothing when they fail. */
+ * shortest signed form, floats in 8 bytes. `kinds` may be NULL; a member that is not of its
+ * kind is KJ_EINVAL. This and the three calls below append nothing when they fail. */
 enum kj_status kj__msgpack_encode(const json_t *value, const struct kj__member_kinds *kinds,
                                   struct kj__buffer *out);
 
 /* Appends the JSON text of one msgpack value without building a tree, as bahamut converts it. */
 enum kj_status kj__msgpack_to_json(const uint8_t *bytes, size_t len, struct kj__buffer *out);
 
-/* Appends the msgpack form of one JSON text, positive integers unsigned, as bahamut does. */
+/* Appends the msgpack form of a value that another wrote, positive integers unsigned, as bahamut
+ * does. `kinds` may be NULL; a member that is not of its kind stays as it is. */
+enum kj_status kj__msgpack_convert(const json_t *value, const struct kj__member_kinds *kinds,
+                                   struct kj__buffer *out);
+
+/* The same of one JSON text, with and without kinds. */
+enum kj_status kj__json_to_msgpack_as(const uint8_t *bytes, size_t len,
+                                      const struct kj__member_kinds *kinds, struct kj__buffer *out);
 enum kj_status kj__json_to_msgpack(const uint8_t *bytes, size_t len, struct kj__buffer *out);
 
 /* The pieces an envelope is written with. */

@@ -1,4 +1,5 @@
 /* msgpack_encode.c - JSON values to msgpack bytes, as Go's codec writes them, by msgpack-c. */
+#include "codec/base64.h"
 #include "codec/json.h"
 #include "codec/keys.h"
 #include "codec/msgpack.h"
@@ -90,7 +91,7 @@ struct writer {
     struct kj__buffer *out;
     struct kj__keys keys;
     const struct kj__member_kinds *kinds; /* of the outermost object; may be NULL */
-    bool unsigned_naturals;               /* positive integers in unsigned forms */
+    bool is_foreign; /* another wrote it: positive integers in unsigned forms, kinds a hint */
 };
 
 static enum kj_status encode_value(struct writer *writer, const json_t *value, int depth);
@@ -110,20 +111,66 @@ static enum kj_status encode_time(struct writer *writer, const json_t *value)
     return KJ_OK;
 }
 
-static enum kj_status encode_times(struct writer *writer, const json_t *value)
+static enum kj_status encode_bytes(struct writer *writer, const json_t *value)
 {
     if (json_is_null(value)) {
         kj__msgpack_put_nil(writer->out);
         return KJ_OK;
     }
-    if (!json_is_array(value)) {
+    struct kj__buffer *out = writer->out;
+    const char *text = json_string_value(value);
+    size_t len = json_string_length(value);
+    if (!text || len % 4) {
         return KJ_EINVAL;
+    }
+    size_t before = out->len;
+    kj__msgpack_put_bin_head(out, kj__base64_decoded_len(text, len));
+    if (!kj__base64_decode(text, len, out)) {
+        out->len = before;
+        return KJ_EINVAL;
+    }
+    return KJ_OK;
+}
+
+static enum kj__member_kind item_kind(enum kj__member_kind kind)
+{
+    switch (kind) {
+    case KJ__MEMBER_LIST_OF_TIMES:
+        return KJ__MEMBER_TIME;
+    case KJ__MEMBER_LIST_OF_BYTES:
+        return KJ__MEMBER_BYTES;
+    default:
+        return KJ__MEMBER_PLAIN;
+    }
+}
+
+/* A value of a kind that is no list. */
+static enum kj_status encode_kind(struct writer *writer, enum kj__member_kind kind,
+                                  const json_t *value, int depth)
+{
+    enum kj_status status = KJ_EINVAL;
+    if (kind == KJ__MEMBER_TIME) {
+        status = encode_time(writer, value);
+    } else if (kind == KJ__MEMBER_BYTES) {
+        status = encode_bytes(writer, value);
+    } else {
+        return encode_value(writer, value, depth);
+    }
+    return status && writer->is_foreign ? encode_value(writer, value, depth) : status;
+}
+
+static enum kj_status encode_items(struct writer *writer, enum kj__member_kind kind,
+                                   const json_t *value, int depth)
+{
+    if (!json_is_array(value)) {
+        bool is_good = json_is_null(value) || writer->is_foreign;
+        return is_good ? encode_value(writer, value, depth) : KJ_EINVAL;
     }
     size_t count = json_array_size(value);
     kj__msgpack_put_array(writer->out, count);
     enum kj_status status = KJ_OK;
     for (size_t i = 0; i < count && !status; i++) {
-        status = encode_time(writer, json_array_get(value, i));
+        status = encode_kind(writer, kind, json_array_get(value, i), depth + 1);
     }
     return status;
 }
@@ -147,11 +194,9 @@ static enum kj_status encode_member(struct writer *writer, const struct kj__key 
     if (writer->kinds && depth == 1) {
         kind = writer->kinds->kind_of(writer->kinds->ctx, name);
     }
-    if (kind == KJ__MEMBER_TIME) {
-        return encode_time(writer, key->value);
-    }
-    return kind == KJ__MEMBER_LIST_OF_TIMES ? encode_times(writer, key->value)
-                                            : encode_value(writer, key->value, depth);
+    enum kj__member_kind items = item_kind(kind);
+    return items ? encode_items(writer, items, key->value, depth)
+                 : encode_kind(writer, kind, key->value, depth);
 }
 
 static enum kj_status encode_object(struct writer *writer, const json_t *object, int depth)
@@ -175,7 +220,7 @@ static enum kj_status encode_object(struct writer *writer, const json_t *object,
 
 static void encode_int(struct writer *writer, int64_t value)
 {
-    if (writer->unsigned_naturals && value > 0) {
+    if (writer->is_foreign && value > 0) {
         msgpack_packer packer = packer_to(writer->out);
         msgpack_pack_uint64(&packer, (uint64_t)value);
     } else {
@@ -251,15 +296,27 @@ enum kj_status kj__msgpack_encode(const json_t *value, const struct kj__member_k
     return encode(&writer, value);
 }
 
-enum kj_status kj__json_to_msgpack(const uint8_t *bytes, size_t len, struct kj__buffer *out)
+enum kj_status kj__msgpack_convert(const json_t *value, const struct kj__member_kinds *kinds,
+                                   struct kj__buffer *out)
+{
+    struct writer writer = {.out = out, .kinds = kinds, .is_foreign = true};
+    return encode(&writer, value);
+}
+
+enum kj_status kj__json_to_msgpack_as(const uint8_t *bytes, size_t len,
+                                      const struct kj__member_kinds *kinds, struct kj__buffer *out)
 {
     json_t *value;
     enum kj_status status = kj__json_decode(bytes, len, &value, NULL);
     if (status) {
         return status;
     }
-    struct writer writer = {.out = out, .unsigned_naturals = true};
-    status = encode(&writer, value);
+    status = kj__msgpack_convert(value, kinds, out);
     json_decref(value);
     return status;
+}
+
+enum kj_status kj__json_to_msgpack(const uint8_t *bytes, size_t len, struct kj__buffer *out)
+{
+    return kj__json_to_msgpack_as(bytes, len, NULL, out);
 }

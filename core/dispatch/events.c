@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "codec/error_array.h"
-#include "codec/event.h"
 #include "dispatch/message.h"
 #include "dispatch/protocol.h"
+#include "model/event.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,31 @@ enum { PING_TIMEOUT_MS = 2000, QUIET_INTERVAL_MS = 10 };
 
 /* ---- publishing ---- */
 
+/* In msgpack, whatever the event was born in. */
+static enum kj_status publish_shown(const struct kj__events_options *options,
+                                    const struct kj_event *event)
+{
+    struct kj__buffer bytes;
+    struct kj_publication *publication = NULL;
+    kj__buffer_init(&bytes);
+    enum kj_status status = kj__model_encode_event(options->model, event, KJ_ENCODING_MSGPACK,
+                                                   &bytes);
+    if (!status) {
+        status = kj_publication_new(
+            &(struct kj_publication_options){.topic = options->topic,
+                                             .encoding = KJ_ENCODING_MSGPACK,
+                                             .data = bytes.data,
+                                             .len = bytes.len},
+            &publication);
+    }
+    if (!status) {
+        status = kj_pubsub_publish(options->pubsub, publication);
+    }
+    kj_publication_unref(publication);
+    kj__buffer_fini(&bytes);
+    return status;
+}
+
 enum kj_status kj__events_publish(struct kj__events *events, const struct kj_event *event)
 {
     const struct kj__events_options *options = &events->options;
@@ -25,21 +50,12 @@ enum kj_status kj__events_publish(struct kj__events *events, const struct kj_eve
         KJ__COUNT(options->counters, events_publish_refused);
         return KJ_EREFUSED;
     }
-    uint8_t *bytes = NULL;
-    struct kj_publication_options publication_options = {.topic = options->topic,
-                                                         .encoding = KJ_ENCODING_MSGPACK};
-    struct kj_publication *publication = NULL;
-    enum kj_status status = kj_event_encode(event, KJ_ENCODING_MSGPACK, &bytes,
-                                            &publication_options.len);
+    struct kj_event *shown;
+    enum kj_status status = kj__model_hide_secrets(options->model, event, &shown);
     if (!status) {
-        publication_options.data = bytes;
-        status = kj_publication_new(&publication_options, &publication);
+        status = publish_shown(options, shown);
     }
-    if (!status) {
-        status = kj_pubsub_publish(options->pubsub, publication);
-    }
-    kj_publication_unref(publication);
-    free(bytes);
+    kj_event_unref(shown);
     if (status) {
         static struct kj__log_limit limit;
         KJ__COUNT(options->counters, events_publish_failed);
@@ -102,6 +118,7 @@ static void on_publication(struct kj_publication *publication, void *ctx)
         return;
     }
     message->arrived_ns = arrived_ns;
+    message->model = options->model;
     if (handler->related_identities) {
         message->related = handler->related_identities(kj_event_identity(event), handler->ctx);
     }

@@ -27,6 +27,7 @@ struct kj__events_options {
     struct kj__delivery *delivery;
     struct kj_pubsub *pubsub;
     struct kj__counters *counters;
+    const struct kj_model *model; /* NULL: every identity is unknown */
     const char *topic;
     const struct kj_dispatch_handler *dispatch;
     const struct kj_publish_handler *publish;
@@ -65,7 +66,8 @@ void kj__events_stop(struct kj__events *events, uint32_t timeout_ms);
 /* Once the delivery is stopped, and before it is freed. */
 void kj__events_fini(struct kj__events *events);
 
-/* Asks the publish handler, encodes and publishes. Never blocks; counts what fails.
+/* Asks the publish handler, hides what secrets are left, encodes and publishes. Never blocks; counts
+ * what fails.
  *                                                                      [any thread] */
 enum kj_status kj__events_publish(struct kj__events *events, const struct kj_event *event);
 

@@ -2,7 +2,7 @@
 #include "dispatch/message.h"
 
 #include "base/clock.h"
-#include "codec/event.h"
+#include "model/event.h"
 
 #include <stdlib.h>
 
@@ -60,10 +60,16 @@ void kj__message_unref(struct kj__message *message)
 
 struct kj__out_frame *kj__event_frame(const struct kj_event *event, enum kj_encoding encoding)
 {
+    return kj__event_frame_as(NULL, event, encoding);
+}
+
+struct kj__out_frame *kj__event_frame_as(const struct kj_model *model, const struct kj_event *event,
+                                         enum kj_encoding encoding)
+{
     struct kj__buffer bytes;
     kj__buffer_init(&bytes);
     struct kj__out_frame *frame = NULL;
-    if (!kj__event_encode_into(event, encoding, &bytes) && !bytes.failed) {
+    if (!kj__model_encode_event(model, event, encoding, &bytes) && !bytes.failed) {
         frame = kj__out_frame_new(encoding == KJ_ENCODING_JSON ? KJ__FRAME_TEXT : KJ__FRAME_BINARY,
                                   bytes.data, bytes.len);
     }
@@ -81,7 +87,7 @@ struct kj__out_frame *kj__message_frame(struct kj__message *message, enum kj_enc
     pthread_mutex_lock(&message->encode_lock);
     frame = atomic_load_explicit(&message->frames[encoding], memory_order_acquire);
     if (!frame) {
-        frame = kj__event_frame(message->event, encoding);
+        frame = kj__event_frame_as(message->model, message->event, encoding);
         atomic_store_explicit(&message->frames[encoding], frame, memory_order_release);
     }
     pthread_mutex_unlock(&message->encode_lock);

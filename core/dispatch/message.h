@@ -10,6 +10,7 @@
 
 #include <kujata/event.h>
 #include <kujata/handlers.h>
+#include <kujata/model.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -23,7 +24,8 @@ struct kj__message_post {
 
 struct kj__message {
     _Atomic uint32_t refs;
-    struct kj_event *event; /* a reference */
+    struct kj_event *event;       /* a reference */
+    const struct kj_model *model; /* NULL: every identity is unknown */
     const struct kj_dispatch_handler *handler;
     void *summary;              /* the handler's */
     const char *const *related; /* identities whose filters let this one pass too */
@@ -55,5 +57,9 @@ struct kj__out_frame *kj__message_frame(struct kj__message *message, enum kj_enc
 
 /* An event as a frame: text for JSON, binary for msgpack (browsers refuse msgpack in text). */
 struct kj__out_frame *kj__event_frame(const struct kj_event *event, enum kj_encoding encoding);
+
+/* The same with what the model knows of times and bytes; see model/event.h. */
+struct kj__out_frame *kj__event_frame_as(const struct kj_model *model, const struct kj_event *event,
+                                         enum kj_encoding encoding);
 
 #endif

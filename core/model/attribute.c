@@ -34,7 +34,7 @@ const char *kj__type_phrase(enum kj_attribute_type type)
         [KJ_TYPE_STRING] = "a string",       [KJ_TYPE_INTEGER] = "an integer",
         [KJ_TYPE_FLOAT] = "a number",        [KJ_TYPE_BOOLEAN] = "a boolean",
         [KJ_TYPE_TIME] = "an RFC 3339 time", [KJ_TYPE_LIST] = "a list",
-        [KJ_TYPE_OBJECT] = "an object",
+        [KJ_TYPE_OBJECT] = "an object",      [KJ_TYPE_BYTES] = "base64 text",
     };
     return phrases[type];
 }
@@ -43,6 +43,7 @@ json_t *kj__type_zero(enum kj_attribute_type type)
 {
     switch (type) {
     case KJ_TYPE_STRING:
+    case KJ_TYPE_BYTES:
         return json_string("");
     case KJ_TYPE_INTEGER:
         return json_integer(0);
@@ -90,7 +91,7 @@ static bool is_number(enum kj_attribute_type type)
 /* Whether an enumerator came from outside the enumeration. */
 static bool is_type(enum kj_attribute_type type)
 {
-    return (unsigned)type <= KJ_TYPE_OBJECT;
+    return (unsigned)type <= KJ_TYPE_BYTES;
 }
 
 static enum kj_status check_types(const struct kj_attribute_spec *spec, struct kj__walk *walk)
@@ -136,10 +137,11 @@ static enum kj_status check_range(const struct kj_attribute_spec *spec, struct k
 
 static enum kj_status check_lengths(const struct kj_attribute_spec *spec, struct kj__walk *walk)
 {
-    bool has_length = spec->type == KJ_TYPE_STRING || spec->type == KJ_TYPE_LIST;
+    bool has_length = spec->type == KJ_TYPE_STRING || spec->type == KJ_TYPE_LIST ||
+                      spec->type == KJ_TYPE_BYTES;
     if (!has_length && (spec->min_length || spec->max_length)) {
         const char *member = spec->min_length ? "min_length" : "max_length";
-        return kj__walk_fail(walk, member, "%s is for strings and lists only", member);
+        return kj__walk_fail(walk, member, "%s is for strings, lists and bytes only", member);
     }
     if (spec->max_length && spec->min_length > spec->max_length) {
         return kj__walk_fail(walk, "min_length", "min_length is above max_length");
@@ -242,6 +244,7 @@ static bool has_type(const json_t *value, enum kj_attribute_type type, enum kj_a
     struct kj__timestamp unused;
     switch (type) {
     case KJ_TYPE_STRING:
+    case KJ_TYPE_BYTES: /* what it says is for kj__attribute_coerce */
         return json_is_string(value);
     case KJ_TYPE_INTEGER:
         return json_is_integer(value);

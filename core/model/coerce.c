@@ -2,6 +2,7 @@
 #include "model/types.h"
 
 #include "base/timestamp.h"
+#include "codec/base64.h"
 #include "codec/json.h"
 
 #include <kujata/error.h>
@@ -158,6 +159,33 @@ static enum kj_status to_time(const char *name, const json_t *value, json_t **co
     return give(time_text(text, len, time), coerced);
 }
 
+/* The text is written again, so that equal bytes have equal texts. */
+static enum kj_status to_bytes(const char *name, const json_t *value, json_t **coerced,
+                               struct kj_error *error)
+{
+    const char *text = json_string_value(value);
+    if (!text) {
+        return refuse(name, KJ_TYPE_BYTES, value, error);
+    }
+    struct kj__buffer bytes, again;
+    kj__buffer_init(&bytes);
+    kj__buffer_init(&again);
+    enum kj_status status = KJ_OK;
+    if (!kj__base64_decode(text, json_string_length(value), &bytes)) {
+        kj_error_set(error, 0, "attribute '%s' must be %s such as AQID", name,
+                     kj__type_phrase(KJ_TYPE_BYTES));
+        status = KJ_EINVAL;
+    } else {
+        kj__base64_encode(bytes.data, bytes.len, &again);
+        bool is_whole = !bytes.failed && !again.failed;
+        const char *written = again.len ? (const char *)again.data : "";
+        status = give(is_whole ? json_stringn(written, again.len) : NULL, coerced);
+    }
+    kj__buffer_fini(&again);
+    kj__buffer_fini(&bytes);
+    return status;
+}
+
 static enum kj_status to_scalar(const char *name, enum kj_attribute_type type, json_t *value,
                                 json_t **coerced, struct kj_error *error)
 {
@@ -169,6 +197,9 @@ static enum kj_status to_scalar(const char *name, enum kj_attribute_type type, j
     }
     if (type == KJ_TYPE_TIME) {
         return to_time(name, value, coerced, error);
+    }
+    if (type == KJ_TYPE_BYTES) {
+        return to_bytes(name, value, coerced, error);
     }
     bool fits = (type == KJ_TYPE_STRING && json_is_string(value)) ||
                 (type == KJ_TYPE_BOOLEAN && json_is_boolean(value)) ||

@@ -24,6 +24,7 @@ static bool fits(const struct kj__filter_constant *constant, enum kj_attribute_t
     bool is_call = constant->type == KJ__FILTER_DATE || constant->type == KJ__FILTER_NOW;
     switch (type) {
     case KJ_TYPE_STRING:
+    case KJ_TYPE_BYTES: /* by their base64 text */
         return !is_call;
     case KJ_TYPE_INTEGER:
     case KJ_TYPE_FLOAT:

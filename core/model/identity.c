@@ -42,13 +42,20 @@ bool kj_identity_attribute_type(const struct kj_identity *identity, const char *
 static enum kj__member_kind kind_of(const void *ctx, const char *member)
 {
     const struct kj__attribute *attribute = kj__identity_attribute(ctx, member);
-    if (attribute && attribute->type == KJ_TYPE_TIME) {
-        return KJ__MEMBER_TIME;
+    if (!attribute) {
+        return KJ__MEMBER_PLAIN;
     }
-    if (attribute && attribute->type == KJ_TYPE_LIST && attribute->items == KJ_TYPE_TIME) {
-        return KJ__MEMBER_LIST_OF_TIMES;
+    bool is_list = attribute->type == KJ_TYPE_LIST;
+    switch (is_list ? attribute->items : attribute->type) {
+    case KJ_TYPE_STRING:
+        return is_list ? KJ__MEMBER_LIST_OF_TEXTS : KJ__MEMBER_TEXT;
+    case KJ_TYPE_TIME:
+        return is_list ? KJ__MEMBER_LIST_OF_TIMES : KJ__MEMBER_TIME;
+    case KJ_TYPE_BYTES:
+        return is_list ? KJ__MEMBER_LIST_OF_BYTES : KJ__MEMBER_BYTES;
+    default:
+        return KJ__MEMBER_PLAIN;
     }
-    return KJ__MEMBER_PLAIN;
 }
 
 struct kj__member_kinds kj__identity_kinds(const struct kj_identity *identity)

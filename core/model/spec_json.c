@@ -18,8 +18,8 @@ struct member {
 };
 
 /* The type's own name in files; its index is the enumerator. */
-static const char *const type_names[] = {"string", "integer", "float", "boolean",
-                                         "time",   "list",    "object"};
+static const char *const type_names[] = {"string", "integer", "float",  "boolean",
+                                         "time",   "list",    "object", "bytes"};
 enum { TYPE_COUNT = sizeof type_names / sizeof *type_names };
 
 /* The same of parameters. */

@@ -4,6 +4,7 @@
 #include "model/types.h"
 
 #include "base/utf8.h"
+#include "codec/base64.h"
 #include "codec/error_array.h"
 #include "codec/json.h"
 
@@ -117,8 +118,11 @@ static bool check_maximum(const struct kj__attribute *attribute, const json_t *v
     return false;
 }
 
-static size_t length_of(const json_t *value)
+static size_t length_of(const struct kj__attribute *attribute, const json_t *value)
 {
+    if (attribute->type == KJ_TYPE_BYTES) {
+        return kj__base64_decoded_len(json_string_value(value), json_string_length(value));
+    }
     return json_is_string(value)
                ? kj__utf8_count(json_string_value(value), json_string_length(value))
                : json_array_size(value);
@@ -127,7 +131,7 @@ static size_t length_of(const json_t *value)
 static bool check_min_length(const struct kj__attribute *attribute, const json_t *value,
                              struct kj__buffer *text)
 {
-    if (attribute->min_length == 0 || length_of(value) >= attribute->min_length) {
+    if (attribute->min_length == 0 || length_of(attribute, value) >= attribute->min_length) {
         return true;
     }
     put_subject(text, attribute, value);
@@ -138,7 +142,7 @@ static bool check_min_length(const struct kj__attribute *attribute, const json_t
 static bool check_max_length(const struct kj__attribute *attribute, const json_t *value,
                              struct kj__buffer *text)
 {
-    if (attribute->max_length == 0 || length_of(value) <= attribute->max_length) {
+    if (attribute->max_length == 0 || length_of(attribute, value) <= attribute->max_length) {
         return true;
     }
     put_subject(text, attribute, value);

@@ -7,6 +7,7 @@
 
 #include "base/counters.h"
 #include "base/map.h"
+#include "rest/idempotency.h"
 #include "rest/message.h"
 
 #include <kujata/handlers.h>
@@ -28,6 +29,7 @@ struct kj__api {
     /* Publishes an enqueued or automatic event; never blocks. NULL: no push. */
     void (*publish)(struct kj_event *event, void *ctx);
     void *publish_ctx;
+    struct kj__idempotency *idempotency; /* borrowed; NULL: keys mean nothing */
     struct kj__counters *counters;
 };
 

@@ -34,8 +34,9 @@ static enum kj_status decode(struct kj_context *context, json_t **object)
     }
     json_t *value = NULL;
     struct kj_error error = {.text = ""};
-    enum kj_status status = kj__value_decode(context->request.read_encoding, http->body,
-                                             http->body_len, &value, &error);
+    struct kj__member_kinds kinds = kj__identity_kinds(context->request.identity);
+    enum kj_status status = kj__value_decode_as(context->request.read_encoding, http->body,
+                                                http->body_len, &kinds, &value, &error);
     if (status) {
         return refuse_body(context, status, error.text);
     }

@@ -37,6 +37,7 @@ struct kj_context {
     struct kj_event **events; /* one reference each */
     size_t event_count;
     bool push_disabled;
+    bool was_processed; /* a processor has seen it */
 
     struct kj__claims claims;
 };

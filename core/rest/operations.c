@@ -7,6 +7,8 @@
 #include "rest/answer.h"
 #include "rest/api.h"
 #include "rest/body.h"
+#include "rest/patch.h"
+#include "rest/repeat.h"
 #include "rest/request.h"
 
 #include <stdlib.h>
@@ -165,7 +167,8 @@ static enum kj_status process(const struct kj__api *api, struct kj_context *cont
     const char *identity = kj_identity_name(request->identity);
     const struct kj_processor *processor = processor_of(api, identity);
     kj_process function = function_of(processor, request->operation);
-    if (!function) {
+    bool is_by_update = !function && kj__patch_is_by_update(processor, request->operation);
+    if (!function && !is_by_update) {
         return kj__context_refuse(context, 501, "bahamut", "No handler for operation %s on %s",
                                   kj_operation_name(request->operation), identity);
     }
@@ -174,7 +177,9 @@ static enum kj_status process(const struct kj__api *api, struct kj_context *cont
         status = kj__body_read(context);
     }
     if (!status) {
-        status = function(context, processor->ctx);
+        context->was_processed = true;
+        status = is_by_update ? kj__patch_by_update(context, processor)
+                              : function(context, processor->ctx);
     }
     return !status && kj__context_has_failed(context) ? KJ_EREFUSED : status;
 }
@@ -225,6 +230,38 @@ static void publish(const struct kj__api *api, const struct kj_context *context)
     publish_output(api, context);
 }
 
+static enum kj_status run(const struct kj__api *api, struct kj_context *context,
+                          struct kj__http_response *response)
+{
+    enum kj_status status = process(api, context);
+    if (status) {
+        return status;
+    }
+    publish(api, context);
+    return kj__answer_success(context, response);
+}
+
+/* A request that repeats another gets its answer. */
+static enum kj_status run_once(const struct kj__api *api, struct kj_context *context,
+                               struct kj__http_response *response)
+{
+    struct kj__idempotency_id id;
+    enum kj_status status = KJ_OK;
+    switch (kj__repeat_begin(api->idempotency, context, response, &id, &status)) {
+    case KJ__REPEAT_UNKEYED:
+        return run(api, context, response);
+    case KJ__REPEAT_FIRST:
+        status = run(api, context, response);
+        if (status) {
+            kj__answer_errors(context, status, response);
+        }
+        kj__repeat_finish(api->idempotency, context, response, &id);
+        return status;
+    default:
+        return status;
+    }
+}
+
 static enum kj_status operate(const struct kj__api *api, struct kj_context *context,
                               struct kj__http_response *response)
 {
@@ -238,14 +275,7 @@ static enum kj_status operate(const struct kj__api *api, struct kj_context *cont
     if (!status) {
         status = authorize(api, context);
     }
-    if (!status) {
-        status = process(api, context);
-    }
-    if (status) {
-        return status;
-    }
-    publish(api, context);
-    return kj__answer_success(context, response);
+    return status ? status : run_once(api, context, response);
 }
 
 /* Answers by the route; anything but KJ_OK still owes the response its errors. */

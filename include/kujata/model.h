@@ -32,6 +32,7 @@ enum kj_attribute_type {
     KJ_TYPE_TIME,
     KJ_TYPE_LIST,   /* of strings, unless `items` says otherwise */
     KJ_TYPE_OBJECT, /* any JSON object */
+    KJ_TYPE_BYTES,  /* base64 text in JSON values, bin in msgpack */
 };
 
 /* Bits of kj_relation_spec.operations. The names in files and error texts are bahamut's:
@@ -61,7 +62,7 @@ struct kj_attribute_spec {
     const char *default_json;   /* a JSON text used when absent; NULL: the type's zero */
     const char *const *allowed; /* strings, NULL at the end; NULL: any */
     const char *pattern;        /* POSIX extended regex a string must match; NULL: any */
-    size_t min_length;          /* characters of a string, items of a list */
+    size_t min_length;          /* characters of a string, items of a list, bytes */
     size_t max_length;          /* 0: no limit */
     bool has_minimum, has_maximum;
     double minimum, maximum;      /* of an integer or float, inclusive */

@@ -11,14 +11,23 @@
 
 typedef enum kj_status (*kj_process)(struct kj_context *context, void *ctx);
 
+/* The stored form of the object the request names, as a new reference. KJ_ENOTFOUND makes a 404,
+ * anything else is as with kj_process. */
+typedef enum kj_status (*kj_fetch)(struct kj_context *context, json_t **object, void *ctx);
+
 struct kj_processor {
     kj_process retrieve_many;
     kj_process retrieve;
     kj_process create;
     kj_process update;
-    kj_process patch;  /* the sparse object; see store.h for one that fetches and applies */
+    kj_process patch;  /* the sparse object; see kj_context_apply */
     kj_process remove; /* the operation "delete" */
     kj_process info;
+
+    /* With `fetch` and `update` and no `patch`, a patch is made of these: the stored object is
+     * fetched, the members sent are applied, the whole is validated, and goes to `update` as the
+     * input of one. What another write changes between the two is lost, unless `update` looks. */
+    kj_fetch fetch;
     void *ctx;
 };
 

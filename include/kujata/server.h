@@ -61,6 +61,11 @@ struct kj_limits {
     uint32_t close_timeout_ms;       /* for the peer's part of a close; 2,000 */
     uint32_t drain_timeout_ms;       /* for queued events at stop; 5,000 */
     uint32_t page_objects; /* of one list; 10,000; X-Next leads on; a larger pagesize: 400 */
+    /* Answers kept for writes that come again with their Idempotency-Key. */
+    uint32_t idempotency_answers; /* 10,000 */
+    uint32_t idempotency_bytes;   /* 16 MiB */
+    uint32_t idempotency_age_ms;  /* 600,000 */
+    uint32_t idempotency_wait_ms; /* for an equal write that still runs; 2,000; then 409 */
 };
 
 struct kj_server_options {
@@ -75,6 +80,7 @@ struct kj_server_options {
     struct kj_limits limits;
     enum kj_queue_policy queue_policy;
     enum kj_io io;
+    bool ignore_idempotency_keys; /* Idempotency-Key means nothing */
 
     /* PEM files: with a certificate (its chain behind it) the server speaks TLS, 1.2 or later,
      * and nothing else. tls_key NULL: in the same file. Read again by kj_server_reload_tls. */

@@ -1,4 +1,4 @@
-foreach(subject json msgpack convert encoding error_array event publication push_config certificate)
+foreach(subject base64 json msgpack kinds convert encoding error_array event publication push_config certificate)
     kujata_test(codec_${subject}_test SOURCES codec/${subject}_test.c MODULES codec base)
 endforeach()
 

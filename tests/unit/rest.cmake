@@ -1,4 +1,4 @@
-foreach(part access bahamut body parameters processor query routes)
+foreach(part access bahamut body parameters processor query routes idempotency lenient patch)
     kujata_test(rest_${part}_test SOURCES rest/${part}_test.c rest/fixture.c
         MODULES handlers rest model codec base)
 endforeach()

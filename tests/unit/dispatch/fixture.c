@@ -32,6 +32,7 @@ void start(struct fixture *fixture)
                         .delivery = fixture->delivery,
                         .pubsub = fixture->pubsub,
                         .counters = &fixture->counters,
+                        .model = fixture->model,
                         .topic = "events",
                         .dispatch = &fixture->dispatch,
                         .publish = &fixture->publish,

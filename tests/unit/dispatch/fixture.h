@@ -22,6 +22,7 @@ struct fixture {
     struct kj__counters counters;
     struct kj__delivery *delivery;
     struct kj_pubsub *pubsub;
+    struct kj_model *model; /* borrowed; NULL: none */
     size_t shards;
     struct kj_limits limits;
     struct kj_dispatch_handler dispatch;

@@ -18,6 +18,8 @@ static const struct kj_attribute_spec attributes[] = {
     {.name = "wholes", .type = KJ_TYPE_LIST, .items = KJ_TYPE_INTEGER},
     {.name = "objects", .type = KJ_TYPE_LIST, .items = KJ_TYPE_OBJECT},
     {.name = "object", .type = KJ_TYPE_OBJECT},
+    {.name = "blob", .type = KJ_TYPE_BYTES},
+    {.name = "blobs", .type = KJ_TYPE_LIST, .items = KJ_TYPE_BYTES},
 };
 
 static int make_model(void **state)
@@ -289,12 +291,31 @@ static void secrets_are_blanked_where_present(void **state)
     kj_model_free(model);
 }
 
-static void times_are_told_to_the_encoder(void **state)
+static void bytes_are_base64_text(void **state)
+{
+    assert_conforms(state, "{\"blob\":\"AQID\",\"blobs\":[\"AQ==\",null]}",
+                    "{\"blob\":\"AQID\",\"blobs\":[\"AQ==\",\"\"]}");
+    assert_conforms(state, "{\"blob\":null}", "{\"blob\":\"\"}");
+    assert_conforms(state, "{\"blob\":\"\"}", "{\"blob\":\"\"}");
+    /* Bits behind the last byte do not make another value. */
+    assert_conforms(state, "{\"blob\":\"AR==\"}", "{\"blob\":\"AQ==\"}");
+    assert_refused(state, "{\"blob\":\"AQI\"}",
+                   "attribute 'blob' must be base64 text such as AQID");
+    assert_refused(state, "{\"blob\":12}", "attribute 'blob' must be base64 text, not a number");
+    assert_refused(state, "{\"blobs\":[\"*\"]}",
+                   "attribute 'blobs' must be base64 text such as AQID");
+}
+
+static void kinds_are_told_to_the_codec(void **state)
 {
     struct kj__member_kinds kinds = kj__identity_kinds(thing_of(state));
+    assert_int_equal(kinds.kind_of(kinds.ctx, "text"), KJ__MEMBER_TEXT);
+    assert_int_equal(kinds.kind_of(kinds.ctx, "blob"), KJ__MEMBER_BYTES);
+    assert_int_equal(kinds.kind_of(kinds.ctx, "blobs"), KJ__MEMBER_LIST_OF_BYTES);
+    assert_int_equal(kinds.kind_of(kinds.ctx, "whole"), KJ__MEMBER_PLAIN);
     assert_int_equal(kinds.kind_of(kinds.ctx, "time"), KJ__MEMBER_TIME);
     assert_int_equal(kinds.kind_of(kinds.ctx, "times"), KJ__MEMBER_LIST_OF_TIMES);
-    assert_int_equal(kinds.kind_of(kinds.ctx, "texts"), KJ__MEMBER_PLAIN);
+    assert_int_equal(kinds.kind_of(kinds.ctx, "texts"), KJ__MEMBER_LIST_OF_TEXTS);
     assert_int_equal(kinds.kind_of(kinds.ctx, "unknown"), KJ__MEMBER_PLAIN);
 }
 
@@ -316,7 +337,8 @@ int main(void)
         cmocka_unit_test(update_keeps_what_is_stored),
         cmocka_unit_test(patch_loses_what_it_may_not_change),
         cmocka_unit_test(secrets_are_blanked_where_present),
-        cmocka_unit_test(times_are_told_to_the_encoder),
+        cmocka_unit_test(bytes_are_base64_text),
+        cmocka_unit_test(kinds_are_told_to_the_codec),
     };
     return cmocka_run_group_tests(tests, make_model, free_model);
 }

@@ -201,8 +201,8 @@ static void model_refuses_members_that_do_not_suit_the_type(void **state)
     const char *const allowed[] = {"a", NULL}, *const none[] = {NULL};
     const char *const twice[] = {"a", "b", "a", NULL};
     assert_attribute_refused(
-        (struct kj_attribute_spec){.name = "a", .type = (enum kj_attribute_type)7},
-        "unknown type 7");
+        (struct kj_attribute_spec){.name = "a", .type = (enum kj_attribute_type)8},
+        "unknown type 8");
     assert_attribute_refused(
         (struct kj_attribute_spec){.name = "a", .type = KJ_TYPE_LIST, .items = KJ_TYPE_LIST},
         "the items of a list cannot be lists");
@@ -222,7 +222,7 @@ static void model_refuses_members_that_do_not_suit_the_type(void **state)
                              "maximum is for integers and floats only");
     assert_attribute_refused(
         (struct kj_attribute_spec){.name = "a", .type = KJ_TYPE_FLOAT, .min_length = 1},
-        "min_length is for strings and lists only");
+        "min_length is for strings, lists and bytes only");
     assert_attribute_refused(
         (struct kj_attribute_spec){.name = "a", .required = true, .read_only = true},
         "required, read_only and without a default: no write can succeed");

@@ -67,13 +67,26 @@ static void errors_are_elementals(void **state)
     kj_model_free(model);
 }
 
+static void length_of_bytes_is_what_their_text_holds(void **state)
+{
+    (void)state;
+    struct kj_attribute_spec blob = {
+        .name = "blob", .type = KJ_TYPE_BYTES, .min_length = 2, .max_length = 3};
+    assert_fault(blob, "{\"blob\":\"AQ==\"}",
+                 "Data 'AQ==' of attribute 'blob' must have a length of at least 2");
+    assert_fault(blob, "{\"blob\":\"AQI=\"}", "");
+    assert_fault(blob, "{\"blob\":\"AQID\"}", "");
+    assert_fault(blob, "{\"blob\":\"AQIDBA==\"}",
+                 "Data 'AQIDBA==' of attribute 'blob' must have a length of at most 3");
+}
+
 static void required_means_neither_missing_nor_zero(void **state)
 {
     (void)state;
     static const char *const zeros[] = {
-        [KJ_TYPE_STRING] = "\"\"",   [KJ_TYPE_INTEGER] = "0", [KJ_TYPE_FLOAT] = "-0.0",
-        [KJ_TYPE_BOOLEAN] = "false", [KJ_TYPE_TIME] = "null", [KJ_TYPE_LIST] = "[]",
-        [KJ_TYPE_OBJECT] = "{}",
+        [KJ_TYPE_STRING] = "\"\"",   [KJ_TYPE_INTEGER] = "0",  [KJ_TYPE_FLOAT] = "-0.0",
+        [KJ_TYPE_BOOLEAN] = "false", [KJ_TYPE_TIME] = "null",  [KJ_TYPE_LIST] = "[]",
+        [KJ_TYPE_OBJECT] = "{}",     [KJ_TYPE_BYTES] = "\"\"",
     };
     static const char *const others[] = {
         [KJ_TYPE_STRING] = "\"a\"",
@@ -83,6 +96,7 @@ static void required_means_neither_missing_nor_zero(void **state)
         [KJ_TYPE_TIME] = "\"2021-03-04T05:06:07Z\"",
         [KJ_TYPE_LIST] = "[null]",
         [KJ_TYPE_OBJECT] = "{\"a\":1}",
+        [KJ_TYPE_BYTES] = "\"AQID\"",
     };
     for (size_t i = 0; i < COUNT(zeros); i++) {
         struct kj_attribute_spec attribute = {
@@ -229,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_are_elementals),
+        cmocka_unit_test(length_of_bytes_is_what_their_text_holds),
         cmocka_unit_test(required_means_neither_missing_nor_zero),
         cmocka_unit_test(value_outside_the_list_is_told_with_the_sorted_list),
         cmocka_unit_test(optional_value_without_a_default_may_be_left_out),

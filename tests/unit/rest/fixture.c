@@ -142,8 +142,14 @@ void fixture_fini(struct fixture *fixture)
 
 void fixture_serve_with(struct fixture *fixture, kj_process function, void *ctx)
 {
-    struct kj_processor processor = {function, function, function, function,
-                                     function, function, function, ctx};
+    struct kj_processor processor = {.retrieve_many = function,
+                                     .retrieve = function,
+                                     .create = function,
+                                     .update = function,
+                                     .patch = function,
+                                     .remove = function,
+                                     .info = function,
+                                     .ctx = ctx};
     assert_int_equal(kj__api_register(&fixture->api, "list", &processor), KJ_OK);
 }
 

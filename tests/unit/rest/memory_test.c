@@ -4,6 +4,7 @@
 #include "support/failing_allocator.h"
 #include "unit/rest/fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,14 +30,20 @@ static const struct {
 };
 
 static struct fixture fixture;
+static struct kj__idempotency answers;
 
+/* Under a key that nothing had before. */
 static int send_failing(size_t which, const char *accept, long failing_call)
 {
+    static int number;
+    char key[32];
+    (void)snprintf(key, sizeof key, "%d", number++);
     struct kj__fields headers;
     struct kj__http_response response;
     kj__fields_init(&headers, true);
     assert_true(kj__fields_add(&headers, "Accept", accept));
     assert_true(kj__fields_add(&headers, "Authorization", "Bearer x"));
+    assert_true(kj__fields_add(&headers, "Idempotency-Key", key));
     kj__http_response_init(&response);
     struct kj__http_request request = {.method = requests[which].method,
                                        .path = requests[which].path,
@@ -89,6 +96,9 @@ static void every_request_is_answered_without_memory(void **state)
     fixture_init(&fixture);
     fixture_serve_store(&fixture);
     insert_list("1");
+    kj__idempotency_init(&answers, &fixture.counters);
+    answers.limits = (struct kj__idempotency_limits){.answers = 10, .bytes = 1 << 20, .age_ms = 1};
+    fixture.api.idempotency = &answers;
 
     for (size_t which = 0; which < sizeof requests / sizeof *requests; which++) {
         for (size_t i = 0; i < 2; i++) {
@@ -100,6 +110,7 @@ static void every_request_is_answered_without_memory(void **state)
         }
     }
 
+    kj__idempotency_fini(&answers);
     fixture_fini(&fixture);
 }
 
