@@ -78,7 +78,7 @@ static void *prepare_session(void *ctx, const struct kj__http_request *request,
                                 .certificate = request->certificate},
         &refusal);
     if (!session) {
-        kj__http_response_error(response, refusal.encoding, &refusal.error);
+        kj__http_response_short_error(response, refusal.encoding, &refusal.error);
     }
     return session;
 }

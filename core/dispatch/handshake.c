@@ -1,5 +1,6 @@
 /* handshake.c - who may start a session; see events.h. Runs on HTTP workers. */
 #include "base/log.h"
+#include "base/utf8.h"
 #include "codec/encoding.h"
 #include "dispatch/events.h"
 #include "dispatch/protocol.h"
@@ -61,12 +62,29 @@ void kj__events_give_place(struct kj__events *events, const char *remote_address
 
 /* ---- checks ---- */
 
+/* What an application has written into a text as it liked becomes one line of UTF-8. */
+static void tidy(struct kj_error *error)
+{
+    struct kj_error raw = *error;
+    raw.text[sizeof raw.text - 1] = '\0';
+    kj_error_set(error, raw.position, "%s", raw.text);
+    size_t len = strlen(error->text);
+    for (size_t i = 0; i < len;) {
+        size_t character = kj__utf8_character((const uint8_t *)error->text + i, len - i);
+        if (character == 0) {
+            error->text[i] = '?';
+        }
+        i += character ? character : 1;
+    }
+}
+
 static bool refuse(struct kj__refusal *refusal, int code, const char *title, const char *subject,
                    const char *description)
 {
     if (description != refusal->text.text) {
         kj_error_set(&refusal->text, 0, "%s", description);
     }
+    tidy(&refusal->text);
     refusal->error = (struct kj_api_error){
         .code = code, .title = title, .subject = subject, .description = refusal->text.text};
     return false;
