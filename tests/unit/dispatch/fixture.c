@@ -142,6 +142,14 @@ long read_number(int fd)
     return number;
 }
 
+void wait_for_counter(_Atomic uint64_t *counter, uint64_t wanted)
+{
+    for (int waited = 0; *counter != wanted; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+}
+
 void send_config(struct fixture *fixture, int fd, const char *text)
 {
     uint64_t before = fixture->counters.push_configs + fixture->counters.push_configs_bad;

@@ -57,6 +57,9 @@ struct kj_event *read_event(int fd);
 
 long read_number(int fd);
 
+/* Waits until a counter has this value. */
+void wait_for_counter(_Atomic uint64_t *counter, uint64_t wanted);
+
 void send_config(struct fixture *fixture, int fd, const char *text);
 
 enum kj_status publish(struct fixture *fixture, const char *identity, const char *type, int number);
