@@ -94,6 +94,8 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {OPTION("--topic", OPTION_TEXT, &server->topic, "NAME", "of events; default events")},
         {OPTION("--push-endpoint", OPTION_TEXT, &server->push_endpoint, "PATH", "default /events")},
         {OPTION("--shards", OPTION_NUMBER, &server->shards, "N",
+        {OPTION("--subject-hierarchies", OPTION_SWITCH, &server->subject_hierarchies, NULL,
+                "events travel on NAME.IDENTITY.TYPE")},
                 "delivery threads; default one per core it may use"),
          .minimum = 1, .maximum = SHARDS_MAX},
         {OPTION("--io", OPTION_CHOICE, &settings->io, "auto|epoll|uring",

@@ -199,6 +199,7 @@ static enum kj_status init_push(struct kj_server *server)
                                  .pubsub = options->pubsub,
                                  .counters = &server->counters,
                                  .topic = options->topic,
+                                 .subject_hierarchies = options->subject_hierarchies,
                                  .dispatch = &options->dispatch,
                                  .publish = &options->publish,
                                  .authenticators = options->session_authenticators,

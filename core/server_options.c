@@ -98,6 +98,23 @@ static enum kj_status check_tls(const struct kj_server_options *options, struct 
 static enum kj_status check_options(const struct kj_server_options *options, struct kj_error *error)
 {
     if (!options->model) {
+/* Here, where it can still be mended: later the events would be lost. */
+static enum kj_status check_hierarchies(const struct kj_server_options *options,
+                                        struct kj_error *error)
+{
+    for (size_t i = 0; i < kj_model_identity_count(options->model); i++) {
+        const char *name = kj_identity_name(kj_model_identity_at(options->model, i));
+        if (options->subject_hierarchies && (!kj_topic_is_valid(name) || strchr(name, '.'))) {
+            kj_error_set(error, 0,
+                         "option subject_hierarchies (--subject-hierarchies): \"%s\" is not one "
+                         "word of a topic",
+                         name);
+            return KJ_EINVAL;
+        }
+    }
+    return KJ_OK;
+}
+
         kj_error_set(error, 0, "option model: a server needs one");
         return KJ_EINVAL;
     }
@@ -131,6 +148,7 @@ static enum kj_status check_options(const struct kj_server_options *options, str
 static enum kj_status check_limits(const struct kj_limits *limits, struct kj_error *error)
 {
     if (limits->pong_timeout_ms > limits->ping_interval_ms) {
+    status = status ? status : check_hierarchies(options, error);
         return KJ_OK;
     }
     kj_error_set(error, 0,

@@ -87,6 +87,8 @@
     X(events_undecodable, "events_undecodable_total", COUNTER, "Publications that hold no event.") \
     X(events_summary_failed, "events_summary_failed_total", COUNTER,                               \
       "Events whose summary failed.")                                                              \
+    X(events_bad_subject, "events_bad_subject_total", COUNTER,                                     \
+      "Events whose identity or type is no word of a topic.")                                      \
     X(events_queued, "events_queued_total", COUNTER, "Events queued for sessions.")                \
     X(dropped_queue_full, "events_dropped_queue_full_total", COUNTER,                              \
       "Events dropped by a full session queue.")                                                   \

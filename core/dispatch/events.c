@@ -17,6 +17,51 @@ enum { PING_TIMEOUT_MS = 2000, QUIET_INTERVAL_MS = 10 };
 
 /* ---- publishing ---- */
 
+/* TOPIC.IDENTITY.TYPE. KJ_EINVAL for names that are not one word: encoded, they would not be what
+ * others subscribe to. */
+static enum kj_status make_subject(const struct kj__events *events, const struct kj_event *event,
+                                   struct kj__buffer *subject)
+{
+    const struct kj__events_options *options = &events->options;
+    const char *identity = kj_event_identity(event);
+    const char *type = kj_event_type(event);
+    kj__buffer_printf(subject, "%s.%s.%s", options->topic, identity, type);
+    kj__buffer_append_byte(subject, '\0');
+    if (subject->failed) {
+        return KJ_ENOMEM;
+    }
+    if (!strchr(identity, '.') && !strchr(type, '.') &&
+        kj_topic_is_valid((const char *)subject->data)) {
+        return KJ_OK;
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(options->counters, events_bad_subject);
+    kj__log_limited(&limit, KJ__LOG_ERROR, "dispatch",
+                    "\"%.200s\" of \"%.200s\" makes no subject: with subject_hierarchies "
+                    "(--subject-hierarchies) both are words without dots, blanks, * and >",
+                    type, identity);
+    return KJ_EINVAL;
+}
+
+static enum kj_status encode_and_publish(struct kj__events *events, const struct kj_event *event,
+                                         const char *topic)
+{
+    uint8_t *bytes = NULL;
+    struct kj_publication_options options = {.topic = topic, .encoding = KJ_ENCODING_MSGPACK};
+    struct kj_publication *publication = NULL;
+    enum kj_status status = kj_event_encode(event, KJ_ENCODING_MSGPACK, &bytes, &options.len);
+    if (!status) {
+        options.data = bytes;
+        status = kj_publication_new(&options, &publication);
+    }
+    if (!status) {
+        status = kj_pubsub_publish(events->options.pubsub, publication);
+    }
+    kj_publication_unref(publication);
+    free(bytes);
+    return status;
+}
+
 enum kj_status kj__events_publish(struct kj__events *events, const struct kj_event *event)
 {
     const struct kj__events_options *options = &events->options;
@@ -25,21 +70,17 @@ enum kj_status kj__events_publish(struct kj__events *events, const struct kj_eve
         KJ__COUNT(options->counters, events_publish_refused);
         return KJ_EREFUSED;
     }
-    uint8_t *bytes = NULL;
-    struct kj_publication_options publication_options = {.topic = options->topic,
-                                                         .encoding = KJ_ENCODING_MSGPACK};
-    struct kj_publication *publication = NULL;
-    enum kj_status status = kj_event_encode(event, KJ_ENCODING_MSGPACK, &bytes,
-                                            &publication_options.len);
-    if (!status) {
-        publication_options.data = bytes;
-        status = kj_publication_new(&publication_options, &publication);
+    struct kj__buffer subject;
+    kj__buffer_init(&subject);
+    enum kj_status status = KJ_OK;
+    if (options->subject_hierarchies) {
+        status = make_subject(events, event, &subject);
     }
     if (!status) {
-        status = kj_pubsub_publish(options->pubsub, publication);
+        status = encode_and_publish(events, event,
+                                    subject.data ? (const char *)subject.data : options->topic);
     }
-    kj_publication_unref(publication);
-    free(bytes);
+    kj__buffer_fini(&subject);
     if (status) {
         static struct kj__log_limit limit;
         KJ__COUNT(options->counters, events_publish_failed);
@@ -164,11 +205,26 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
     return KJ_OK;
 }
 
+static enum kj_status subscribe(struct kj__events *events)
+{
+    const struct kj__events_options *options = &events->options;
+    struct kj__buffer pattern;
+    kj__buffer_init(&pattern);
+    kj__buffer_printf(&pattern, "%s%s", options->topic, options->subject_hierarchies ? ".>" : "");
+    kj__buffer_append_byte(&pattern, '\0');
+    enum kj_status status = pattern.failed
+                                ? KJ_ENOMEM
+                                : kj_pubsub_subscribe(options->pubsub, (const char *)pattern.data,
+                                                      NULL, on_publication, events,
+                                                      &events->subscription);
+    kj__buffer_fini(&pattern);
+    return status;
+}
+
 enum kj_status kj__events_start(struct kj__events *events)
 {
     struct kj_pubsub *pubsub = events->options.pubsub;
-    enum kj_status status = kj_pubsub_subscribe(pubsub, events->options.topic, NULL, on_publication,
-                                                events, &events->subscription);
+    enum kj_status status = subscribe(events);
     if (!status && kj_pubsub_ping(pubsub, PING_TIMEOUT_MS) != KJ_OK) {
         kj__log(KJ__LOG_WARNING, "dispatch",
                 "the broker does not answer yet; until it does, events of this node wait and "

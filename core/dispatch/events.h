@@ -30,6 +30,7 @@ struct kj__events_options {
     const char *topic;
     const struct kj_dispatch_handler *dispatch;
     const struct kj_publish_handler *publish;
+    bool subject_hierarchies;
     const struct kj_session_authenticator *authenticators;
     size_t authenticator_count;
     const char *const *allowed_origins;

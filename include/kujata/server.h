@@ -13,6 +13,7 @@
 #include <kujata/processor.h>
 #include <kujata/pubsub.h>
 #include <kujata/status.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,9 +68,12 @@ struct kj_server_options {
     const struct kj_model *model; /* required */
     struct kj_pubsub *pubsub;     /* NULL: no push, no /events */
     const char *topic;            /* of events; NULL: "events" */
-    const char *push_endpoint;    /* NULL: "/events" */
-    uint32_t shards;              /* 0: one per core */
-    uint32_t http_threads;        /* 0: 32 */
+    /* Events travel on TOPIC.IDENTITY.TYPE instead of TOPIC, and nodes hear TOPIC.>: all nodes of
+     * a topic or none. Names of identities and types are then single words. */
+    bool subject_hierarchies;
+    const char *push_endpoint; /* NULL: "/events" */
+    uint32_t shards;           /* 0: one per core */
+    uint32_t http_threads;     /* 0: 32 */
     struct kj_limits limits;
     enum kj_queue_policy queue_policy;
     enum kj_io io;

@@ -33,6 +33,7 @@ void start(struct fixture *fixture)
                         .pubsub = fixture->pubsub,
                         .counters = &fixture->counters,
                         .topic = "events",
+                        .subject_hierarchies = fixture->subject_hierarchies,
                         .dispatch = &fixture->dispatch,
                         .publish = &fixture->publish,
                         .authenticators = fixture->authenticators,

@@ -29,6 +29,7 @@ struct fixture {
     struct kj_session_authenticator authenticators[2];
     size_t authenticator_count;
     const char *origins[2];
+    bool subject_hierarchies;
     struct kj__events events;
     _Atomic int starts, stops, summaries, freed_summaries;
     char order[256];
