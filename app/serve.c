@@ -147,6 +147,10 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
 }
 
 /* ---- the parts of a node: each returns an exit status ---- */
+        {LIMIT("bad-config-wait-ms", bad_config_wait_ms, "MS",
+               "before an address's next bad push config ends its session; default 1000")},
+        {LIMIT("bad-config-wait-max-ms", bad_config_wait_max_ms, "MS",
+               "it doubles each time, up to this; default 10000")},
 
 static int make_model(struct node *node, const struct settings *settings)
 {

@@ -32,6 +32,8 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->close_timeout_ms, 2000);
     use_default(&limits->drain_timeout_ms, 5000);
 }
+    use_default(&limits->bad_config_wait_ms, 1000);
+    use_default(&limits->bad_config_wait_max_ms, 10000);
 
 /* The endpoint takes precedence over a route, so it must not hide one. */
 static enum kj_status check_endpoint(const struct kj_server_options *options,

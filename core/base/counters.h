@@ -76,6 +76,8 @@
     X(push_configs_bad, "push_configs_bad_total", COUNTER, "Push configs refused.")                \
     X(interests, "push_interests_current", GAUGE,                                                  \
       "Different wishes of sessions that shards keep.")                                            \
+    X(late_closes, "push_configs_bad_held_total", COUNTER,                                         \
+      "Sessions held a while before a bad push config ended them.")                                \
     X(filters_evaluated, "filters_evaluated_total", COUNTER, "Filters evaluated on events.")       \
     X(filters_cut, "filters_cut_short_total", COUNTER, "Filters whose evaluation was cut short.")  \
     X(events_published, "events_published_total", COUNTER, "Events given to the backend.")         \

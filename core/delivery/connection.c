@@ -161,6 +161,9 @@ void kj__connection_on_deadline(struct kj__connection *connection)
 {
     const struct kj__endpoint *endpoint = connection->endpoint;
     uint64_t now = connection->shard->now_ms;
+        if (connection->late_close_ms) {
+            deadline = earliest(deadline, connection->late_close_ms);
+        }
     if (connection->state != KJ__CONNECTION_OPEN) {
         kj__connection_abort(connection, KJ__CAUSE_PEER);
         return;
@@ -184,6 +187,11 @@ void kj__connection_on_deadline(struct kj__connection *connection)
 }
 
 /* ---- closing ---- */
+    if (connection->late_close_ms && now >= connection->late_close_ms) {
+        kj__connection_close(connection, connection->late_close_code, NULL,
+                             (enum kj__close_cause)connection->late_close_cause, false);
+        return;
+    }
 
 void kj__connection_close(struct kj__connection *connection, uint16_t code, const char *reason,
                           enum kj__close_cause cause, bool flush_first)
@@ -233,6 +241,18 @@ void kj__connection_shut_down(struct kj__connection *connection)
     connection->close_deadline_ms = earliest(connection->close_deadline_ms,
                                              connection->shard->now_ms +
                                                  connection->endpoint->close_timeout_ms);
+void kj__connection_close_late(struct kj__connection *connection, uint16_t code,
+                               enum kj__close_cause cause, uint32_t delay_ms)
+{
+    if (connection->state != KJ__CONNECTION_OPEN || connection->late_close_ms) {
+        return;
+    }
+    connection->late_close_ms = connection->shard->now_ms + delay_ms;
+    connection->late_close_code = code;
+    connection->late_close_cause = (uint8_t)cause;
+    kj__connection_arm_timer(connection);
+}
+
     kj__connection_arm_timer(connection);
 }
 
@@ -242,7 +262,9 @@ static bool on_message(void *ctx, enum kj__opcode opcode, uint8_t *data, size_t 
 {
     struct kj__connection *connection = ctx;
     connection->shard->tally.frames_in++;
-    connection->endpoint->protocol->on_message(connection, opcode, data, len);
+    if (!connection->late_close_ms) {
+        connection->endpoint->protocol->on_message(connection, opcode, data, len);
+    }
     return connection->state == KJ__CONNECTION_OPEN;
 }
 

@@ -104,6 +104,9 @@ struct kj__connection {
     uint64_t stalled_since_ms; /* 0 while bytes leave */
     uint64_t close_deadline_ms;
 };
+    uint64_t late_close_ms; /* 0: no late close is set */
+    uint16_t late_close_code;
+    uint8_t late_close_cause;
 
 /* Prepares a connection on a shard of `delivery`, with one reference for the caller. */
 void kj__connection_init(struct kj__connection *connection, struct kj__delivery *delivery,
@@ -149,6 +152,11 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
 void kj__connection_abort(struct kj__connection *connection, enum kj__close_cause cause);
 
 void kj__connection_on_readable(struct kj__connection *connection);
+/* The same without a reason, once `delay_ms` have passed; what the peer says until then is not
+ * heard. */
+void kj__connection_close_late(struct kj__connection *connection, uint16_t code,
+                               enum kj__close_cause cause, uint32_t delay_ms);
+
 void kj__connection_on_deadline(struct kj__connection *connection);
 
 /* Writes what is queued, as far as the socket takes it. */

@@ -189,6 +189,7 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
         .close_timeout_ms = limits->close_timeout_ms,
         .ctx = events,
     };
+    kj__strikes_init(&events->strikes, limits->bad_config_wait_ms, limits->bad_config_wait_max_ms);
     kj__slab_init(&events->sessions_slab, sizeof(struct kj_session));
     kj__interests_init(&events->interests, delivery->shard_count, options->counters);
     enum kj_status status = make_everything(events);
@@ -271,6 +272,7 @@ void kj__events_fini(struct kj__events *events)
     free(events->rosters);
     kj__interest_unref(events->everything);
     kj__interests_fini(&events->interests);
+    kj__strikes_fini(&events->strikes);
     kj__slab_fini(&events->sessions_slab);
     kj__map_fini(&events->addresses, NULL);
     pthread_mutex_destroy(&events->addresses_lock);

@@ -13,6 +13,7 @@
 #include "delivery/delivery.h"
 #include "delivery/session.h"
 #include "dispatch/roster.h"
+#include "dispatch/strikes.h"
 
 #include <kujata/error.h>
 #include <kujata/handlers.h>
@@ -46,6 +47,7 @@ struct kj__events {
     struct kj__interest *everything; /* of sessions that named no identity */
     struct kj__roster *rosters;      /* one for each shard */
     struct kj_subscription *subscription;
+    struct kj__strikes strikes;
     _Atomic uint64_t sessions; /* prepared and open, against limits->sessions */
     pthread_mutex_t addresses_lock;
     struct kj__map addresses; /* guarded by it: remote address to a count, as a pointer */

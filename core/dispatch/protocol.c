@@ -2,6 +2,7 @@
 #include "dispatch/protocol.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/timestamp.h"
 #include "codec/error_array.h"
 #include "codec/event.h"
@@ -220,13 +221,36 @@ static void on_room(struct kj__connection *connection)
 
 /* ---- push configs in ---- */
 
+/* The client comes back at once and with the same config: it is let go of slower each time. */
+static void close_for_bad_config(struct kj_session *session)
+{
+    struct kj__events *events = events_of(session);
+    uint32_t wait_ms = kj__strikes_add(&events->strikes, session->remote_address,
+                                       kj__clock_monotonic_ms());
+    if (wait_ms == 0) {
+        kj__connection_close(&session->connection, KJ__CLOSE_UNSUPPORTED, NULL,
+                             KJ__CAUSE_BAD_CONFIG, false);
+        return;
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(events->options.counters, late_closes);
+    kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
+                    "%s keeps sending bad push configs and is held for %u ms before it is closed; "
+                    "see the limits bad_config_wait_ms (--limit-bad-config-wait-ms) and "
+                    "bad_config_wait_max_ms (--limit-bad-config-wait-max-ms)",
+                    session->remote_address, wait_ms);
+    session->is_in_error = true;
+    kj__roster_leave(roster_of(session), session);
+    kj__connection_close_late(&session->connection, KJ__CLOSE_UNSUPPORTED, KJ__CAUSE_BAD_CONFIG,
+                              wait_ms);
+}
+
 static void refuse_config(struct kj_session *session, enum kj_status status,
                           const struct kj_error *why)
 {
     KJ__COUNT(events_of(session)->options.counters, push_configs_bad);
     if (!session->wants_errors) {
-        kj__connection_close(&session->connection, KJ__CLOSE_UNSUPPORTED, NULL,
-                             KJ__CAUSE_BAD_CONFIG, false);
+        close_for_bad_config(session);
         return;
     }
     /* A filter at fault is named, as bahamut names it. */

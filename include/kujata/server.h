@@ -60,6 +60,9 @@ struct kj_limits {
     uint32_t write_stall_ms;         /* without a byte leaving; 10,000 */
     uint32_t close_timeout_ms;       /* for the peer's part of a close; 2,000 */
     uint32_t drain_timeout_ms;       /* for queued events at stop; 5,000 */
+    uint32_t bad_config_wait_ms;     /* before a bad push config ends its session, when it is not
+                                      * the address's first, and twice as long each time; 1,000 */
+    uint32_t bad_config_wait_max_ms; /* and no longer than this; 10,000 */
 };
 
 struct kj_server_options {

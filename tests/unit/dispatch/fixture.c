@@ -143,6 +143,14 @@ long read_number(int fd)
     return number;
 }
 
+void send_text(int fd, const char *text)
+{
+    struct kj__buffer frame = {0};
+    kj__frame_append(&frame, KJ__FRAME_CLIENT, KJ__FRAME_TEXT, (const uint8_t *)text, strlen(text));
+    assert_int_equal(send(fd, frame.data, frame.len, 0), (ssize_t)frame.len);
+    kj__buffer_fini(&frame);
+}
+
 void wait_for_counter(_Atomic uint64_t *counter, uint64_t wanted)
 {
     for (int waited = 0; *counter != wanted; waited++) {

@@ -58,6 +58,8 @@ struct kj_event *read_event(int fd);
 
 long read_number(int fd);
 
+void send_text(int fd, const char *text);
+
 /* Waits until a counter has this value. */
 void wait_for_counter(_Atomic uint64_t *counter, uint64_t wanted);
 
