@@ -60,7 +60,7 @@ static const char *const client_certificate_names[] = {
     NULL,
 };
 
-enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024 };
+enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, RENEWAL_THREADS_MAX = 256 };
 
 static enum options_result parse(struct settings *settings, int argc, char *const *argv)
 {
@@ -106,6 +106,9 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
          .minimum = 1, .maximum = HTTP_THREADS_MAX},
         {OPTION("--queue-policy", OPTION_CHOICE, &settings->queue_policy,
                 "drop-newest|drop-oldest|disconnect",
+        {OPTION("--renewal-threads", OPTION_NUMBER, &server->renewal_threads, "N",
+                "that look at sessions' new tokens; default 4"),
+         .minimum = 1, .maximum = RENEWAL_THREADS_MAX},
                 "when a session's queue is full; default drop-newest"),
          .choices = policy_names},
         {OPTION("--tls-cert", OPTION_TEXT, &server->tls_certificate, "FILE",

@@ -204,6 +204,7 @@ static enum kj_status init_push(struct kj_server *server)
                                  .publish = &options->publish,
                                  .authenticators = options->session_authenticators,
                                  .authenticator_count = options->session_authenticator_count,
+                                 .renewal_threads = options->renewal_threads,
                                  .allowed_origins = options->allowed_origins,
                                  .limits = &options->limits,
                                  .queue_policy = options->queue_policy,

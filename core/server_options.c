@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, HTTP_THREADS_DEFAULT = 32 };
+enum { RENEWAL_THREADS_MAX = 256, RENEWAL_THREADS_DEFAULT = 4 };
 
 static void use_default(uint32_t *value, uint32_t fallback)
 {
@@ -31,9 +32,9 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->write_stall_ms, 10000);
     use_default(&limits->close_timeout_ms, 2000);
     use_default(&limits->drain_timeout_ms, 5000);
-}
     use_default(&limits->bad_config_wait_ms, 1000);
     use_default(&limits->bad_config_wait_max_ms, 10000);
+}
 
 /* The endpoint takes precedence over a route, so it must not hide one. */
 static enum kj_status check_endpoint(const struct kj_server_options *options,
@@ -97,9 +98,6 @@ static enum kj_status check_tls(const struct kj_server_options *options, struct 
     return KJ_OK;
 }
 
-static enum kj_status check_options(const struct kj_server_options *options, struct kj_error *error)
-{
-    if (!options->model) {
 /* Here, where it can still be mended: later the events would be lost. */
 static enum kj_status check_hierarchies(const struct kj_server_options *options,
                                         struct kj_error *error)
@@ -117,6 +115,9 @@ static enum kj_status check_hierarchies(const struct kj_server_options *options,
     return KJ_OK;
 }
 
+static enum kj_status check_options(const struct kj_server_options *options, struct kj_error *error)
+{
+    if (!options->model) {
         kj_error_set(error, 0, "option model: a server needs one");
         return KJ_EINVAL;
     }
@@ -126,6 +127,10 @@ static enum kj_status check_hierarchies(const struct kj_server_options *options,
     }
     if (options->http_threads > HTTP_THREADS_MAX) {
         kj_error_set(error, 0, "option http_threads: at most %d", HTTP_THREADS_MAX);
+        return KJ_EINVAL;
+    }
+    if (options->renewal_threads > RENEWAL_THREADS_MAX) {
+        kj_error_set(error, 0, "option renewal_threads: at most %d", RENEWAL_THREADS_MAX);
         return KJ_EINVAL;
     }
     if (options->queue_policy < KJ_QUEUE_DROP_NEWEST ||
@@ -143,6 +148,7 @@ static enum kj_status check_hierarchies(const struct kj_server_options *options,
     }
     enum kj_status status = check_endpoint(options, error);
     status = status ? status : check_tls(options, error);
+    status = status ? status : check_hierarchies(options, error);
     return status ? status : check_origins(options, error);
 }
 
@@ -150,7 +156,6 @@ static enum kj_status check_hierarchies(const struct kj_server_options *options,
 static enum kj_status check_limits(const struct kj_limits *limits, struct kj_error *error)
 {
     if (limits->pong_timeout_ms > limits->ping_interval_ms) {
-    status = status ? status : check_hierarchies(options, error);
         return KJ_OK;
     }
     kj_error_set(error, 0,
@@ -251,6 +256,7 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
     *copy = (struct kj__server_options){.values = *options};
     fill_limits(&copy->values.limits);
     use_default(&copy->values.http_threads, HTTP_THREADS_DEFAULT);
+    use_default(&copy->values.renewal_threads, RENEWAL_THREADS_DEFAULT);
     enum kj_status status = check_options(options, error);
     if (!status) {
         status = check_limits(&copy->values.limits, error);

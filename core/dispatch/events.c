@@ -148,7 +148,12 @@ static void on_publication(struct kj_publication *publication, void *ctx)
     }
     if (handler->summarize_event &&
         handler->summarize_event(event, &message->summary, handler->ctx) != KJ_OK) {
+        static struct kj__log_limit limit;
         KJ__COUNT(options->counters, events_summary_failed);
+        kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
+                        "an event of \"%.200s\" was dropped: the dispatch handler made no summary "
+                        "of it",
+                        kj_event_identity(event));
     } else {
         post_to_shards(options->delivery, message);
     }
@@ -189,6 +194,7 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
         .close_timeout_ms = limits->close_timeout_ms,
         .ctx = events,
     };
+    kj__renewals_init(&events->renewals, events);
     kj__strikes_init(&events->strikes, limits->bad_config_wait_ms, limits->bad_config_wait_max_ms);
     kj__slab_init(&events->sessions_slab, sizeof(struct kj_session));
     kj__interests_init(&events->interests, delivery->shard_count, options->counters);
@@ -231,6 +237,9 @@ enum kj_status kj__events_start(struct kj__events *events)
                 "the broker does not answer yet; until it does, events of this node wait and "
                 "those of others are not heard");
     }
+    if (!status && events->options.authenticator_count > 0) {
+        status = kj__renewals_start(&events->renewals, events->options.renewal_threads);
+    }
     return status;
 }
 
@@ -257,6 +266,7 @@ static void wait_until_quiet(struct kj__events *events, uint32_t timeout_ms)
 
 void kj__events_stop(struct kj__events *events, uint32_t timeout_ms)
 {
+    kj__renewals_stop(&events->renewals);
     if (events->subscription) {
         wait_until_quiet(events, timeout_ms);
         kj_pubsub_unsubscribe(events->options.pubsub, events->subscription);
@@ -272,6 +282,7 @@ void kj__events_fini(struct kj__events *events)
     free(events->rosters);
     kj__interest_unref(events->everything);
     kj__interests_fini(&events->interests);
+    kj__renewals_fini(&events->renewals);
     kj__strikes_fini(&events->strikes);
     kj__slab_fini(&events->sessions_slab);
     kj__map_fini(&events->addresses, NULL);

@@ -140,24 +140,34 @@ static bool check_origin(struct kj__events *events, const struct kj__handshake *
                   "This origin is not allowed to start a session");
 }
 
-static bool authenticate(struct kj__events *events, struct kj_session *session,
-                         struct kj__refusal *refusal)
+bool kj__events_authenticate(struct kj__events *events, struct kj_session *session,
+                             struct kj_error *error)
 {
     const struct kj__events_options *options = &events->options;
+    error->text[0] = '\0';
     for (size_t i = 0; i < options->authenticator_count; i++) {
         const struct kj_session_authenticator *authenticator = &options->authenticators[i];
-        switch (authenticator->authenticate(session, &refusal->text, authenticator->ctx)) {
+        switch (authenticator->authenticate(session, error, authenticator->ctx)) {
         case KJ_AUTH_ACCEPT:
             return true;
         case KJ_AUTH_CONTINUE:
             break;
         default:
-            return refuse(refusal, 401, "Unauthorized", "bahamut",
-                          refusal->text.text[0] ? refusal->text.text
-                                                : "You are not authorized to start a session");
+            if (!error->text[0]) {
+                kj_error_set(error, 0, "You are not authorized to start a session");
+            }
+            tidy(error);
+            return false;
         }
     }
     return true;
+}
+
+static bool authenticate(struct kj__events *events, struct kj_session *session,
+                         struct kj__refusal *refusal)
+{
+    return kj__events_authenticate(events, session, &refusal->text) ||
+           refuse(refusal, 401, "Unauthorized", "bahamut", refusal->text.text);
 }
 
 static bool init(struct kj__events *events, struct kj_session *session, struct kj__refusal *refusal)
@@ -205,7 +215,9 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
         take_place(events, handshake->remote_address, refusal)) {
         session = kj__session_new(&events->sessions_slab, events->options.delivery,
                                   &events->endpoint, &origin);
-        if (!session) {
+        if (session) {
+            session->has_place = true;
+        } else {
             kj__events_give_place(events, handshake->remote_address);
             refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
         }

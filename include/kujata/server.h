@@ -92,6 +92,8 @@ struct kj_server_options {
 
     const struct kj_session_authenticator *session_authenticators;
     size_t session_authenticator_count;
+    uint32_t renewal_threads; /* that run them again for new tokens; 0: 4 */
+
     const struct kj_request_authenticator *request_authenticators;
     size_t request_authenticator_count;
     const struct kj_authorizer *authorizers;

@@ -34,6 +34,7 @@ void start(struct fixture *fixture)
                         .counters = &fixture->counters,
                         .topic = "events",
                         .subject_hierarchies = fixture->subject_hierarchies,
+                        .renewal_threads = 2,
                         .dispatch = &fixture->dispatch,
                         .publish = &fixture->publish,
                         .authenticators = fixture->authenticators,
@@ -162,10 +163,7 @@ void wait_for_counter(_Atomic uint64_t *counter, uint64_t wanted)
 void send_config(struct fixture *fixture, int fd, const char *text)
 {
     uint64_t before = fixture->counters.push_configs + fixture->counters.push_configs_bad;
-    struct kj__buffer frame = {0};
-    kj__frame_append(&frame, KJ__FRAME_CLIENT, KJ__FRAME_TEXT, (const uint8_t *)text, strlen(text));
-    assert_int_equal(send(fd, frame.data, frame.len, 0), (ssize_t)frame.len);
-    kj__buffer_fini(&frame);
+    send_text(fd, text);
     for (int waited = 0;
          fixture->counters.push_configs + fixture->counters.push_configs_bad == before; waited++) {
         assert_true(waited < DEADLINE_MS);

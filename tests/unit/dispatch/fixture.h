@@ -63,6 +63,7 @@ void send_text(int fd, const char *text);
 /* Waits until a counter has this value. */
 void wait_for_counter(_Atomic uint64_t *counter, uint64_t wanted);
 
+/* Waits until the config was read. */
 void send_config(struct fixture *fixture, int fd, const char *text);
 
 enum kj_status publish(struct fixture *fixture, const char *identity, const char *type, int number);
