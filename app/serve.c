@@ -26,6 +26,7 @@ struct settings {
     int client_certificate; /* of client_certificate_names; -1: the default */
     struct text_list origins;
     bool print_counters;
+    bool namespaces;
     struct kj_server_options server;
 };
 
@@ -34,6 +35,7 @@ struct node {
     struct kj_model *model;
     struct kj_pubsub *pubsub;
     struct kj_store *store;
+    struct kj_namespaces *namespaces; /* NULL: not asked for */
     struct kj_server *server;
 };
 
@@ -60,7 +62,7 @@ static const char *const client_certificate_names[] = {
     NULL,
 };
 
-enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024 };
+enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, RENEWAL_THREADS_MAX = 256 };
 
 /* ---- the command line; groups that belong together have a function each ---- */
 
@@ -135,6 +137,8 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
                 "the same; default 268435456"),
          .minimum = 1, .maximum = UINT32_MAX},
         {OPTION("--topic", OPTION_TEXT, &server->topic, "NAME", "of events; default events")},
+        {OPTION("--subject-hierarchies", OPTION_SWITCH, &server->subject_hierarchies, NULL,
+                "events travel on NAME.IDENTITY.TYPE")},
         {OPTION("--push-endpoint", OPTION_TEXT, &server->push_endpoint, "PATH", "default /events")},
         {OPTION("--shards", OPTION_NUMBER, &server->shards, "N",
                 "delivery threads; default one per core it may use"),
@@ -145,10 +149,24 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {OPTION("--http-threads", OPTION_NUMBER, &server->http_threads, "N",
                 "REST workers; default 32"),
          .minimum = 1, .maximum = HTTP_THREADS_MAX},
+        {OPTION("--renewal-threads", OPTION_NUMBER, &server->renewal_threads, "N",
+                "that look at sessions' new tokens; default 4"),
+         .minimum = 1, .maximum = RENEWAL_THREADS_MAX},
         {OPTION("--queue-policy", OPTION_CHOICE, &settings->queue_policy,
                 "drop-newest|drop-oldest|disconnect",
                 "when a session's queue is full; default drop-newest"),
          .choices = policy_names},
+        {OPTION("--tls-cert", OPTION_TEXT, &server->tls_certificate, "FILE",
+                "speak TLS with this certificate, its chain behind it (PEM)")},
+        {OPTION("--tls-key", OPTION_TEXT, &server->tls_key, "FILE",
+                "its key (PEM); default: in the same file")},
+        {OPTION("--tls-client-ca", OPTION_TEXT, &server->tls_client_ca, "FILE",
+                "who may sign clients' certificates (PEM)")},
+        {OPTION("--tls-client-cert", OPTION_CHOICE, &settings->client_certificate,
+                "none|optional|required", "default required with --tls-client-ca, else none"),
+         .choices = client_certificate_names},
+        {OPTION("--namespaces", OPTION_SWITCH, &settings->namespaces, NULL,
+                "sessions hear of objects of their namespace; see push.md")},
         {OPTION("--allow-origin", OPTION_LIST, &settings->origins, "URL",
                 "an origin browsers may connect from, or *; repeatable")},
         {OPTION("--print-counters", OPTION_SWITCH, &settings->print_counters, NULL,
@@ -172,6 +190,10 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {LIMIT("pong-timeout-ms", pong_timeout_ms, "MS", "since the last pong; default 30000")},
         {LIMIT("write-stall-ms", write_stall_ms, "MS", "without a byte leaving; default 10000")},
         {LIMIT("close-timeout-ms", close_timeout_ms, "MS", "for the peer's close; default 2000")},
+        {LIMIT("bad-config-wait-ms", bad_config_wait_ms, "MS",
+               "before an address's next bad push config ends its session; default 1000")},
+        {LIMIT("bad-config-wait-max-ms", bad_config_wait_max_ms, "MS",
+               "it doubles each time, up to this; default 10000")},
         {LIMIT("drain-timeout-ms", drain_timeout_ms, "MS", "for queued events; default 5000")},
         {LIMIT("page-objects", page_objects, "N", "of one list; default 10000")},
         {OPTION("--strict-flags", OPTION_SWITCH, &server->strict_flags, NULL,
@@ -235,6 +257,12 @@ static int make_server(struct node *node, struct settings *settings)
     settings->server.tls_client_certificate = (enum kj_client_certificate)(
         settings->client_certificate + 1);
     settings->server.allowed_origins = settings->origins.items;
+    if (settings->namespaces) {
+        if (kj_namespaces_new(NULL, &node->namespaces)) {
+            return options_fail(EXIT_FAILURE, command, "no memory for the namespaces");
+        }
+        settings->server.dispatch = kj_namespaces_handler(node->namespaces);
+    }
     enum kj_status status = kj_server_new(&settings->server, &node->server, &error);
     if (!status) {
         status = kj_server_register(node->server, NULL, &processor);
@@ -341,6 +369,7 @@ int command_serve(int argc, char *const *argv)
     exit_status = exit_status ? exit_status : make_server(&node, &settings);
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
     kj_server_free(node.server);
+    kj_namespaces_free(node.namespaces);
     kj_store_free(node.store);
     kj_pubsub_free(node.pubsub);
     kj_model_free(node.model);

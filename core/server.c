@@ -83,7 +83,7 @@ static void *prepare_session(void *ctx, const struct kj__http_request *request,
                                 .certificate = request->certificate},
         &refusal);
     if (!session) {
-        kj__http_response_error(response, refusal.encoding, &refusal.error);
+        kj__http_response_short_error(response, refusal.encoding, &refusal.error);
     }
     return session;
 }
@@ -215,10 +215,12 @@ static enum kj_status init_push(struct kj_server *server)
                                  .counters = &server->counters,
                                  .model = options->model,
                                  .topic = options->topic,
+                                 .subject_hierarchies = options->subject_hierarchies,
                                  .dispatch = &options->dispatch,
                                  .publish = &options->publish,
                                  .authenticators = options->session_authenticators,
                                  .authenticator_count = options->session_authenticator_count,
+                                 .renewal_threads = options->renewal_threads,
                                  .allowed_origins = options->allowed_origins,
                                  .limits = &options->limits,
                                  .queue_policy = options->queue_policy,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, HTTP_THREADS_DEFAULT = 32 };
+enum { RENEWAL_THREADS_MAX = 256, RENEWAL_THREADS_DEFAULT = 4 };
 
 static void use_default(uint32_t *value, uint32_t fallback)
 {
@@ -36,6 +37,8 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->idempotency_bytes, 16 * 1024 * 1024);
     use_default(&limits->idempotency_age_ms, 600000);
     use_default(&limits->idempotency_wait_ms, 2000);
+    use_default(&limits->bad_config_wait_ms, 1000);
+    use_default(&limits->bad_config_wait_max_ms, 10000);
 }
 
 /* The endpoint takes precedence over a route, so it must not hide one. */
@@ -100,6 +103,23 @@ static enum kj_status check_tls(const struct kj_server_options *options, struct 
     return KJ_OK;
 }
 
+/* Here, where it can still be mended: later the events would be lost. */
+static enum kj_status check_hierarchies(const struct kj_server_options *options,
+                                        struct kj_error *error)
+{
+    for (size_t i = 0; i < kj_model_identity_count(options->model); i++) {
+        const char *name = kj_identity_name(kj_model_identity_at(options->model, i));
+        if (options->subject_hierarchies && (!kj_topic_is_valid(name) || strchr(name, '.'))) {
+            kj_error_set(error, 0,
+                         "option subject_hierarchies (--subject-hierarchies): \"%s\" is not one "
+                         "word of a topic",
+                         name);
+            return KJ_EINVAL;
+        }
+    }
+    return KJ_OK;
+}
+
 static enum kj_status check_options(const struct kj_server_options *options, struct kj_error *error)
 {
     if (!options->model) {
@@ -112,6 +132,10 @@ static enum kj_status check_options(const struct kj_server_options *options, str
     }
     if (options->http_threads > HTTP_THREADS_MAX) {
         kj_error_set(error, 0, "option http_threads: at most %d", HTTP_THREADS_MAX);
+        return KJ_EINVAL;
+    }
+    if (options->renewal_threads > RENEWAL_THREADS_MAX) {
+        kj_error_set(error, 0, "option renewal_threads: at most %d", RENEWAL_THREADS_MAX);
         return KJ_EINVAL;
     }
     if (options->queue_policy < KJ_QUEUE_DROP_NEWEST ||
@@ -129,6 +153,7 @@ static enum kj_status check_options(const struct kj_server_options *options, str
     }
     enum kj_status status = check_endpoint(options, error);
     status = status ? status : check_tls(options, error);
+    status = status ? status : check_hierarchies(options, error);
     return status ? status : check_origins(options, error);
 }
 
@@ -236,6 +261,7 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
     *copy = (struct kj__server_options){.values = *options};
     fill_limits(&copy->values.limits);
     use_default(&copy->values.http_threads, HTTP_THREADS_DEFAULT);
+    use_default(&copy->values.renewal_threads, RENEWAL_THREADS_DEFAULT);
     enum kj_status status = check_options(options, error);
     if (!status) {
         status = check_limits(&copy->values.limits, error);

@@ -67,6 +67,8 @@
       "Sessions ended by a message over a limit.")                                                 \
     X(closed_bad_config, "sessions_closed_bad_push_config_total", COUNTER,                         \
       "Sessions ended by a bad push config.")                                                      \
+    X(closed_unauthorized, "sessions_closed_unauthorized_total", COUNTER,                          \
+      "Sessions ended since their new token was refused.")                                         \
     X(closed_pong_timeout, "sessions_closed_pong_timeout_total", COUNTER,                          \
       "Sessions whose pong did not come.")                                                         \
     X(closed_write_stall, "sessions_closed_write_stall_total", COUNTER,                            \
@@ -83,6 +85,8 @@
     X(bytes_out, "frame_bytes_sent_total", COUNTER, "Bytes of frames sent.")                       \
     X(push_configs, "push_configs_total", COUNTER, "Push configs taken over.")                     \
     X(push_configs_bad, "push_configs_bad_total", COUNTER, "Push configs refused.")                \
+    X(late_closes, "push_configs_bad_held_total", COUNTER,                                         \
+      "Sessions held a while before a bad push config ended them.")                                \
     X(interests, "push_interests_current", GAUGE,                                                  \
       "Different wishes of sessions that shards keep.")                                            \
     X(filters_evaluated, "filters_evaluated_total", COUNTER, "Filters evaluated on events.")       \
@@ -92,6 +96,8 @@
       "Events a publish handler refused.")                                                         \
     X(events_publish_failed, "events_publish_failed_total", COUNTER,                               \
       "Events the backend did not take.")                                                          \
+    X(events_bad_subject, "events_bad_subject_total", COUNTER,                                     \
+      "Events whose identity or type is no word of a topic.")                                      \
     X(events_received, "events_received_total", COUNTER, "Publications received.")                 \
     X(events_undecodable, "events_undecodable_total", COUNTER, "Publications that hold no event.") \
     X(events_summary_failed, "events_summary_failed_total", COUNTER,                               \
@@ -103,7 +109,19 @@
       "Events dropped since their session ended.")                                                 \
     X(dropped_no_memory, "events_dropped_no_memory_total", COUNTER,                                \
       "Events dropped for want of memory.")                                                        \
-    X(error_events, "error_events_total", COUNTER, "Error events sent.")
+    X(error_events, "error_events_total", COUNTER, "Error events sent.")                           \
+    X(session_pushes, "session_pushes_total", COUNTER, "Events pushed to one session.")            \
+    X(session_pushes_filtered, "session_pushes_filtered_total", COUNTER,                           \
+      "Events pushed to a session that did not ask for such, or began later.")                     \
+    X(session_pushes_refused, "session_pushes_refused_total", COUNTER,                             \
+      "Events pushed in vain: to no open session, to a busy shard, or not encodable.")             \
+    X(renewals, "session_renewals_total", COUNTER, "New tokens of sessions accepted.")             \
+    X(renewals_refused, "session_renewals_refused_total", COUNTER,                                 \
+      "New tokens of sessions refused.")                                                           \
+    X(renewals_skipped, "session_renewals_skipped_total", COUNTER,                                 \
+      "New tokens nobody looked at, as a newer one came first.")                                   \
+    X(renewals_failed, "session_renewals_failed_total", COUNTER,                                   \
+      "Sessions ended since their new token could not be looked at.")
 
 struct kj__counters {
 #define KJ__COUNTER_MEMBER(member, name, kind, help) _Atomic uint64_t member;

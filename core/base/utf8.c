@@ -112,6 +112,20 @@ size_t kj__utf8_character(const uint8_t *bytes, size_t len)
     return 0;
 }
 
+size_t kj__utf8_whole(const char *text, size_t len)
+{
+    size_t start = len;
+    for (int i = 0; i < 3 && start > 0 && ((uint8_t)text[start - 1] & 0xc0) == 0x80; i++) {
+        start--;
+    }
+    if (start == 0 || ((uint8_t)text[start - 1] & 0xc0) != 0xc0) {
+        return len; /* it ends with a byte of its own, or with none that makes sense */
+    }
+    struct kj__utf8 utf8 = {0};
+    bool may_go_on = kj__utf8_feed(&utf8, (const uint8_t *)text + start - 1, len - start + 1);
+    return may_go_on && !kj__utf8_is_complete(&utf8) ? start - 1 : len;
+}
+
 size_t kj__utf8_count(const char *text, size_t len)
 {
     size_t count = 0;

@@ -25,6 +25,9 @@ bool kj__utf8_is_valid(const uint8_t *bytes, size_t len);
 /* The length of the character at `bytes` (1 to 4), or 0 when it is not a valid one. */
 size_t kj__utf8_character(const uint8_t *bytes, size_t len);
 
+/* How long a text is without the beginning of a character that was cut off at its end. */
+size_t kj__utf8_whole(const char *text, size_t len);
+
 /* How many characters a valid text has. */
 size_t kj__utf8_count(const char *text, size_t len);
 

@@ -1,10 +1,13 @@
 /* status.c - texts of statuses, and the struct that explains a failure to a person. */
 #include "codec/status.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <kujata/error.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *kj_status_text(enum kj_status status)
 {
@@ -41,6 +44,7 @@ void kj_error_set(struct kj_error *error, size_t position, const char *format, .
     va_start(arguments, format);
     (void)vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
+    error->text[kj__utf8_whole(error->text, strlen(error->text))] = '\0';
     /* The text may quote foreign bytes, and it is promised to be one line. */
     for (char *byte = error->text; *byte; byte++) {
         if ((unsigned char)*byte < ' ' || *byte == 0x7f) {

@@ -18,10 +18,17 @@ static struct kj__counters *counters_of(const struct kj__connection *connection)
 void kj__connection_init(struct kj__connection *connection, struct kj__delivery *delivery,
                          const struct kj__endpoint *endpoint, bool check_utf8)
 {
+    size_t turn = atomic_fetch_add_explicit(&delivery->next_shard, 1, memory_order_relaxed);
+    kj__connection_init_on(connection, &delivery->shards[turn % delivery->shard_count], endpoint,
+                           check_utf8);
+}
+
+void kj__connection_init_on(struct kj__connection *connection, struct kj__shard *shard,
+                            const struct kj__endpoint *endpoint, bool check_utf8)
+{
     *connection = (struct kj__connection){.fd = -1, .check_utf8 = check_utf8};
     atomic_init(&connection->refs, 1);
-    size_t turn = atomic_fetch_add_explicit(&delivery->next_shard, 1, memory_order_relaxed);
-    connection->shard = &delivery->shards[turn % delivery->shard_count];
+    connection->shard = shard;
     connection->endpoint = endpoint;
     kj__out_queue_init(&connection->out);
     kj__list_init(&connection->round_link);
@@ -75,6 +82,9 @@ static void count_cause(struct kj__connection *connection, enum kj__close_cause 
         break;
     case KJ__CAUSE_BAD_CONFIG:
         KJ__COUNT(counters, closed_bad_config);
+        break;
+    case KJ__CAUSE_UNAUTHORIZED:
+        KJ__COUNT(counters, closed_unauthorized);
         break;
     case KJ__CAUSE_PONG_TIMEOUT:
         KJ__COUNT(counters, closed_pong_timeout);
@@ -151,6 +161,9 @@ void kj__connection_arm_timer(struct kj__connection *connection)
         if (connection->stalled_since_ms) {
             deadline = earliest(deadline, connection->stalled_since_ms + endpoint->write_stall_ms);
         }
+        if (connection->late_close_ms) {
+            deadline = earliest(deadline, connection->late_close_ms);
+        }
     }
     if (deadline != connection->timer.deadline_ms) {
         kj__wheel_arm(&connection->shard->wheel, &connection->timer, deadline);
@@ -172,6 +185,11 @@ void kj__connection_on_deadline(struct kj__connection *connection)
     }
     if (now >= connection->last_pong_ms + endpoint->pong_timeout_ms) {
         kj__connection_abort(connection, KJ__CAUSE_PONG_TIMEOUT);
+        return;
+    }
+    if (connection->late_close_ms && now >= connection->late_close_ms) {
+        kj__connection_close(connection, connection->late_close_code, NULL,
+                             (enum kj__close_cause)connection->late_close_cause, false);
         return;
     }
     if (now >= connection->next_ping_ms) {
@@ -223,6 +241,18 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
     kj__shard_mark_dirty(connection->shard, connection);
 }
 
+void kj__connection_close_late(struct kj__connection *connection, uint16_t code,
+                               enum kj__close_cause cause, uint32_t delay_ms)
+{
+    if (connection->state != KJ__CONNECTION_OPEN || connection->late_close_ms) {
+        return;
+    }
+    connection->late_close_ms = connection->shard->now_ms + delay_ms;
+    connection->late_close_code = code;
+    connection->late_close_cause = (uint8_t)cause;
+    kj__connection_arm_timer(connection);
+}
+
 /* Everything has left, the close frame last: our side ends, and the peer has a moment to end
  * its own, so that what we sent is not lost to a reset. */
 void kj__connection_shut_down(struct kj__connection *connection)
@@ -242,7 +272,9 @@ static bool on_message(void *ctx, enum kj__opcode opcode, uint8_t *data, size_t 
 {
     struct kj__connection *connection = ctx;
     connection->shard->tally.frames_in++;
-    connection->endpoint->protocol->on_message(connection, opcode, data, len);
+    if (!connection->late_close_ms) {
+        connection->endpoint->protocol->on_message(connection, opcode, data, len);
+    }
     return connection->state == KJ__CONNECTION_OPEN;
 }
 

@@ -54,6 +54,7 @@ enum kj__close_cause {
     KJ__CAUSE_PROTOCOL_ERROR,
     KJ__CAUSE_OVER_LIMIT,
     KJ__CAUSE_BAD_CONFIG,
+    KJ__CAUSE_UNAUTHORIZED,
     KJ__CAUSE_PONG_TIMEOUT,
     KJ__CAUSE_WRITE_STALL,
     KJ__CAUSE_QUEUE_FULL,
@@ -103,11 +104,17 @@ struct kj__connection {
     uint64_t next_ping_ms, last_pong_ms;
     uint64_t stalled_since_ms; /* 0 while bytes leave */
     uint64_t close_deadline_ms;
+    uint64_t late_close_ms; /* 0: no late close is set */
+    uint16_t late_close_code;
+    uint8_t late_close_cause;
 };
 
-/* Prepares a connection on a shard of `delivery`, with one reference for the caller. */
+/* Prepares a connection on a shard of `delivery`, or on one that is given, with one reference for
+ * the caller. */
 void kj__connection_init(struct kj__connection *connection, struct kj__delivery *delivery,
                          const struct kj__endpoint *endpoint, bool check_utf8);
+void kj__connection_init_on(struct kj__connection *connection, struct kj__shard *shard,
+                            const struct kj__endpoint *endpoint, bool check_utf8);
 
 struct kj__connection *kj__connection_ref(struct kj__connection *connection); /* [any thread] */
 void kj__connection_unref(struct kj__connection *connection);                 /* [any thread] */
@@ -144,6 +151,11 @@ bool kj__connection_send_notice(struct kj__connection *connection, struct kj__ou
  * end of the socket. Idempotent: the first cause stands. */
 void kj__connection_close(struct kj__connection *connection, uint16_t code, const char *reason,
                           enum kj__close_cause cause, bool flush_first);
+
+/* The same without a reason, once `delay_ms` have passed; what the peer says until then is not
+ * heard. */
+void kj__connection_close_late(struct kj__connection *connection, uint16_t code,
+                               enum kj__close_cause cause, uint32_t delay_ms);
 
 /* Ends it at once, without a word to the peer. */
 void kj__connection_abort(struct kj__connection *connection, enum kj__close_cause cause);

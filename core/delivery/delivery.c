@@ -298,13 +298,36 @@ bool kj__shard_post_quietly(struct kj__shard *shard, struct kj__job *job)
     return result == KJ__QUEUE_PUSHED;
 }
 
+static void wake_once(struct kj__shard *shard)
+{
+    if (!atomic_exchange(&shard->is_woken, true)) {
+        wake(shard);
+    }
+}
+
 bool kj__shard_post(struct kj__shard *shard, struct kj__job *job)
 {
     bool is_posted = kj__shard_post_quietly(shard, job);
-    if (is_posted && !atomic_exchange(&shard->is_woken, true)) {
-        wake(shard);
+    if (is_posted) {
+        wake_once(shard);
     }
     return is_posted;
+}
+
+enum kj_status kj__shard_try_post(struct kj__shard *shard, struct kj__job *job)
+{
+    switch (kj__queue_push(&shard->inbox, job, NULL)) {
+    case KJ__QUEUE_PUSHED:
+        wake_once(shard);
+        return KJ_OK;
+    case KJ__QUEUE_FULL:
+        wake_once(shard);
+        return KJ_EFULL;
+    case KJ__QUEUE_NO_MEMORY:
+        return KJ_ENOMEM;
+    default:
+        return KJ_ECLOSED;
+    }
 }
 
 /* ---- life ---- */

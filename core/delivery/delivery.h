@@ -100,7 +100,11 @@ enum kj_status kj__delivery_start(struct kj__delivery *delivery);
  * shard's] */
 bool kj__shard_post(struct kj__shard *shard, struct kj__job *job);
 
-/* The same without waking the shard, which runs the job before the next that is posted. */
+/* The same without waiting, for any thread at all. KJ_EFULL or KJ_ECLOSED: the job was not
+ * taken.                                                               [any thread] */
+enum kj_status kj__shard_try_post(struct kj__shard *shard, struct kj__job *job);
+
+/* As kj__shard_post without waking the shard, which runs the job before the next that is posted. */
 bool kj__shard_post_quietly(struct kj__shard *shard, struct kj__job *job);
 
 /* Sends every connection what it has queued and then a close 1001, and waits until all are

@@ -103,10 +103,45 @@ struct kj_session *kj__session_new(struct kj__slab *slab, struct kj__delivery *d
     return session;
 }
 
+static bool copy_packed(struct kj__packed_fields **to, const struct kj__packed_fields *from)
+{
+    struct kj__fields fields;
+    kj__packed_fields_view(from, &fields);
+    return kj__fields_pack(&fields, to);
+}
+
+struct kj_session *kj__session_stand_in(struct kj__slab *slab, const struct kj_session *session)
+{
+    struct kj_session *copy = kj__slab_take(slab);
+    if (!copy) {
+        return NULL;
+    }
+    kj__connection_init_on(&copy->connection, session->connection.shard,
+                           session->connection.endpoint, session->connection.check_utf8);
+    memcpy(copy->id, session->id, sizeof copy->id);
+    copy->wants_errors = session->wants_errors;
+    copy->has_pushed_token = session->has_pushed_token;
+    copy->read_encoding = session->read_encoding;
+    copy->write_encoding = session->write_encoding;
+    copy->start_ns = session->start_ns;
+    copy->certificate = kj__certificate_ref(session->certificate);
+    copy->remote_address = strdup(session->remote_address);
+    copy->has_query = session->has_query;
+    if (!copy->remote_address || !copy_packed(&copy->parameters, session->parameters) ||
+        !copy_packed(&copy->query, session->query) ||
+        !copy_packed(&copy->headers, session->headers) ||
+        !copy_packed(&copy->cookies, session->cookies)) {
+        kj__session_free(slab, copy);
+        return NULL;
+    }
+    return copy;
+}
+
 void kj__session_free(struct kj__slab *slab, struct kj_session *session)
 {
     kj_session_set_data(session, NULL, NULL);
     kj__claims_fini(&session->claims);
+    free(session->query);
     free(session->cookies);
     free(session->headers);
     free(session->parameters);
@@ -138,13 +173,24 @@ static void add_pair(const char *name, const char *value, void *ctx)
     merge->has_token |= strcmp(name, "token") == 0;
 }
 
+static void note_any(const char *name, const char *value, void *ctx)
+{
+    (void)name;
+    (void)value;
+    *(bool *)ctx = true;
+}
+
 enum kj_status kj__session_merge_parameters(const struct kj_session *session,
                                             const struct kj_push_config *config,
                                             struct kj__session_parameters *merged)
 {
     struct merge merge = {.has_token = session->has_pushed_token};
     struct kj__fields current;
-    merged->packed = NULL;
+    *merged = (struct kj__session_parameters){0};
+    kj_push_config_parameters(config, note_any, &merged->is_changed);
+    if (!merged->is_changed) {
+        return KJ_OK;
+    }
     kj__packed_fields_view(session->parameters, &current);
     kj__fields_init(&merge.merged, false);
     merge.failed = !kj__fields_copy(&merge.merged, &current);
@@ -159,18 +205,42 @@ enum kj_status kj__session_merge_parameters(const struct kj_session *session,
     }
     merged->has_token = merge.has_token;
     kj__fields_fini(&merge.merged);
+    const char *token = kj_session_token(session);
+    const char *next = merge.has_token ? kj__packed_fields_get(merged->packed, "token") : token;
+    merged->is_new_token = !status && next && (!token || strcmp(next, token) != 0);
     return status;
 }
 
 void kj__session_set_parameters_take(struct kj_session *session,
                                      const struct kj__session_parameters *merged)
 {
-    free(session->parameters);
+    if (!merged->is_changed) {
+        return;
+    }
+    if (session->has_query) {
+        free(session->parameters);
+    } else {
+        session->query = session->parameters;
+        session->has_query = true;
+    }
     session->parameters = merged->packed;
     session->has_pushed_token = merged->has_token;
 }
 
 /* ---- what users ask ---- */
+
+struct kj_session *kj_session_ref(struct kj_session *session)
+{
+    kj__connection_ref(&session->connection);
+    return session;
+}
+
+void kj_session_unref(struct kj_session *session)
+{
+    if (session) {
+        kj__connection_unref(&session->connection);
+    }
+}
 
 const char *kj_session_id(const struct kj_session *session)
 {
@@ -195,6 +265,11 @@ int64_t kj_session_start_ns(const struct kj_session *session)
 const char *kj_session_parameter(const struct kj_session *session, const char *name)
 {
     return kj__packed_fields_get(session->parameters, name);
+}
+
+const char *kj_session_query_parameter(const struct kj_session *session, const char *name)
+{
+    return kj__packed_fields_get(session->has_query ? session->query : session->parameters, name);
 }
 
 const char *kj_session_token(const struct kj_session *session)

@@ -27,10 +27,16 @@ struct kj_session {
     bool wants_errors;     /* the URL has enableErrors */
     bool is_in_error;      /* a bad push config came last: no events until a good one */
     bool has_pushed_token; /* a push config brought the parameter "token" */
+    bool has_place;        /* counts against the limits of sessions */
+    bool is_renewing;      /* the authenticators look at its token */
+    bool wants_renewal;    /* another came meanwhile */
+    _Atomic bool is_open;  /* between on_open and on_closed */
     enum kj_encoding read_encoding, write_encoding;
     int64_t start_ns;
     char *remote_address;
     struct kj__packed_fields *parameters, *headers, *cookies;
+    struct kj__packed_fields *query; /* the URL's parameters, where configs changed them */
+    bool has_query;
     struct kj__certificate *certificate; /* a reference; NULL: none */
     struct kj__claims claims;
     void *data;
@@ -60,7 +66,11 @@ struct kj_session *kj__session_new(struct kj__slab *slab, struct kj__delivery *d
                                    const struct kj__endpoint *endpoint,
                                    const struct kj__session_origin *origin);
 
-/* Frees what kj__session_new made; for the protocol's release. */
+/* A copy for authenticators to look at, with the parameters as they are now, without claims and
+ * data; it is never opened. NULL when there is no memory. */
+struct kj_session *kj__session_stand_in(struct kj__slab *slab, const struct kj_session *session);
+
+/* Frees what these two made; for the protocol's release. */
 void kj__session_free(struct kj__slab *slab, struct kj_session *session);
 
 static inline struct kj_session *kj__session_of(struct kj__connection *connection)
@@ -75,7 +85,9 @@ enum { KJ__SESSION_PARAMETERS_MAX = 32 * 1024 };
 /* A session's parameters as a config would leave them. */
 struct kj__session_parameters {
     struct kj__packed_fields *packed; /* freed with free(), unless it was set */
+    bool is_changed;                  /* the config has parameters: it is not what there is */
     bool has_token;
+    bool is_new_token; /* it is not the one the session has */
 };
 
 /* KJ_ELIMIT or KJ_ENOMEM. */

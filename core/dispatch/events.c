@@ -17,9 +17,35 @@ enum { PING_TIMEOUT_MS = 2000, QUIET_INTERVAL_MS = 10 };
 
 /* ---- publishing ---- */
 
+/* TOPIC.IDENTITY.TYPE. KJ_EINVAL for names that are not one word: encoded, they would not be what
+ * others subscribe to. */
+static enum kj_status make_subject(const struct kj__events *events, const struct kj_event *event,
+                                   struct kj__buffer *subject)
+{
+    const struct kj__events_options *options = &events->options;
+    const char *identity = kj_event_identity(event);
+    const char *type = kj_event_type(event);
+    kj__buffer_printf(subject, "%s.%s.%s", options->topic, identity, type);
+    kj__buffer_append_byte(subject, '\0');
+    if (subject->failed) {
+        return KJ_ENOMEM;
+    }
+    if (!strchr(identity, '.') && !strchr(type, '.') &&
+        kj_topic_is_valid((const char *)subject->data)) {
+        return KJ_OK;
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(options->counters, events_bad_subject);
+    kj__log_limited(&limit, KJ__LOG_ERROR, "dispatch",
+                    "\"%.200s\" of \"%.200s\" makes no subject: with subject_hierarchies "
+                    "(--subject-hierarchies) both are words without dots, blanks, * and >",
+                    type, identity);
+    return KJ_EINVAL;
+}
+
 /* In msgpack, whatever the event was born in. */
-static enum kj_status publish_shown(const struct kj__events_options *options,
-                                    const struct kj_event *event)
+static enum kj_status encode_and_publish(const struct kj__events_options *options,
+                                         const struct kj_event *event, const char *topic)
 {
     struct kj__buffer bytes;
     struct kj_publication *publication = NULL;
@@ -28,7 +54,7 @@ static enum kj_status publish_shown(const struct kj__events_options *options,
                                                    &bytes);
     if (!status) {
         status = kj_publication_new(
-            &(struct kj_publication_options){.topic = options->topic,
+            &(struct kj_publication_options){.topic = topic,
                                              .encoding = KJ_ENCODING_MSGPACK,
                                              .data = bytes.data,
                                              .len = bytes.len},
@@ -42,6 +68,26 @@ static enum kj_status publish_shown(const struct kj__events_options *options,
     return status;
 }
 
+/* Without what is secret, on the subject that is its own. */
+static enum kj_status publish_shown(const struct kj__events *events, const struct kj_event *event)
+{
+    const struct kj__events_options *options = &events->options;
+    struct kj__buffer subject;
+    struct kj_event *shown;
+    kj__buffer_init(&subject);
+    enum kj_status status = kj__model_hide_secrets(options->model, event, &shown);
+    if (!status && options->subject_hierarchies) {
+        status = make_subject(events, event, &subject);
+    }
+    if (!status) {
+        status = encode_and_publish(options, shown,
+                                    subject.data ? (const char *)subject.data : options->topic);
+    }
+    kj__buffer_fini(&subject);
+    kj_event_unref(shown);
+    return status;
+}
+
 enum kj_status kj__events_publish(struct kj__events *events, const struct kj_event *event)
 {
     const struct kj__events_options *options = &events->options;
@@ -50,12 +96,7 @@ enum kj_status kj__events_publish(struct kj__events *events, const struct kj_eve
         KJ__COUNT(options->counters, events_publish_refused);
         return KJ_EREFUSED;
     }
-    struct kj_event *shown;
-    enum kj_status status = kj__model_hide_secrets(options->model, event, &shown);
-    if (!status) {
-        status = publish_shown(options, shown);
-    }
-    kj_event_unref(shown);
+    enum kj_status status = publish_shown(events, event);
     if (status) {
         static struct kj__log_limit limit;
         KJ__COUNT(options->counters, events_publish_failed);
@@ -124,7 +165,12 @@ static void on_publication(struct kj_publication *publication, void *ctx)
     }
     if (handler->summarize_event &&
         handler->summarize_event(event, &message->summary, handler->ctx) != KJ_OK) {
+        static struct kj__log_limit limit;
         KJ__COUNT(options->counters, events_summary_failed);
+        kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
+                        "an event of \"%.200s\" was dropped: the dispatch handler made no summary "
+                        "of it",
+                        kj_event_identity(event));
     } else {
         post_to_shards(options->delivery, message);
     }
@@ -165,6 +211,8 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
         .close_timeout_ms = limits->close_timeout_ms,
         .ctx = events,
     };
+    kj__renewals_init(&events->renewals, events);
+    kj__strikes_init(&events->strikes, limits->bad_config_wait_ms, limits->bad_config_wait_max_ms);
     kj__slab_init(&events->sessions_slab, sizeof(struct kj_session));
     kj__interests_init(&events->interests, delivery->shard_count, options->counters);
     enum kj_status status = make_everything(events);
@@ -181,15 +229,33 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
     return KJ_OK;
 }
 
+static enum kj_status subscribe(struct kj__events *events)
+{
+    const struct kj__events_options *options = &events->options;
+    struct kj__buffer pattern;
+    kj__buffer_init(&pattern);
+    kj__buffer_printf(&pattern, "%s%s", options->topic, options->subject_hierarchies ? ".>" : "");
+    kj__buffer_append_byte(&pattern, '\0');
+    enum kj_status status = pattern.failed
+                                ? KJ_ENOMEM
+                                : kj_pubsub_subscribe(options->pubsub, (const char *)pattern.data,
+                                                      NULL, on_publication, events,
+                                                      &events->subscription);
+    kj__buffer_fini(&pattern);
+    return status;
+}
+
 enum kj_status kj__events_start(struct kj__events *events)
 {
     struct kj_pubsub *pubsub = events->options.pubsub;
-    enum kj_status status = kj_pubsub_subscribe(pubsub, events->options.topic, NULL, on_publication,
-                                                events, &events->subscription);
+    enum kj_status status = subscribe(events);
     if (!status && kj_pubsub_ping(pubsub, PING_TIMEOUT_MS) != KJ_OK) {
         kj__log(KJ__LOG_WARNING, "dispatch",
                 "the broker does not answer yet; until it does, events of this node wait and "
                 "those of others are not heard");
+    }
+    if (!status && events->options.authenticator_count > 0) {
+        status = kj__renewals_start(&events->renewals, events->options.renewal_threads);
     }
     return status;
 }
@@ -217,6 +283,7 @@ static void wait_until_quiet(struct kj__events *events, uint32_t timeout_ms)
 
 void kj__events_stop(struct kj__events *events, uint32_t timeout_ms)
 {
+    kj__renewals_stop(&events->renewals);
     if (events->subscription) {
         wait_until_quiet(events, timeout_ms);
         kj_pubsub_unsubscribe(events->options.pubsub, events->subscription);
@@ -232,6 +299,8 @@ void kj__events_fini(struct kj__events *events)
     free(events->rosters);
     kj__interest_unref(events->everything);
     kj__interests_fini(&events->interests);
+    kj__renewals_fini(&events->renewals);
+    kj__strikes_fini(&events->strikes);
     kj__slab_fini(&events->sessions_slab);
     kj__map_fini(&events->addresses, NULL);
     pthread_mutex_destroy(&events->addresses_lock);

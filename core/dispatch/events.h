@@ -12,7 +12,9 @@
 #include "base/map.h"
 #include "delivery/delivery.h"
 #include "delivery/session.h"
+#include "dispatch/renewal.h"
 #include "dispatch/roster.h"
+#include "dispatch/strikes.h"
 
 #include <kujata/error.h>
 #include <kujata/handlers.h>
@@ -29,10 +31,12 @@ struct kj__events_options {
     struct kj__counters *counters;
     const struct kj_model *model; /* NULL: every identity is unknown */
     const char *topic;
+    bool subject_hierarchies;
     const struct kj_dispatch_handler *dispatch;
     const struct kj_publish_handler *publish;
     const struct kj_session_authenticator *authenticators;
     size_t authenticator_count;
+    uint32_t renewal_threads; /* authenticators that look at new tokens at a time */
     const char *const *allowed_origins;
     const struct kj_limits *limits; /* every default filled in */
     enum kj_queue_policy queue_policy;
@@ -46,6 +50,8 @@ struct kj__events {
     struct kj__interest *everything; /* of sessions that named no identity */
     struct kj__roster *rosters;      /* one for each shard */
     struct kj_subscription *subscription;
+    struct kj__renewals renewals;
+    struct kj__strikes strikes;
     _Atomic uint64_t sessions; /* prepared and open, against limits->sessions */
     pthread_mutex_t addresses_lock;
     struct kj__map addresses; /* guarded by it: remote address to a count, as a pointer */
@@ -56,10 +62,10 @@ struct kj__events {
 enum kj_status kj__events_init(struct kj__events *events, const struct kj__events_options *options);
 enum kj_status kj__events_start(struct kj__events *events);
 
-/* Refuses handshakes from now on. */
+/* Refuses handshakes and new tokens from now on. */
 void kj__events_close(struct kj__events *events);
 
-/* Waits for publications under way to reach the shards, at most `timeout_ms`, then ends the
+/* Waits for the authenticators, then for publications under way to reach the shards, at most `timeout_ms`, then ends the
  * subscription. */
 void kj__events_stop(struct kj__events *events, uint32_t timeout_ms);
 

@@ -1,5 +1,6 @@
 /* handshake.c - who may start a session; see events.h. Runs on HTTP workers. */
 #include "base/log.h"
+#include "base/utf8.h"
 #include "codec/encoding.h"
 #include "dispatch/events.h"
 #include "dispatch/protocol.h"
@@ -61,12 +62,29 @@ void kj__events_give_place(struct kj__events *events, const char *remote_address
 
 /* ---- checks ---- */
 
+/* What an application has written into a text as it liked becomes one line of UTF-8. */
+static void tidy(struct kj_error *error)
+{
+    struct kj_error raw = *error;
+    raw.text[sizeof raw.text - 1] = '\0';
+    kj_error_set(error, raw.position, "%s", raw.text);
+    size_t len = strlen(error->text);
+    for (size_t i = 0; i < len;) {
+        size_t character = kj__utf8_character((const uint8_t *)error->text + i, len - i);
+        if (character == 0) {
+            error->text[i] = '?';
+        }
+        i += character ? character : 1;
+    }
+}
+
 static bool refuse(struct kj__refusal *refusal, int code, const char *title, const char *subject,
                    const char *description)
 {
     if (description != refusal->text.text) {
         kj_error_set(&refusal->text, 0, "%s", description);
     }
+    tidy(&refusal->text);
     refusal->error = (struct kj_api_error){
         .code = code, .title = title, .subject = subject, .description = refusal->text.text};
     return false;
@@ -122,24 +140,34 @@ static bool check_origin(struct kj__events *events, const struct kj__handshake *
                   "This origin is not allowed to start a session");
 }
 
-static bool authenticate(struct kj__events *events, struct kj_session *session,
-                         struct kj__refusal *refusal)
+bool kj__events_authenticate(struct kj__events *events, struct kj_session *session,
+                             struct kj_error *error)
 {
     const struct kj__events_options *options = &events->options;
+    error->text[0] = '\0';
     for (size_t i = 0; i < options->authenticator_count; i++) {
         const struct kj_session_authenticator *authenticator = &options->authenticators[i];
-        switch (authenticator->authenticate(session, &refusal->text, authenticator->ctx)) {
+        switch (authenticator->authenticate(session, error, authenticator->ctx)) {
         case KJ_AUTH_ACCEPT:
             return true;
         case KJ_AUTH_CONTINUE:
             break;
         default:
-            return refuse(refusal, 401, "Unauthorized", "bahamut",
-                          refusal->text.text[0] ? refusal->text.text
-                                                : "You are not authorized to start a session");
+            if (!error->text[0]) {
+                kj_error_set(error, 0, "You are not authorized to start a session");
+            }
+            tidy(error);
+            return false;
         }
     }
     return true;
+}
+
+static bool authenticate(struct kj__events *events, struct kj_session *session,
+                         struct kj__refusal *refusal)
+{
+    return kj__events_authenticate(events, session, &refusal->text) ||
+           refuse(refusal, 401, "Unauthorized", "bahamut", refusal->text.text);
 }
 
 static bool init(struct kj__events *events, struct kj_session *session, struct kj__refusal *refusal)
@@ -187,7 +215,9 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
         take_place(events, handshake->remote_address, refusal)) {
         session = kj__session_new(&events->sessions_slab, events->options.delivery,
                                   &events->endpoint, &origin);
-        if (!session) {
+        if (session) {
+            session->has_place = true;
+        } else {
             kj__events_give_place(events, handshake->remote_address);
             refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
         }

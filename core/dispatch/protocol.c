@@ -2,6 +2,7 @@
 #include "dispatch/protocol.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/timestamp.h"
 #include "codec/error_array.h"
 #include "codec/event.h"
@@ -111,11 +112,20 @@ static void on_open(struct kj__connection *connection)
     const struct kj__events_options *options = &events_of(session)->options;
     KJ__COUNT(options->counters, sessions_opened);
     KJ__COUNT(options->counters, sessions);
+    atomic_store(&session->is_open, true);
     if (options->dispatch->on_session_start) {
         options->dispatch->on_session_start(session, options->dispatch->ctx);
     }
     release_held(session, true);
     enter(session);
+}
+
+static void give_place(struct kj_session *session)
+{
+    if (session->has_place) {
+        session->has_place = false;
+        kj__events_give_place(events_of(session), session->remote_address);
+    }
 }
 
 static void on_closed(struct kj__connection *connection, bool was_open)
@@ -124,6 +134,8 @@ static void on_closed(struct kj__connection *connection, bool was_open)
     const struct kj__events_options *options = &events_of(session)->options;
     release_held(session, false);
     kj__roster_leave(roster_of(session), session);
+    atomic_store(&session->is_open, false);
+    give_place(session); /* whoever keeps the session, it counts no more */
     if (was_open) {
         KJ__UNCOUNT(options->counters, sessions);
         if (options->dispatch->on_session_stop) {
@@ -136,7 +148,7 @@ static void release(struct kj__connection *connection)
 {
     struct kj_session *session = kj__session_of(connection);
     struct kj__events *events = events_of(session);
-    kj__events_give_place(events, session->remote_address);
+    give_place(session);
     kj__interest_unref(session->interest);
     kj__session_free(&events->sessions_slab, session);
 }
@@ -218,15 +230,53 @@ static void on_room(struct kj__connection *connection)
     json_decref(data);
 }
 
+/* ---- tokens refused ---- */
+
+void kj__events_end_unauthorized(struct kj_session *session, const char *reason)
+{
+    if (session->wants_errors) {
+        send_error_event(
+            session,
+            &(struct kj_api_error){
+                .code = 401, .title = "Unauthorized", .subject = "bahamut", .description = reason},
+            false);
+    }
+    kj__connection_close(&session->connection, KJ__CLOSE_POLICY, "unauthorized",
+                         KJ__CAUSE_UNAUTHORIZED, session->wants_errors);
+}
+
 /* ---- push configs in ---- */
+
+/* The client comes back at once and with the same config: it is let go of slower each time. */
+static void close_for_bad_config(struct kj_session *session)
+{
+    struct kj__events *events = events_of(session);
+    uint32_t wait_ms = kj__strikes_add(&events->strikes, session->remote_address,
+                                       kj__clock_monotonic_ms());
+    if (wait_ms == 0) {
+        kj__connection_close(&session->connection, KJ__CLOSE_UNSUPPORTED, NULL,
+                             KJ__CAUSE_BAD_CONFIG, false);
+        return;
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(events->options.counters, late_closes);
+    kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
+                    "%s keeps sending bad push configs and is held for %u ms before it is closed; "
+                    "see the limits bad_config_wait_ms (--limit-bad-config-wait-ms) and "
+                    "bad_config_wait_max_ms (--limit-bad-config-wait-max-ms)",
+                    session->remote_address, wait_ms);
+    session->is_in_error = true;
+    kj__roster_leave(roster_of(session), session);
+    kj__connection_close_late(&session->connection, KJ__CLOSE_UNSUPPORTED, KJ__CAUSE_BAD_CONFIG,
+                              wait_ms);
+}
 
 static void refuse_config(struct kj_session *session, enum kj_status status,
                           const struct kj_error *why)
 {
     KJ__COUNT(events_of(session)->options.counters, push_configs_bad);
     if (!session->wants_errors) {
-        kj__connection_close(&session->connection, KJ__CLOSE_UNSUPPORTED, NULL,
-                             KJ__CAUSE_BAD_CONFIG, false);
+        close_for_bad_config(session);
         return;
     }
     /* A filter at fault is named, as bahamut names it. */
@@ -259,6 +309,7 @@ static enum kj_status take_config(struct kj_session *session, struct kj_push_con
         free(parameters.packed);
         return status;
     }
+    bool is_new_token = parameters.is_new_token;
     kj__session_set_parameters_take(session, &parameters);
     kj__roster_leave(roster_of(session), session);
     kj__interest_unref(session->interest);
@@ -266,6 +317,9 @@ static enum kj_status take_config(struct kj_session *session, struct kj_push_con
     session->is_in_error = false;
     KJ__COUNT(events->options.counters, push_configs);
     enter(session);
+    if (is_new_token && events->options.authenticator_count > 0) {
+        kj__renewal_begin(session);
+    }
     return KJ_OK;
 }
 

@@ -16,6 +16,13 @@ void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
 /* Decides for one open session whose interest lets the event through, and queues it. */
 void kj__events_offer(struct kj_session *session, struct kj__message *message);
 
+/* Asks the authenticators; false with a reason in `error`.   [a thread that may wait] */
+bool kj__events_authenticate(struct kj__events *events, struct kj_session *session,
+                             struct kj_error *error);
+
+/* Ends a session whose token was refused, with a last error event where it wants one. */
+void kj__events_end_unauthorized(struct kj_session *session, const char *reason);
+
 /* The place of a session in the limits; taken at the handshake, given back at its release. */
 enum kj_status kj__events_take_place(struct kj__events *events, const char *remote_address);
 void kj__events_give_place(struct kj__events *events, const char *remote_address);

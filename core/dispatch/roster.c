@@ -9,6 +9,7 @@ void kj__roster_init(struct kj__roster *roster, struct kj__shard *shard, size_t 
                      struct kj__interest *everything)
 {
     *roster = (struct kj__roster){.shard = shard, .index = index, .everything = everything};
+    kj__row_index_init(&roster->of_everything.keyed);
     kj__map_init(&roster->by_identity);
     kj__list_init(&roster->empty);
 }
@@ -43,6 +44,7 @@ static void set_remove(struct kj__row_set *set, const struct kj__row *row)
 static void set_free(void *value)
 {
     struct kj__row_set *set = value;
+    kj__row_index_fini(&set->keyed);
     free(set->rows);
     free(set);
 }
@@ -55,7 +57,10 @@ static struct kj__row_set *set_of(struct kj__roster *roster, const char *identit
         set = calloc(1, sizeof *set);
         if (set && !kj__map_put(&roster->by_identity, identity, set, NULL)) {
             free(set);
-            set = NULL;
+            return NULL;
+        }
+        if (set) {
+            kj__row_index_init(&set->keyed);
         }
     }
     return set;
@@ -63,16 +68,31 @@ static struct kj__row_set *set_of(struct kj__roster *roster, const char *identit
 
 /* ---- rows ---- */
 
+/* What the filter of the next identity of a config is found by; false without any. The filters
+ * of an interest are in the order of its config. */
+static bool next_key(const struct kj__interest *interest, const struct kj__push_config_entry *entry,
+                     size_t *filter_at, struct kj__filter_key *key)
+{
+    return entry->filter && kj__filter_key(interest->filters[(*filter_at)++].filter, key);
+}
+
 /* Takes a row out of every set it is in. */
 static void unlist(struct kj__roster *roster, const struct kj__row *row)
 {
     struct kj__push_config_entry entry;
+    struct kj__filter_key key;
+    size_t filter_at = 0;
     set_remove(&roster->of_everything, row);
     for (const void *at = NULL; kj__push_config_next(row->interest->config, &at, &entry);) {
         struct kj__row_set *set = kj__map_get(&roster->by_identity, entry.identity);
+        bool is_keyed = next_key(row->interest, &entry, &filter_at, &key);
         if (set) {
-            set_remove(set, row);
-            if (set->count == 0) {
+            if (is_keyed) {
+                kj__row_index_remove(&set->keyed, &key, row);
+            } else {
+                set_remove(set, row);
+            }
+            if (set->count == 0 && kj__row_index_is_empty(&set->keyed)) {
                 set_free(kj__map_remove(&roster->by_identity, entry.identity));
             }
         }
@@ -82,12 +102,15 @@ static void unlist(struct kj__roster *roster, const struct kj__row *row)
 static bool list(struct kj__roster *roster, struct kj__row *row)
 {
     struct kj__push_config_entry entry;
+    struct kj__filter_key key;
+    size_t filter_at = 0;
     if (kj__push_config_count(row->interest->config) == 0) {
         return set_add(&roster->of_everything, row);
     }
     for (const void *at = NULL; kj__push_config_next(row->interest->config, &at, &entry);) {
         struct kj__row_set *set = set_of(roster, entry.identity);
-        if (!set || !set_add(set, row)) {
+        bool is_keyed = next_key(row->interest, &entry, &filter_at, &key);
+        if (!set || !(is_keyed ? kj__row_index_add(&set->keyed, &key, row) : set_add(set, row))) {
             return false;
         }
     }
@@ -242,11 +265,20 @@ static void deliver_to_row(struct kj__row *row, struct kj__message *message)
     }
 }
 
+static void deliver_to_candidate(struct kj__row *row, void *ctx)
+{
+    deliver_to_row(row, ctx);
+}
+
 static void deliver_to_set(const struct kj__row_set *set, struct kj__message *message)
 {
     /* Sessions may be closed meanwhile, which leaves their rows where they are. */
     for (size_t i = set ? set->count : 0; i > 0; i--) {
         deliver_to_row(set->rows[i - 1], message);
+    }
+    if (set && !kj__row_index_is_empty(&set->keyed)) {
+        kj__row_index_visit(&set->keyed, kj_event_entity(message->event), deliver_to_candidate,
+                            message);
     }
 }
 

@@ -1,7 +1,8 @@
 /* roster.h - a shard's open sessions by what they asked for: who is concerned by an event.
  *
  * A row is one interest with its sessions, as one audience for each encoding. Rows are found by
- * the identities they name, so an event costs what it concerns, not what is connected.
+ * the identities they name, and by the value that an attribute filter wants a member to have: so an
+ * event costs what it concerns, not what is connected.
  *
  * Threads: the shard's.
  */
@@ -13,6 +14,7 @@
 #include "delivery/session.h"
 #include "dispatch/interest.h"
 #include "dispatch/message.h"
+#include "dispatch/row_index.h"
 
 struct kj__row {
     struct kj__interest *interest; /* a reference */
@@ -24,8 +26,9 @@ struct kj__row {
 
 /* The rows that name one identity. */
 struct kj__row_set {
-    struct kj__row **rows;
+    struct kj__row **rows; /* that must be asked for each event; the others are in `keyed` */
     size_t count, capacity;
+    struct kj__row_index keyed;
 };
 
 struct kj__roster {

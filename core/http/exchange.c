@@ -1,6 +1,7 @@
 /* exchange.c - see exchange.h. */
 #include "http/exchange.h"
 
+#include "codec/encoding.h"
 #include "rest/api.h"
 
 #include <string.h>
@@ -128,10 +129,25 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
     kj__buffer_fini(&out);
 }
 
-void kj__exchange_fill_error(struct kj__http_response *response, int status,
+/* A subscriber reads no other encoding than the one it asked for; REST clients go by the
+ * Content-Type, and bahamut answers JSON while it does not know more. */
+static enum kj_encoding error_encoding(const struct mg_connection *connection)
+{
+    enum kj_encoding encoding;
+    int status;
+    struct kj_error error;
+    return kj__upgrade_is_meant(connection) &&
+                   !kj__negotiate_accept(mg_get_header(connection, "Accept"), &encoding, &status,
+                                         &error)
+               ? encoding
+               : KJ_ENCODING_JSON;
+}
+
+void kj__exchange_fill_error(const struct mg_connection *connection,
+                             struct kj__http_response *response, int status,
                              const char *description)
 {
-    kj__http_response_error(response, KJ_ENCODING_JSON,
+    kj__http_response_error(response, error_encoding(connection),
                             &(struct kj_api_error){.code = status,
                                                    .title = reason_phrase(status),
                                                    .description = description,
@@ -142,7 +158,7 @@ void kj__exchange_send_error(struct mg_connection *connection, int status, const
 {
     struct kj__http_response response;
     kj__http_response_init(&response);
-    kj__exchange_fill_error(&response, status, description);
+    kj__exchange_fill_error(connection, &response, status, description);
     kj__exchange_send(connection, &response, true);
     kj__http_response_fini(&response);
 }

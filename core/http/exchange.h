@@ -47,7 +47,8 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
                        bool must_close);
 
 /* Fills, or sends and closes, a one-element error array of our own. */
-void kj__exchange_fill_error(struct kj__http_response *response, int status,
+void kj__exchange_fill_error(const struct mg_connection *connection,
+                             struct kj__http_response *response, int status,
                              const char *description);
 void kj__exchange_send_error(struct mg_connection *connection, int status, const char *description);
 

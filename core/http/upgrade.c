@@ -63,12 +63,13 @@ static void *prepare(struct kj__http *http, struct mg_connection *connection)
     kj__http_response_init(&response);
     void *session = NULL;
     if (!fill_request(info, &headers, &request)) {
-        kj__exchange_fill_error(&response, 503, "Out of memory");
+        kj__exchange_fill_error(connection, &response, 503, "Out of memory");
     } else if (strcmp(info->local_uri, endpoint->path) != 0) {
-        kj__exchange_fill_error(&response, 404, "Unable to find the requested resource");
+        kj__exchange_fill_error(connection, &response, 404,
+                                "Unable to find the requested resource");
     } else if (!is_handshake(connection, &headers)) {
         KJ__COUNT(http->options.counters, http_malformed);
-        kj__exchange_fill_error(&response, 400, "This is not a websocket handshake");
+        kj__exchange_fill_error(connection, &response, 400, "This is not a websocket handshake");
     } else {
         session = endpoint->prepare(endpoint->ctx, &request, &response);
     }
@@ -220,7 +221,7 @@ bool kj__upgrade_is_meant(const struct mg_connection *connection)
     const struct kj__http_upgrade *upgrade = kj__http_of(connection)->options.upgrade;
     const struct mg_request_info *info = mg_get_request_info(connection);
     return upgrade && info && info->local_uri && strcmp(info->local_uri, upgrade->path) == 0 &&
-           strcmp(info->request_method, "GET") == 0;
+           info->request_method && strcmp(info->request_method, "GET") == 0;
 }
 
 /* What gorilla, and so bahamut, answers to a handshake that is none. */
@@ -241,7 +242,7 @@ void kj__upgrade_refuse(struct mg_connection *connection)
               "found in 'Connection' header";
     KJ__COUNT(kj__http_of(connection)->options.counters, http_malformed);
     kj__http_response_init(&response);
-    kj__exchange_fill_error(&response, 400, fault);
+    kj__exchange_fill_error(connection, &response, 400, fault);
     kj__fields_add(&response.headers, "Sec-WebSocket-Version", "13");
     kj__exchange_send(connection, &response, true);
     kj__http_response_fini(&response);

@@ -237,6 +237,23 @@ void kj__answer_errors(struct kj_context *context, enum kj_status status,
     put_errors(response, context->request.write_encoding, context->errors);
 }
 
+void kj__http_response_short_error(struct kj__http_response *response, enum kj_encoding encoding,
+                                   const struct kj_api_error *error)
+{
+    kj__http_response_error(response, encoding, error);
+    if (response->body.len <= KJ__SHORT_ERROR_MAX) {
+        return;
+    }
+    /* A byte of the description takes at least one of the body. */
+    size_t len = strlen(error->description);
+    size_t excess = response->body.len - KJ__SHORT_ERROR_MAX;
+    struct kj_error text = {{0}, 0};
+    kj_error_set(&text, 0, "%.*s", len > excess ? (int)(len - excess) : 0, error->description);
+    struct kj_api_error cut = *error;
+    cut.description = text.text;
+    kj__http_response_error(response, encoding, &cut);
+}
+
 void kj__http_response_error(struct kj__http_response *response, enum kj_encoding encoding,
                              const struct kj_api_error *error)
 {

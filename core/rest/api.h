@@ -49,4 +49,10 @@ void kj__api_handle(const struct kj__api *api, const struct kj__http_request *re
 void kj__http_response_error(struct kj__http_response *response, enum kj_encoding encoding,
                              const struct kj_api_error *error);
 
+/* The same with the description cut so that the body has at most as many bytes as a bahamut client
+ * reads of a refused handshake. */
+enum { KJ__SHORT_ERROR_MAX = 1023 };
+void kj__http_response_short_error(struct kj__http_response *response, enum kj_encoding encoding,
+                                   const struct kj_api_error *error);
+
 #endif

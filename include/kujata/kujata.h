@@ -10,6 +10,7 @@
 #include <kujata/filter.h>
 #include <kujata/handlers.h>
 #include <kujata/model.h>
+#include <kujata/namespaces.h>
 #include <kujata/processor.h>
 #include <kujata/publication.h>
 #include <kujata/pubsub.h>

@@ -62,10 +62,13 @@ struct kj_limits {
     uint32_t drain_timeout_ms;       /* for queued events at stop; 5,000 */
     uint32_t page_objects; /* of one list; 10,000; X-Next leads on; a larger pagesize: 400 */
     /* Answers kept for writes that come again with their Idempotency-Key. */
-    uint32_t idempotency_answers; /* 10,000 */
-    uint32_t idempotency_bytes;   /* 16 MiB */
-    uint32_t idempotency_age_ms;  /* 600,000 */
-    uint32_t idempotency_wait_ms; /* for an equal write that still runs; 2,000; then 409 */
+    uint32_t idempotency_answers;    /* 10,000 */
+    uint32_t idempotency_bytes;      /* 16 MiB */
+    uint32_t idempotency_age_ms;     /* 600,000 */
+    uint32_t idempotency_wait_ms;    /* for an equal write that still runs; 2,000; then 409 */
+    uint32_t bad_config_wait_ms;     /* before a bad push config ends its session, when it is not
+                                      * the address's first, and twice as long each time; 1,000 */
+    uint32_t bad_config_wait_max_ms; /* and no longer than this; 10,000 */
 };
 
 struct kj_server_options {
@@ -74,9 +77,12 @@ struct kj_server_options {
     const struct kj_model *model; /* required */
     struct kj_pubsub *pubsub;     /* NULL: no push, no /events */
     const char *topic;            /* of events; NULL: "events" */
-    const char *push_endpoint;    /* NULL: "/events" */
-    uint32_t shards;              /* 0: one per core */
-    uint32_t http_threads;        /* 0: 32 */
+    /* Events travel on TOPIC.IDENTITY.TYPE instead of TOPIC, and nodes hear TOPIC.>: all nodes of
+     * a topic or none. Names of identities and types are then single words. */
+    bool subject_hierarchies;
+    const char *push_endpoint; /* NULL: "/events" */
+    uint32_t shards;           /* 0: one per core */
+    uint32_t http_threads;     /* 0: 32 */
     struct kj_limits limits;
     enum kj_queue_policy queue_policy;
     enum kj_io io;
@@ -93,6 +99,8 @@ struct kj_server_options {
 
     const struct kj_session_authenticator *session_authenticators;
     size_t session_authenticator_count;
+    uint32_t renewal_threads; /* that run them again for new tokens; 0: 4 */
+
     const struct kj_request_authenticator *request_authenticators;
     size_t request_authenticator_count;
     const struct kj_authorizer *authorizers;

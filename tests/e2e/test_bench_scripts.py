@@ -23,6 +23,11 @@ def test_nothing_is_left_over_after_a_short_soak(start):
     assert text.count("descriptors") == 3
 
 
+def test_filters_for_other_values_cost_little(start):
+    text = run(start, "distinct", "--sessions", "200", "--events", "50", "--repeat", "1")
+    assert "200 filters: " in text
+
+
 def test_an_event_on_one_node_reaches_the_sessions_of_all(start):
     if not find_broker():
         pytest.skip("there is no nats-server")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import msgpack
 import pytest
 
 from subscribers import JSON, MSGPACK, SECONDS, connect, create, receive, request, run, subscribe
@@ -78,6 +79,82 @@ def test_a_bad_filter_closes_with_1003(node):
     run(body())
 
 
+# Shapes that bahamut takes too, and whether a new task is let through.
+SHAPES = [
+    (b"{}", True),
+    (b"null", True),
+    (b"[]", True),
+    (b'{"identities":null,"filters":null,"parameters":null}', True),
+    (b'{"identities":{"task":[]}} behind it', True),
+    (b'{"hello":1,"identities":{"task":null}}', True),
+    (b'[{"task":["create"]}]', True),
+    (b'[{"task":["delete"]},{},{"k":["v"]},5]', False),
+    (b'{"identities":{"tasks":[]}}', False),
+    (b"\xc0", True),
+    (b"\x80", True),
+    (b"\x90", True),
+    (b"\x80\xff\xff", True),
+    (msgpack.packb({"identities": {"task": None}, "more": [1]}), True),
+    (msgpack.packb([{"task": ["delete"]}, None]), False),
+]
+
+
+@pytest.mark.parametrize("opcode", [1, 2], ids=["text", "binary"])
+def test_shapes_of_filters_that_bahamut_takes(serve, opcode):
+    from rawws import PING, RawWebSocket
+
+    node = serve("--shards", "1")
+    witness = RawWebSocket(node.port)
+    for config, passes in SHAPES:
+        encoding = JSON if config[:1] in b"{[n" else MSGPACK
+        session = RawWebSocket(node.port, headers={"Content-Type": encoding})
+        session.send(opcode, config)
+        session.send(PING, b"read")
+        assert session.receive()[3] == b"read", config
+        node.create(title="t")
+        witness.message()
+        assert session.has_data(0.05) == passes, config
+        session.close()
+
+
+REFUSED_SHAPES = [
+    b"", b"12", b'"x"', b"true", b"nope", b'{"identities":', b'{"identities":["task"]}',
+    b'{"identities":{"task":"create"}}', b'{"identities":{"task":[1]}}', b'{"parameters":{"k":"v"}}',
+    b'{"identities":{"task":[]},"identities":{}}', b"[" * 65, b"\xc1", b"\x01", b"\x81\xaaidentities\x90",
+    b"\xdf\xff\xff\xff\xff", b"\x81",
+]  # fmt: skip
+
+
+def test_shapes_of_filters_that_are_none(serve):
+    from rawws import CLOSE, RawWebSocket
+
+    node = serve("--limit-bad-config-wait-ms", "1", "--limit-bad-config-wait-max-ms", "1")
+    for config in REFUSED_SHAPES:
+        encoding = MSGPACK if config[:1] >= b"\x80" or config == b"\x01" else JSON
+        session = RawWebSocket(node.port, headers={"Content-Type": encoding})
+        session.send(1, config)
+        opcode, payload = session.message()
+        assert (opcode, payload) == (CLOSE, b"\x03\xeb"), config
+        session.close()
+
+
+def test_no_filter_of_many_sent_at_once_is_lost(serve):
+    from rawws import PING, TEXT, RawWebSocket, frame
+
+    node = serve("--print-counters")
+    session = RawWebSocket(node.port)
+    configs = [json.dumps({"identities": {"task": [f"type{n}"]}}).encode() for n in range(999)]
+    configs.append(b'{"identities":{"task":null},"filters":{"task":"title == last"}}')
+    session.send_bytes(b"".join(frame(TEXT, config) for config in configs))
+    session.send(PING, b"all read")
+    assert session.receive()[3] == b"all read"
+    node.create(title="other")
+    node.create(title="last")
+    assert json.loads(session.message()[1])["entity"]["title"] == "last"
+    session.close()
+    assert node.counters()["push_configs_total"] == 1000
+
+
 def test_a_bad_filter_is_an_error_event_for_those_who_asked(serve):
     node = serve("--shards", "1")
 
@@ -144,25 +221,54 @@ def test_the_server_pings_and_drops_those_who_never_pong(serve):
     assert node.counters()["sessions_closed_pong_timeout_total"] == 1
 
 
+def refusal_of(node, headers, path="/events"):
+    """The one error of a refused handshake, as a client reads it that knows its encoding only."""
+    from rawws import RawWebSocket, Refused
+
+    with pytest.raises(Refused) as refused:
+        RawWebSocket(node.port, path, headers=headers)
+    answer = refused.value
+    assert len(answer.body) < 1024
+    encoding = MSGPACK if headers.get("Accept") == MSGPACK else JSON
+    assert answer.headers["content-type"].startswith(encoding)
+    (error,) = json.loads(answer.body) if encoding == JSON else msgpack.unpackb(answer.body)
+    assert error["code"] == answer.status
+    assert error["title"] and error["description"]
+    return answer.status
+
+
+@pytest.mark.parametrize("encoding", [JSON, MSGPACK])
 @pytest.mark.parametrize(
     "headers, status",
     [
         ({"Origin": "http://elsewhere.example"}, 403),
-        ({"Accept": "text/html"}, 415),
         ({"Content-Type": "text/html"}, 415),
+        ({"Content-Type": "text/" + "x" * 3000}, 415),
+        ({"Content-Type": ";" * 3000}, 400),
         ({"Sec-WebSocket-Version": "7"}, 400),
         ({"Sec-WebSocket-Key": ""}, 400),
         ({"Upgrade": "h2c"}, 400),
+        ({"Upgrade": None}, 400),
+        ({"Connection": "keep-alive"}, 400),
     ],
 )
-def test_a_refused_handshake_says_why(node, headers, status):
-    from rawws import RawWebSocket, Refused
+def test_a_refused_handshake_says_why_in_the_client_s_encoding(node, encoding, headers, status):
+    assert refusal_of(node, {"Accept": encoding, **headers}) == status
 
-    with pytest.raises(Refused) as refused:
-        RawWebSocket(node.port, headers=headers)
-    assert refused.value.status == status
-    assert json.loads(refused.value.body)[0]["code"] == status
-    assert len(refused.value.body) < 1024
+
+@pytest.mark.parametrize("accept, status", [("text/html", 415), ("text/" + "x" * 3000, 415), ("/", 400)])
+def test_an_accept_that_is_none_is_answered_in_json(node, accept, status):
+    assert refusal_of(node, {"Accept": accept}) == status
+
+
+@pytest.mark.parametrize("encoding", [JSON, MSGPACK])
+def test_a_session_too_many_is_told_in_its_encoding(serve, encoding):
+    from rawws import RawWebSocket
+
+    node = serve("--limit-sessions", "1")
+    session = RawWebSocket(node.port)
+    assert refusal_of(node, {"Accept": encoding}) == 503
+    session.close()
 
 
 def test_origins_of_the_server_itself_and_on_the_list_may_connect(serve):

@@ -34,6 +34,8 @@ void start(struct fixture *fixture)
                         .counters = &fixture->counters,
                         .model = fixture->model,
                         .topic = "events",
+                        .subject_hierarchies = fixture->subject_hierarchies,
+                        .renewal_threads = 2,
                         .dispatch = &fixture->dispatch,
                         .publish = &fixture->publish,
                         .authenticators = fixture->authenticators,
@@ -143,13 +145,26 @@ long read_number(int fd)
     return number;
 }
 
-void send_config(struct fixture *fixture, int fd, const char *text)
+void send_text(int fd, const char *text)
 {
-    uint64_t before = fixture->counters.push_configs + fixture->counters.push_configs_bad;
     struct kj__buffer frame = {0};
     kj__frame_append(&frame, KJ__FRAME_CLIENT, KJ__FRAME_TEXT, (const uint8_t *)text, strlen(text));
     assert_int_equal(send(fd, frame.data, frame.len, 0), (ssize_t)frame.len);
     kj__buffer_fini(&frame);
+}
+
+void wait_for_counter(_Atomic uint64_t *counter, uint64_t wanted)
+{
+    for (int waited = 0; *counter != wanted; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+}
+
+void send_config(struct fixture *fixture, int fd, const char *text)
+{
+    uint64_t before = fixture->counters.push_configs + fixture->counters.push_configs_bad;
+    send_text(fd, text);
     for (int waited = 0;
          fixture->counters.push_configs + fixture->counters.push_configs_bad == before; waited++) {
         assert_true(waited < DEADLINE_MS);

@@ -30,6 +30,7 @@ struct fixture {
     struct kj_session_authenticator authenticators[2];
     size_t authenticator_count;
     const char *origins[2];
+    bool subject_hierarchies;
     struct kj__events events;
     _Atomic int starts, stops, summaries, freed_summaries;
     char order[256];
@@ -58,6 +59,12 @@ struct kj_event *read_event(int fd);
 
 long read_number(int fd);
 
+void send_text(int fd, const char *text);
+
+/* Waits until a counter has this value. */
+void wait_for_counter(_Atomic uint64_t *counter, uint64_t wanted);
+
+/* Waits until the config was read. */
 void send_config(struct fixture *fixture, int fd, const char *text);
 
 enum kj_status publish(struct fixture *fixture, const char *identity, const char *type, int number);
