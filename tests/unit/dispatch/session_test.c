@@ -21,7 +21,8 @@ static void keep(struct kj_session *session, void *ctx)
 {
     (void)ctx;
     pthread_mutex_lock(&keeper.lock);
-    keeper.sessions[keeper.count++] = kj_session_ref(session);
+    keeper.sessions[keeper.count] = kj_session_ref(session);
+    keeper.count++;
     pthread_mutex_unlock(&keeper.lock);
 }
 
