@@ -1,6 +1,7 @@
 /* session_push.c - events for one session alone; see kujata/session.h. */
 #include "dispatch/events.h"
 #include "dispatch/message.h"
+#include "model/event.h"
 
 #include <kujata/session.h>
 #include <stdlib.h>
@@ -12,10 +13,10 @@ struct push {
     struct kj__out_frame *frame; /* likewise */
 };
 
-static struct kj__counters *counters_of(const struct kj_session *session)
+static const struct kj__events_options *options_of(const struct kj_session *session)
 {
     const struct kj__events *events = session->connection.endpoint->ctx;
-    return events->options.counters;
+    return &events->options;
 }
 
 static void push_free(struct push *push)
@@ -41,27 +42,32 @@ static void run_push(struct kj__job *job, struct kj__shard *shard)
         shard->tally.events_queued++;
         kj__connection_send(&session->connection, push->frame); /* counts what it drops */
     } else {
-        KJ__COUNT(counters_of(session), session_pushes_filtered);
+        KJ__COUNT(options_of(session)->counters, session_pushes_filtered);
     }
     push_free(push);
 }
 
-/* On the caller's thread, since a shard has better to do than to encode for one session. */
-static enum kj_status make_push(struct kj_session *session, struct kj_event *event,
+/* On the caller's thread, since a shard has better to do than to encode for one session. What a
+ * session must not see is hidden as from those who hear of a publication. */
+static enum kj_status make_push(struct kj_session *session, const struct kj_event *event,
                                 struct push **push)
 {
+    const struct kj_model *model = options_of(session)->model;
     *push = calloc(1, sizeof **push);
     if (!*push) {
         return KJ_ENOMEM;
     }
     (*push)->job.run = run_push;
     (*push)->session = kj_session_ref(session);
-    (*push)->event = kj_event_ref(event);
-    (*push)->frame = kj__event_frame(event, session->write_encoding);
+    enum kj_status status = kj__model_hide_secrets(model, event, &(*push)->event);
+    if (status) {
+        return status;
+    }
+    (*push)->frame = kj__event_frame_as(model, (*push)->event, session->write_encoding);
     return (*push)->frame ? KJ_OK : KJ_ENOMEM;
 }
 
-enum kj_status kj_session_push(struct kj_session *session, struct kj_event *event)
+enum kj_status kj_session_push(struct kj_session *session, const struct kj_event *event)
 {
     struct push *push = NULL;
     enum kj_status status = atomic_load(&session->is_open) ? make_push(session, event, &push)
@@ -70,12 +76,12 @@ enum kj_status kj_session_push(struct kj_session *session, struct kj_event *even
         status = kj__shard_try_post(session->connection.shard, &push->job);
     }
     if (status) {
-        KJ__COUNT(counters_of(session), session_pushes_refused);
+        KJ__COUNT(options_of(session)->counters, session_pushes_refused);
         if (push) {
             push_free(push);
         }
         return status;
     }
-    KJ__COUNT(counters_of(session), session_pushes);
+    KJ__COUNT(options_of(session)->counters, session_pushes);
     return KJ_OK;
 }

@@ -32,12 +32,13 @@ void kj_session_unref(struct kj_session *session); /* [any thread]; NULL is fine
 
 /* Sends an event to this session alone, when it is no older than the session and the push config
  * asks for its identity and type; attribute filters, error state and should_dispatch are not
- * asked. It is behind what the session already has to get. Never blocks, and takes a
- * reference of its own.                                                [any thread]
+ * asked. It is behind what the session already has to get, and without secret attributes. Never
+ * blocks.                                                              [any thread]
  * KJ_ECLOSED before on_session_start and once the session has ended, KJ_EFULL when the shard does
- * not keep up, KJ_ENOMEM also when the event cannot be encoded for the client: all three counted.
+ * not keep up, KJ_EPARSE for an entity that cannot be read, KJ_ENOMEM also when it cannot be
+ * encoded for the client: each counted.
  * After KJ_OK an event that does not reach the socket is counted as any other. */
-enum kj_status kj_session_push(struct kj_session *session, struct kj_event *event);
+enum kj_status kj_session_push(struct kj_session *session, const struct kj_event *event);
 
 /* ---- what the handshake said: never changes                          [any thread] ---- */
 

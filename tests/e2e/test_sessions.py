@@ -26,12 +26,13 @@ def test_a_push_goes_to_one_user_alone(board):
         async with connect(board, JSON, "?token=alice") as alice:
             async with connect(board, MSGPACK, "?token=bob") as bob:
                 await create(board, "/lists", name="bob", description="direct")
-                await create(board, "/lists", name="alice", description="direct")
+                await create(board, "/lists", name="alice", description="direct", password="x")
                 await create(board, title="everybody")
                 event = await receive(bob, MSGPACK)
                 assert (event["identity"], event["entity"]["name"]) == ("list", "bob")
                 assert (await receive(bob, MSGPACK))["entity"]["title"] == "everybody"
-                assert (await receive(alice))["entity"]["name"] == "alice"
+                event = await receive(alice)
+                assert (event["entity"]["name"], event["entity"]["password"]) == ("alice", "")
                 assert (await receive(alice))["entity"]["title"] == "everybody"
 
     run(body())

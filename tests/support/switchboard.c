@@ -103,15 +103,13 @@ static bool should_publish(const struct kj_event *event, void *ctx)
     if (strcmp(text_of(event, "description"), "direct") != 0) {
         return true;
     }
-    struct kj_event *shared = kj_event_ref((struct kj_event *)event);
     pthread_mutex_lock(&board.lock);
     for (size_t i = 0; i < KEPT_MAX; i++) {
         if (board.kept[i] && strcmp(board.users[i], text_of(event, "name")) == 0) {
-            kj_session_push(board.kept[i], shared);
+            kj_session_push(board.kept[i], event);
         }
     }
     pthread_mutex_unlock(&board.lock);
-    kj_event_unref(shared);
     return false;
 }
 
