@@ -286,7 +286,7 @@ static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
 {
     struct kj_store *store = ctx;
     struct kj_store_query query = query_of(kj_context_request(context));
-    struct kj__cursor cursor = {NULL};
+    struct kj__cursor cursor = {.id = NULL};
     enum kj_status status = check_parent(context, store);
     if (!status) {
         status = read_after(context, store, &cursor, &query);
