@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_SIZE_DEFAULT = 100, TEXT_MAX = 512 };
+enum {
+    PAGE_SIZE_DEFAULT = 100,
+    TEXT_MAX = 512,
+    LIST_SECONDS_MAX = 10, /* a worker is busy with one list so long */
+};
 
 void kj_store_free(struct kj_store *store)
 {
@@ -169,8 +173,10 @@ static size_t cut_of(const struct kj_request *request)
 
 static struct kj_store_query query_of(const struct kj_request *request)
 {
-    struct kj_store_query query = {
-        .filter = request->filter, .order = request->order, .after = request->after};
+    struct kj_store_query query = {.filter = request->filter,
+                                   .order = request->order,
+                                   .after = request->after,
+                                   .time_limit_ms = LIST_SECONDS_MAX * 1000};
     if (request->parent_identity) {
         query.parent_type = parent_type(request);
         query.parent_id = request->parent_id;
@@ -234,6 +240,20 @@ static enum kj_status set_next(struct kj_context *context, const json_t *last)
     return status;
 }
 
+static enum kj_status list(struct kj_context *context, struct kj_store *store,
+                           const struct kj_store_query *query, json_t **objects, size_t *total)
+{
+    enum kj_status status = store->ops->list(store, kj_context_request(context)->identity, query,
+                                             objects, total);
+    if (status == KJ_ETIMEOUT) {
+        char text[TEXT_MAX];
+        (void)snprintf(text, sizeof text, "The list takes longer than %d seconds",
+                       LIST_SECONDS_MAX);
+        return refuse(context, 400, "Bad Request", text);
+    }
+    return status;
+}
+
 /* Who asked for all of a long list may not look for X-Next. */
 static enum kj_status tell_of_cut(struct kj_context *context, size_t cut)
 {
@@ -269,7 +289,7 @@ static enum kj_status list_objects(struct kj_context *context, struct kj_store *
     if (cut) {
         query->limit = cut + 1;
     }
-    enum kj_status status = store->ops->list(store, request->identity, query, &objects, &total);
+    enum kj_status status = list(context, store, query, &objects, &total);
     if (!status && cut) {
         status = cut_list(context, objects, cut);
     }
@@ -286,7 +306,7 @@ static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
 {
     struct kj_store *store = ctx;
     struct kj_store_query query = query_of(kj_context_request(context));
-    struct kj__cursor cursor = {NULL};
+    struct kj__cursor cursor = {.id = NULL};
     enum kj_status status = check_parent(context, store);
     if (!status) {
         status = read_after(context, store, &cursor, &query);
@@ -308,7 +328,7 @@ static enum kj_status info(struct kj_context *context, void *ctx)
     size_t total = 0;
     enum kj_status status = check_parent(context, store);
     if (!status) {
-        status = store->ops->list(store, request->identity, &query, NULL, &total);
+        status = list(context, store, &query, NULL, &total);
     }
     kj_context_set_count(context, total);
     return status;

@@ -114,12 +114,18 @@ static bool is_in_page(const struct kj__listing *listing, const struct kj__order
 static enum kj_status keep(struct kj__listing *listing, struct kj__order_row row)
 {
     size_t size = listing->order->count * sizeof *row.values;
-    struct kj__order_value *values = malloc(size ? size : 1);
-    if (!values || !make_room(listing)) {
+    struct kj__order_value *values = NULL;
+    if (size) {
+        values = malloc(size);
+        if (!values) {
+            return KJ_ENOMEM;
+        }
+        memcpy(values, row.values, size);
+    }
+    if (!make_room(listing)) {
         free(values);
         return KJ_ENOMEM;
     }
-    memcpy(values, row.values, size);
     row.values = values;
     listing->rows[listing->count++] = row;
     return KJ_OK;

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { CHUNK = 256 }; /* references taken in one hold of the lock */
 
@@ -331,6 +332,7 @@ struct scan {
     size_t skip;       /* rows to leave out there */
     size_t wanted;     /* rows still to come */
     size_t row_count;  /* all there are, as of now */
+    int64_t end_ms;    /* when the time is up; INT64_MAX: never */
     struct kj__form *forms[CHUNK];
     size_t count;
 };
@@ -354,6 +356,13 @@ static void read_chunk(struct scan *scan)
     scan->wanted -= scan->count;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Offers every row that is left, or as many as are wanted. */
 static enum kj_status scan_rows(struct scan *scan, struct kj__listing *listing)
 {
@@ -367,6 +376,9 @@ static enum kj_status scan_rows(struct scan *scan, struct kj__listing *listing)
         for (size_t i = 0; i < scan->count; i++) {
             enum kj_status offered = kj__listing_offer_take(listing, scan->forms[i]);
             status = status ? status : offered;
+        }
+        if (!status && now_ms() > scan->end_ms) {
+            status = KJ_ETIMEOUT;
         }
     } while (!status && scan->count == CHUNK && scan->wanted > 0);
     kj__form_unref(last);
@@ -419,7 +431,11 @@ static enum kj_status memory_list(struct kj_store *self, const struct kj_identit
                             .identity = identity,
                             .parent = parent,
                             .after = "",
-                            .wanted = SIZE_MAX};
+                            .wanted = SIZE_MAX,
+                            .end_ms = INT64_MAX};
+        if (query->time_limit_ms) {
+            scan.end_ms = now_ms() + query->time_limit_ms;
+        }
         status = list_rows(&scan, query, page, total);
     }
     if (status) {

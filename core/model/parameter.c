@@ -162,10 +162,10 @@ static enum kj_status add_requirement(struct kj__parameters *parameters,
                                       struct kj__walk *walk)
 {
     unsigned operations = spec->operations ? spec->operations : of_relation;
-    enum kj_status status = check_operations(operations, of_relation, walk);
-    if (!status && (!spec->any_of || !spec->any_of[0])) {
-        status = kj__walk_fail(walk, "any_of", "any_of is missing or empty");
+    if (!spec->any_of || !spec->any_of[0]) {
+        return kj__walk_fail(walk, "any_of", "any_of is missing or empty");
     }
+    enum kj_status status = check_operations(operations, of_relation, walk);
     for (size_t i = 0; !status && spec->any_of[i]; i++) {
         status = check_set(parameters, spec->any_of[i], operations, walk);
     }

@@ -12,6 +12,7 @@
 #include <kujata/processor.h>
 #include <kujata/status.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct kj_store;
 
@@ -31,8 +32,9 @@ struct kj_store_query {
      * for each key, null for one it lacks. Only objects behind this place are meant, whether that
      * object is still there or not. */
     const json_t *after_keys;
-    size_t offset; /* objects to skip */
-    size_t limit;  /* 0: no limit */
+    size_t offset;          /* objects to skip */
+    size_t limit;           /* 0: no limit */
+    uint32_t time_limit_ms; /* 0: none; a filter may cost milliseconds for one object */
 };
 
 /* Rewrites `object` in place; anything but KJ_OK leaves the store as it was and is returned
@@ -58,7 +60,7 @@ struct kj_store_ops {
                              const char *id, json_t **object);
     /* *objects is an array of the page; *total counts every match, whatever `after`, `offset`
      * and `limit` say. Either may be NULL. Objects that others write meanwhile may be listed in
-     * either form, or not; all others are, once. */
+     * either form, or not; all others are, once. KJ_ETIMEOUT beyond the query's time limit. */
     enum kj_status (*list)(struct kj_store *self, const struct kj_identity *identity,
                            const struct kj_store_query *query, json_t **objects, size_t *total);
     void (*free)(struct kj_store *self);

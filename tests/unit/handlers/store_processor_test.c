@@ -250,6 +250,37 @@ static void a_list_ends_at_the_largest_page(void **state)
     assert_null(fixture_header(&fixture, "X-Next"));
 }
 
+static enum kj_status take_too_long(struct kj_store *self, const struct kj_identity *identity,
+                                    const struct kj_store_query *query, json_t **objects,
+                                    size_t *total)
+{
+    (void)self;
+    (void)identity;
+    (void)total;
+    assert_int_equal(query->time_limit_ms, 10000);
+    if (objects) {
+        *objects = NULL;
+    }
+    return KJ_ETIMEOUT;
+}
+
+static void a_list_that_takes_too_long_is_a_400(void **state)
+{
+    (void)state;
+    const struct kj_store_ops *ops = fixture.store->ops;
+    struct kj_store_ops slow = *ops;
+    slow.list = take_too_long;
+    fixture.store->ops = &slow;
+
+    fixture_send(&fixture, "GET", "/lists", "");
+    assert_int_equal(fixture.response.status, 400);
+    assert_string_equal(fixture_error(&fixture, "description"),
+                        "The list takes longer than 10 seconds");
+    fixture_send(&fixture, "HEAD", "/lists", "");
+    assert_int_equal(fixture.response.status, 400);
+    fixture.store->ops = ops;
+}
+
 static void filters_select_and_count(void **state)
 {
     (void)state;
@@ -500,6 +531,7 @@ int main(void)
         TEST(several_keys_order),
         TEST(after_needs_its_object_only_in_an_order),
         TEST(a_list_ends_at_the_largest_page),
+        TEST(a_list_that_takes_too_long_is_a_400),
         TEST(filters_select_and_count),
         TEST(bad_filters_are_refused_with_their_place),
         TEST(fields_asked_for_are_those_of_every_object),

@@ -299,6 +299,32 @@ static void times_are_ordered_as_times(void **state)
     assert_string_equal(list_ids(by_text), "d b a c e");
 }
 
+static void a_list_that_takes_too_long_is_given_up(void **state)
+{
+    (void)state;
+    static char long_text[8000];
+    struct kj_filter *filter;
+    json_t *objects;
+    size_t total;
+    char id[16];
+    memset(long_text, 'a', sizeof long_text - 1);
+    for (int i = 0; i < 600; i++) {
+        (void)snprintf(id, sizeof id, "%03d", i);
+        insert(id, "p", json_string(long_text));
+    }
+    assert_int_equal(kj_filter_parse("name matches \"(a|b)*c\"", &filter, NULL), KJ_OK);
+    struct kj_store_query query = {.filter = filter, .time_limit_ms = 1};
+
+    assert_int_equal(store->ops->list(store, task, &query, &objects, &total), KJ_ETIMEOUT);
+    assert_null(objects);
+    assert_int_equal(store->ops->list(store, task, &query, NULL, &total), KJ_ETIMEOUT);
+
+    query.time_limit_ms = 600000;
+    assert_int_equal(store->ops->list(store, task, &query, NULL, &total), KJ_OK);
+    assert_int_equal(total, 0);
+    kj_filter_unref(filter);
+}
+
 static enum kj_status rename_object(json_t *object, void *ctx)
 {
     json_object_set_new(object, "name", json_string(ctx));
@@ -466,6 +492,7 @@ int main(void)
         TEST(pages_of_an_order_go_on_behind_an_object),
         TEST(a_place_needs_no_object),
         TEST(times_are_ordered_as_times),
+        TEST(a_list_that_takes_too_long_is_given_up),
         TEST(updates_store_what_the_edit_leaves),
         TEST(refused_updates_change_nothing),
         TEST(edit_runs_again_when_another_write_came_between),

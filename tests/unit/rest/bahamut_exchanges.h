@@ -289,6 +289,13 @@ static const struct exchange exchanges[] = {
      BYTES("[{\"code\":400,\"description\":\"Parameter `order` must be set when pro"
            "vided\",\"subject\":\"elemental\",\"title\":\"Bad Request\",\"trace\":\"unknow"
            "n\"}]")},
+    {"400 boolean parameter", "GET", "/v/1/lists?rlgmp2=maybe", "", BYTES(""), 400, JSON("0"),
+     BYTES("[{\"code\":400,\"description\":\"Parameter 'rlgmp2' must be a boolean, "
+           "got 'maybe'\",\"subject\":\"elemental\",\"title\":\"Invalid Parameter\",\"t"
+           "race\":\"unknown\"}]")},
+    {"400 required parameter missing", "DELETE", "/v/1/users/1", "", BYTES(""), 400, JSON("0"),
+     BYTES("[{\"code\":400,\"description\":\"Missing Required parameters: `confirm`\",\"s"
+           "ubject\":\"elemental\",\"title\":\"Bad Request\",\"trace\":\"unknown\"}]")},
     {"root", "GET", "/", "", BYTES(""), 200, "", BYTES("")},
     {"POST / ", "POST", "/", "Content-Type: application/json\n", BYTES("{}"), 405, JSON("0"),
      BYTES("[{\"code\":405,\"description\":\"Create operation not allowed on \",\"sub"

@@ -17,7 +17,7 @@ static const struct {
     {"POST", "/lists/1/tasks", "", "{\"name\":\"x\"}"},
     {"GET", "/lists", "order=-name&limit=1", ""},
     {"GET", "/lists", "order=-name&order=date&limit=1&q=name+!=+x&level=low&level=high", ""},
-    {"GET", "/lists", "order=name&after=1", ""},
+    {"GET", "/lists", "order=name&after=1&limit=1", ""},
     {"GET", "/lists", "q=name+==", ""},
     {"GET", "/lists", "depth=x", ""},
     {"DELETE", "/users/1", "", ""},
