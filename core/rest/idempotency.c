@@ -130,23 +130,24 @@ static enum kj__idempotency_verdict replay(const struct kj__idempotency *store,
     return KJ__IDEMPOTENCY_REPLAYED;
 }
 
-/* Until a request has finished; false once that took too long, or when too many wait. */
-static bool wait(struct kj__idempotency *store, uint64_t deadline_ms)
+/* Until a request has finished; false once that took too long, or when too many wait. The place
+ * among those who wait is kept until the caller gives it back: the request that has finished may
+ * be another one. */
+static bool wait(struct kj__idempotency *store, uint64_t deadline_ms, bool *has_place)
 {
-    if (store->waiters >= store->limits.waiters) {
+    if (!*has_place && store->waiters >= store->limits.waiters) {
         return false;
     }
+    store->waiters += !*has_place;
+    *has_place = true;
     const struct timespec until = {.tv_sec = (time_t)(deadline_ms / 1000),
                                    .tv_nsec = (long)(deadline_ms % 1000) * 1000000L};
-    store->waiters++;
-    int result = pthread_cond_timedwait(&store->finished, &store->lock, &until);
-    store->waiters--;
-    return result != ETIMEDOUT;
+    return pthread_cond_timedwait(&store->finished, &store->lock, &until) != ETIMEDOUT;
 }
 
 static enum kj__idempotency_verdict decide(struct kj__idempotency *store,
                                            const struct kj__idempotency_id *id,
-                                           struct kj__http_response *response)
+                                           struct kj__http_response *response, bool *has_place)
 {
     uint64_t deadline_ms = kj__clock_monotonic_ms() + store->limits.wait_ms;
     for (;;) {
@@ -159,7 +160,7 @@ static enum kj__idempotency_verdict decide(struct kj__idempotency *store,
             if (!is_same) {
                 return KJ__IDEMPOTENCY_OTHER;
             }
-            if (!wait(store, deadline_ms)) {
+            if (!wait(store, deadline_ms, has_place)) {
                 return KJ__IDEMPOTENCY_RUNNING;
             }
         } else if (is_same) {
@@ -179,8 +180,10 @@ enum kj__idempotency_verdict kj__idempotency_begin(struct kj__idempotency *store
                                                    struct kj__http_response *response)
 {
     pthread_mutex_lock(&store->lock);
+    bool has_place = false;
     drop_expired(store);
-    enum kj__idempotency_verdict verdict = decide(store, id, response);
+    enum kj__idempotency_verdict verdict = decide(store, id, response, &has_place);
+    store->waiters -= has_place;
     pthread_mutex_unlock(&store->lock);
     if (verdict == KJ__IDEMPOTENCY_OTHER || verdict == KJ__IDEMPOTENCY_RUNNING) {
         KJ__COUNT(store->counters, idempotency_conflicts);

@@ -4,7 +4,6 @@
 #include "rest/request.h"
 
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -85,6 +84,7 @@ static bool make_digest(void (*add_all)(EVP_MD_CTX *, const struct kj_context *)
 static bool make_id(const struct kj_context *context, const char *key,
                     struct kj__idempotency_id *id)
 {
+    static const char digits[] = "0123456789abcdef";
     uint8_t caller[KJ__IDEMPOTENCY_DIGEST_SIZE];
     if (!make_digest(add_caller, context, caller) ||
         !make_digest(add_request, context, id->request)) {
@@ -92,7 +92,8 @@ static bool make_id(const struct kj_context *context, const char *key,
     }
     char *at = id->key;
     for (size_t i = 0; i < sizeof caller; i++) {
-        at += sprintf(at, "%02x", caller[i]);
+        *at++ = digits[caller[i] >> 4];
+        *at++ = digits[caller[i] & 15];
     }
     memcpy(at, key, strlen(key) + 1);
     return true;

@@ -29,7 +29,8 @@ struct kj_identity;
 enum kj_status kj_event_new(const struct kj_identity *identity, const char *type,
                             const json_t *entity, struct kj_event **event);
 
-/* The same for an identity no model knows: values are encoded as they are. */
+/* The same for an identity no model knows: values are encoded as they are. A server whose model
+ * knows the identity hides secrets when it publishes the event. */
 enum kj_status kj_event_new_untyped(const char *identity_name, const char *type,
                                     const json_t *entity, struct kj_event **event);
 

@@ -191,6 +191,47 @@ static void another_caller_has_keys_of_its_own(void **state)
     assert_int_equal(fixture.counters.idempotency_hits, 5);
 }
 
+static int create_with_certificate(const char *der)
+{
+    static const char *const names[] = {NULL};
+    const struct kj_certificate values = {
+        .subject = "CN=x", .names = names, .der = (const uint8_t *)der, .der_len = strlen(der)};
+    struct kj__certificate *certificate = kj__certificate_new(&values);
+    struct kj__fields headers;
+    struct kj__http_response response;
+    kj__fields_init(&headers, true);
+    kj__http_response_init(&response);
+    assert_non_null(certificate);
+    assert_true(kj__fields_add(&headers, "Idempotency-Key", "k1"));
+    struct kj__http_request request = {.method = "POST",
+                                       .path = "/v/1/lists",
+                                       .query = "",
+                                       .headers = &headers,
+                                       .body = (const uint8_t *)named,
+                                       .body_len = strlen(named),
+                                       .remote_address = "127.0.0.1",
+                                       .certificate = certificate};
+    kj__api_handle(&fixture.api, &request, &response);
+    int status = response.status;
+    kj__http_response_fini(&response);
+    kj__fields_fini(&headers);
+    kj__certificate_unref(certificate);
+    return status;
+}
+
+static void another_certificate_is_another_caller(void **state)
+{
+    (void)state;
+    fixture_serve_store(&fixture);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(create_with_certificate("one"), 200);
+        assert_int_equal(create_with_certificate("two"), 200);
+        assert_int_equal(create(keyed, named), 200);
+    }
+    assert_int_equal(fixture.counters.idempotency_hits, 3);
+    assert_count("3");
+}
+
 /* The token's first letter is who it is. */
 static enum kj_auth know_the_caller(struct kj_context *context, void *ctx)
 {
@@ -515,6 +556,38 @@ static void of_two_equal_requests_at_once_one_runs(void **state)
     assert_int_equal(fixture.counters.idempotency_conflicts, 2);
 }
 
+/* Others that finish wake whoever waits, who then goes on waiting. */
+static void another_write_that_finishes_changes_nothing(void **state)
+{
+    (void)state;
+    int first = 0, second = 0;
+    pthread_t threads[2];
+    close_gate(200);
+    fixture_serve_with(&fixture, pass_the_gate, NULL);
+    struct kj_processor users = kj_store_processor(fixture.store);
+    assert_int_equal(kj__api_register(&fixture.api, "user", &users), KJ_OK);
+    fixture.api.publish = NULL;
+    assert_int_equal(pthread_create(&threads[0], NULL, create_apart, &first), 0);
+    wait_for_entry();
+    assert_int_equal(pthread_create(&threads[1], NULL, create_apart, &second), 0);
+    wait_for_waiter();
+    for (int i = 0; i < 100; i++) {
+        char headers[64];
+        (void)snprintf(headers, sizeof headers, "Idempotency-Key: u%d\n", i);
+        assert_int_equal(send("POST", "/users", headers,
+                              "{\"firstName\":\"a\",\"lastName\":\"b\",\"userName\":\"c\"}"),
+                         200);
+        assert_int_equal(create(keyed, named), 409); /* the one place is taken */
+    }
+    open_gate();
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    assert_int_equal(first, 200);
+    assert_int_equal(second, 200);
+    assert_int_equal(runs, 1);
+    assert_int_equal(store.waiters, 0);
+}
+
 static void who_waited_runs_when_the_first_failed(void **state)
 {
     (void)state;
@@ -557,6 +630,7 @@ int main(void)
         TEST(reads_and_deletes_have_no_use_for_keys),
         TEST(a_key_beyond_the_limit_is_refused),
         TEST(another_caller_has_keys_of_its_own),
+        TEST(another_certificate_is_another_caller),
         TEST(a_known_caller_may_renew_its_token),
         TEST(who_is_refused_sees_no_answer_and_leaves_none),
         TEST(answers_that_invite_a_retry_are_not_kept),
@@ -568,6 +642,7 @@ int main(void)
         TEST(answers_are_bounded_in_bytes),
         TEST(answers_grow_old),
         TEST(of_two_equal_requests_at_once_one_runs),
+        TEST(another_write_that_finishes_changes_nothing),
         TEST(who_waited_runs_when_the_first_failed),
         TEST(who_waits_too_long_gets_a_409),
     };
