@@ -245,7 +245,7 @@ static enum kj_status list(struct kj_context *context, struct kj_store *store,
 {
     enum kj_status status = store->ops->list(store, kj_context_request(context)->identity, query,
                                              objects, total);
-    if (status == KJ_ETIMEOUT) {
+    if (status == KJ_ELIMIT) {
         char text[TEXT_MAX];
         (void)snprintf(text, sizeof text, "The list takes longer than %d seconds",
                        LIST_SECONDS_MAX);

@@ -378,7 +378,7 @@ static enum kj_status scan_rows(struct scan *scan, struct kj__listing *listing)
             status = status ? status : offered;
         }
         if (!status && now_ms() > scan->end_ms) {
-            status = KJ_ETIMEOUT;
+            status = KJ_ELIMIT;
         }
     } while (!status && scan->count == CHUNK && scan->wanted > 0);
     kj__form_unref(last);

@@ -60,7 +60,7 @@ struct kj_store_ops {
                              const char *id, json_t **object);
     /* *objects is an array of the page; *total counts every match, whatever `after`, `offset`
      * and `limit` say. Either may be NULL. Objects that others write meanwhile may be listed in
-     * either form, or not; all others are, once. KJ_ETIMEOUT beyond the query's time limit. */
+     * either form, or not; all others are, once. KJ_ELIMIT beyond the query's time limit. */
     enum kj_status (*list)(struct kj_store *self, const struct kj_identity *identity,
                            const struct kj_store_query *query, json_t **objects, size_t *total);
     void (*free)(struct kj_store *self);

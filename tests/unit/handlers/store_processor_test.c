@@ -261,7 +261,7 @@ static enum kj_status take_too_long(struct kj_store *self, const struct kj_ident
     if (objects) {
         *objects = NULL;
     }
-    return KJ_ETIMEOUT;
+    return KJ_ELIMIT;
 }
 
 static void a_list_that_takes_too_long_is_a_400(void **state)

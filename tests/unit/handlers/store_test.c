@@ -315,9 +315,9 @@ static void a_list_that_takes_too_long_is_given_up(void **state)
     assert_int_equal(kj_filter_parse("name matches \"(a|b)*c\"", &filter, NULL), KJ_OK);
     struct kj_store_query query = {.filter = filter, .time_limit_ms = 1};
 
-    assert_int_equal(store->ops->list(store, task, &query, &objects, &total), KJ_ETIMEOUT);
+    assert_int_equal(store->ops->list(store, task, &query, &objects, &total), KJ_ELIMIT);
     assert_null(objects);
-    assert_int_equal(store->ops->list(store, task, &query, NULL, &total), KJ_ETIMEOUT);
+    assert_int_equal(store->ops->list(store, task, &query, NULL, &total), KJ_ELIMIT);
 
     query.time_limit_ms = 600000;
     assert_int_equal(store->ops->list(store, task, &query, NULL, &total), KJ_OK);
