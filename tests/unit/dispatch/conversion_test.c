@@ -172,6 +172,37 @@ static void a_pushed_event_of_an_unknown_identity_stays_as_it_is(void **state)
     close(msgpack);
 }
 
+/* Also what goes to one session alone. */
+static void an_event_for_one_session_has_its_times_and_no_secrets(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    struct kj_session *session = prepare(fixture, "", msgpack_headers, &refusal);
+    assert_non_null(session);
+    kj_session_ref(session);
+    int msgpack = attach(session);
+    struct kj_event *event;
+    static const char text[] =
+        "{\"encoding\":\"application/json\",\"entity\":{\"due\":\"2021-03-04T05:06:07Z\","
+        "\"secret\":\"s\"},\"identity\":\"thing\",\"timestamp\":\"2200-01-01T00:00:00Z\","
+        "\"type\":\"update\"}";
+    assert_int_equal(
+        kj_event_decode((const uint8_t *)text, sizeof text - 1, KJ_ENCODING_JSON, &event), KJ_OK);
+
+    enum kj_status status = kj_session_push(session, event);
+    for (int waited = 0; status == KJ_ECLOSED; waited++) { /* it has not started */
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+        status = kj_session_push(session, event);
+    }
+    assert_int_equal(status, KJ_OK);
+
+    assert_entity_hex(msgpack, "82a3647565d6ff60406abfa6736563726574a0");
+    kj_event_unref(event);
+    kj_session_unref(session);
+    close(msgpack);
+}
+
 #define WITH_MODEL(test)                                                                           \
     cmocka_unit_test_setup_teardown(test, set_up_with_model, tear_down_with_model)
 
@@ -183,6 +214,7 @@ int main(void)
         WITH_MODEL(what_the_model_does_not_know_is_converted_as_it_stands),
         WITH_MODEL(a_pushed_event_has_its_times_and_no_secrets),
         WITH_MODEL(a_pushed_event_of_an_unknown_identity_stays_as_it_is),
+        WITH_MODEL(an_event_for_one_session_has_its_times_and_no_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
