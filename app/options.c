@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OPTIONS_MAX = 256 };
+
 /* One parsing under way. */
 struct parsing {
     const char *command;
     const struct option *options;
     size_t count;
-    uint64_t seen; /* bit i: options[i] was given */
+    bool seen[OPTIONS_MAX]; /* by the option's place */
 };
 
 int options_fail(int exit_status, const char *command, const char *format, ...)
@@ -139,10 +141,10 @@ static const struct option *find_option(const struct parsing *parsing, const cha
     bool is_flag = argument[0] == '-' && argument[1] != '\0';
     for (size_t i = 0; i < parsing->count; i++) {
         const struct option *option = &parsing->options[i];
-        bool matches = is_flag ? option->name && strlen(option->name) == len &&
-                                     strncmp(option->name, argument, len) == 0
-                               : !option->name &&
-                                     (option->kind == OPTION_LIST || !(parsing->seen >> i & 1));
+        bool matches = is_flag
+                           ? option->name && strlen(option->name) == len &&
+                                 strncmp(option->name, argument, len) == 0
+                           : !option->name && (option->kind == OPTION_LIST || !parsing->seen[i]);
         if (matches) {
             return option;
         }
@@ -187,7 +189,7 @@ static enum options_result parse_one(struct parsing *parsing, char *const *argv,
                      value, expected);
         return OPTIONS_WRONG;
     }
-    parsing->seen |= 1ULL << (option - parsing->options);
+    parsing->seen[option - parsing->options] = true;
     return OPTIONS_OK;
 }
 
@@ -214,7 +216,7 @@ static void print_help(const struct parsing *parsing)
 enum options_result options_parse(const char *command, const struct option *options, size_t count,
                                   int argc, char *const *argv)
 {
-    assert(count <= 64); /* the bits of parsing.seen */
+    assert(count <= OPTIONS_MAX);
     struct parsing parsing = {.command = command, .options = options, .count = count};
     for (int at = 0; at < argc;) {
         if (strcmp(argv[at], "--help") == 0) {
@@ -226,7 +228,7 @@ enum options_result options_parse(const char *command, const struct option *opti
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (options[i].required && !(parsing.seen >> i & 1)) {
+        if (options[i].required && !parsing.seen[i]) {
             return wrong(&parsing, shown_name(&options[i]), "is required");
         }
     }
