@@ -194,6 +194,10 @@ static void init_api(struct kj_server *server)
         .wait_ms = options->limits.idempotency_wait_ms,
         .waiters = options->http_threads / WAITING_WORKERS_PART,
     };
+    api->audit = options->audit;
+    api->credentials = (struct kj__credentials){.cookie = options->token_cookie,
+                                                .in_query = options->token_in_query,
+                                                .allowed_origins = options->allowed_origins};
     if (server->has_push) {
         api->publish = publish_event;
         api->publish_ctx = server;
@@ -221,6 +225,8 @@ static enum kj_status init_push(struct kj_server *server)
                                  .authenticators = options->session_authenticators,
                                  .authenticator_count = options->session_authenticator_count,
                                  .renewal_threads = options->renewal_threads,
+                                 .audit = &options->audit,
+                                 .token_cookie = options->token_cookie,
                                  .allowed_origins = options->allowed_origins,
                                  .limits = &options->limits,
                                  .queue_policy = options->queue_policy,
@@ -469,6 +475,15 @@ void kj_server_free(struct kj_server *server)
 }
 
 /* ---- counters ---- */
+
+void kj_server_count_auth_reload(struct kj_server *server, bool was_good)
+{
+    if (was_good) {
+        KJ__COUNT(&server->counters, auth_reloads);
+    } else {
+        KJ__COUNT(&server->counters, auth_reloads_failed);
+    }
+}
 
 void kj_server_counters(const struct kj_server *server,
                         void (*visit)(const char *name, uint64_t value, void *ctx), void *ctx)

@@ -151,6 +151,12 @@ static enum kj_status check_options(const struct kj_server_options *options, str
         kj_error_set(error, 0, "option topic: \"%s\" is not words joined by dots", options->topic);
         return KJ_EINVAL;
     }
+    const char *cookie = options->token_cookie;
+    if (cookie && (!*cookie || cookie[strcspn(cookie, "=;, \t")])) {
+        kj_error_set(error, 0, "option token_cookie (--auth-cookie): \"%s\" is no cookie's name",
+                     cookie);
+        return KJ_EINVAL;
+    }
     enum kj_status status = check_endpoint(options, error);
     status = status ? status : check_tls(options, error);
     status = status ? status : check_hierarchies(options, error);
@@ -226,6 +232,7 @@ static bool copy_all(struct kj__server_options *copy, const struct kj_server_opt
             copy_text(&copy->health_listen, options->health_listen, "")) &&
            copy_text(&copy->topic, options->topic, "events") &&
            copy_text(&copy->push_endpoint, options->push_endpoint, "/events") &&
+           copy_optional(&copy->token_cookie, options->token_cookie) &&
            copy_origins(copy, options->allowed_origins) && copy_tls(copy, options) &&
            copy_array(&copy->session_authenticators, options->session_authenticators,
                       options->session_authenticator_count,
@@ -248,6 +255,7 @@ static void point_at_copies(struct kj__server_options *copy)
     values->tls_certificate = copy->tls_certificate;
     values->tls_key = copy->tls_key;
     values->tls_client_ca = copy->tls_client_ca;
+    values->token_cookie = copy->token_cookie;
     values->allowed_origins = (const char *const *)copy->allowed_origins;
     values->session_authenticators = copy->session_authenticators;
     values->request_authenticators = copy->request_authenticators;
@@ -287,6 +295,7 @@ void kj__server_options_fini(struct kj__server_options *copy)
     free(copy->session_authenticators);
     free(copy->request_authenticators);
     free(copy->authorizers);
+    free(copy->token_cookie);
     free(copy->tls_client_ca);
     free(copy->tls_key);
     free(copy->tls_certificate);

@@ -77,8 +77,19 @@
       "Sessions ended by a full queue.")                                                           \
     X(closed_by_server, "sessions_closed_by_server_total", COUNTER,                                \
       "Sessions ended by the server.")                                                             \
+    X(closed_expired, "sessions_closed_expired_total", COUNTER,                                    \
+      "Sessions whose credential ran out.")                                                        \
     X(closed_io_error, "sessions_closed_io_error_total", COUNTER,                                  \
       "Sessions ended by an error of their socket.")                                               \
+    X(auth_refused, "auth_refused_total", COUNTER,                                                 \
+      "Calls and handshakes that authenticators refused.")                                         \
+    X(access_refused, "access_refused_total", COUNTER,                                             \
+      "Calls and handshakes that authorizers or on_session_init refused.")                         \
+    X(auth_reloads, "auth_reloads_total", COUNTER, "Times tokens or keys were read again.")        \
+    X(auth_reloads_failed, "auth_reloads_failed_total", COUNTER,                                   \
+      "Times tokens or keys could not be read again.")                                             \
+    X(audit_records, "audit_records_total", COUNTER, "Records an auditor took.")                   \
+    X(audit_lost, "audit_records_lost_total", COUNTER, "Records an auditor could not keep.")       \
     X(frames_in, "frames_received_total", COUNTER, "Frames received.")                             \
     X(frames_out, "frames_sent_total", COUNTER, "Frames sent.")                                    \
     X(bytes_in, "frame_bytes_received_total", COUNTER, "Bytes of frames received.")                \

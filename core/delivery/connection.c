@@ -2,6 +2,7 @@
  * connection_write.c, what other threads ask for in connection_post.c. */
 #include "delivery/connection.h"
 
+#include "base/clock.h"
 #include "delivery/delivery.h"
 
 #include <errno.h>
@@ -9,6 +10,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { NS_PER_MS = 1000000 };
 
 static struct kj__counters *counters_of(const struct kj__connection *connection)
 {
@@ -98,6 +101,9 @@ static void count_cause(struct kj__connection *connection, enum kj__close_cause 
     case KJ__CAUSE_SERVER:
         KJ__COUNT(counters, closed_by_server);
         break;
+    case KJ__CAUSE_EXPIRED:
+        KJ__COUNT(counters, closed_expired);
+        break;
     case KJ__CAUSE_IO_ERROR:
         KJ__COUNT(counters, closed_io_error);
         break;
@@ -151,6 +157,26 @@ static uint64_t earliest(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* On the shard's clock; UINT64_MAX: it stays. */
+static uint64_t expiry_of(struct kj__connection *connection)
+{
+    int64_t expires_ms = atomic_load_explicit(&connection->expires_ms, memory_order_relaxed);
+    if (expires_ms == 0) {
+        return UINT64_MAX;
+    }
+    int64_t wall_ms = kj__clock_wall_ns() / NS_PER_MS;
+    return expires_ms > wall_ms ? connection->shard->now_ms + (uint64_t)(expires_ms - wall_ms) : 0;
+}
+
+static void expire(struct kj__connection *connection)
+{
+    if (connection->endpoint->protocol->on_expired) {
+        connection->endpoint->protocol->on_expired(connection);
+    } else {
+        kj__connection_close(connection, KJ__CLOSE_POLICY, NULL, KJ__CAUSE_EXPIRED, true);
+    }
+}
+
 void kj__connection_arm_timer(struct kj__connection *connection)
 {
     const struct kj__endpoint *endpoint = connection->endpoint;
@@ -164,6 +190,7 @@ void kj__connection_arm_timer(struct kj__connection *connection)
         if (connection->late_close_ms) {
             deadline = earliest(deadline, connection->late_close_ms);
         }
+        deadline = earliest(deadline, expiry_of(connection));
     }
     if (deadline != connection->timer.deadline_ms) {
         kj__wheel_arm(&connection->shard->wheel, &connection->timer, deadline);
@@ -190,6 +217,10 @@ void kj__connection_on_deadline(struct kj__connection *connection)
     if (connection->late_close_ms && now >= connection->late_close_ms) {
         kj__connection_close(connection, connection->late_close_code, NULL,
                              (enum kj__close_cause)connection->late_close_cause, false);
+        return;
+    }
+    if (now >= expiry_of(connection)) {
+        expire(connection);
         return;
     }
     if (now >= connection->next_ping_ms) {

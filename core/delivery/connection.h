@@ -43,6 +43,8 @@ struct kj__protocol {
      * for a word about it, which goes out with kj__connection_send_notice. Both may be NULL. */
     void (*on_dropped)(struct kj__connection *connection);
     void (*on_room)(struct kj__connection *connection);
+    /* The time set by kj__connection_set_expiry has come: close it. NULL: closed with 1008. */
+    void (*on_expired)(struct kj__connection *connection);
     /* The last reference is gone: free the memory. Any thread. */
     void (*release)(struct kj__connection *connection);
 };
@@ -59,6 +61,7 @@ enum kj__close_cause {
     KJ__CAUSE_WRITE_STALL,
     KJ__CAUSE_QUEUE_FULL,
     KJ__CAUSE_SERVER,
+    KJ__CAUSE_EXPIRED,
     KJ__CAUSE_IO_ERROR,
 };
 
@@ -69,7 +72,8 @@ struct kj__endpoint {
     uint32_t queue_bytes, queue_messages;
     enum kj_queue_policy queue_policy;
     uint32_t ping_interval_ms, pong_timeout_ms, write_stall_ms, close_timeout_ms;
-    void *ctx; /* the protocol's */
+    const char *token_cookie; /* see kj_session_token; NULL: none */
+    void *ctx;                /* the protocol's */
 };
 
 enum kj__connection_state {
@@ -91,6 +95,7 @@ struct kj__connection {
     bool waits_for_write; /* registered for writability */
     bool has_dropped;     /* since the protocol's on_room ran last */
     bool is_listed, was_open;
+    bool is_announced;   /* set before the announcement, by the thread that makes it */
     uint32_t list_index; /* in the shard's connections */
     struct kj__shard *shard;
     const struct kj__endpoint *endpoint;
@@ -107,6 +112,7 @@ struct kj__connection {
     uint64_t late_close_ms; /* 0: no late close is set */
     uint16_t late_close_code;
     uint8_t late_close_cause;
+    _Atomic int64_t expires_ms; /* wall clock, since 1970; 0: never */
 };
 
 /* Prepares a connection on a shard of `delivery`, or on one that is given, with one reference for
@@ -125,6 +131,10 @@ void kj__connection_unref(struct kj__connection *connection);                 /*
 bool kj__connection_announce(struct kj__connection *connection);
 bool kj__connection_attach(struct kj__connection *connection, int fd, struct kj__tls *tls);
 void kj__connection_abandon(struct kj__connection *connection);
+
+/* Until when it may stay, by the wall clock in milliseconds since 1970; 0: for ever. A clock that
+ * is set is noticed within a ping interval.                            [any thread] */
+void kj__connection_set_expiry(struct kj__connection *connection, int64_t expires_ms);
 
 /* Closes with a code, dropping queued data. `reason` is static or NULL.  [any thread] */
 void kj__connection_close_later(struct kj__connection *connection, uint16_t code,

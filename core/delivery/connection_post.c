@@ -56,6 +56,7 @@ static void run_announce(struct kj__job *base, struct kj__shard *shard)
 bool kj__connection_announce(struct kj__connection *connection)
 {
     /* Nothing comes of it until there is more: an event, or the socket. */
+    connection->is_announced = true;
     return post(connection, (struct connection_job){0}, run_announce, kj__shard_post_quietly);
 }
 
@@ -121,6 +122,25 @@ static void run_abandon(struct kj__job *base, struct kj__shard *shard)
 void kj__connection_abandon(struct kj__connection *connection)
 {
     post(connection, (struct connection_job){0}, run_abandon, kj__shard_post);
+}
+
+static void run_rearm(struct kj__job *base, struct kj__shard *shard)
+{
+    (void)shard;
+    struct connection_job *job = (struct connection_job *)base;
+    if (job->connection->state == KJ__CONNECTION_OPEN) {
+        kj__connection_arm_timer(job->connection);
+    }
+    finish(job);
+}
+
+void kj__connection_set_expiry(struct kj__connection *connection, int64_t expires_ms)
+{
+    atomic_store(&connection->expires_ms, expires_ms);
+    if (connection->is_announced) {
+        /* Without memory for the job it is seen to at the next ping. */
+        post(connection, (struct connection_job){0}, run_rearm, kj__shard_post);
+    }
 }
 
 static void run_close(struct kj__job *base, struct kj__shard *shard)

@@ -275,10 +275,25 @@ const char *kj_session_query_parameter(const struct kj_session *session, const c
 const char *kj_session_token(const struct kj_session *session)
 {
     const char *header = kj_session_header(session, "Authorization");
-    if (header && !session->has_pushed_token && strncasecmp(header, "Bearer ", 7) == 0) {
-        return header + 7;
+    const char *cookie = session->connection.endpoint->token_cookie;
+    const char *token = NULL;
+    if (!session->has_pushed_token) {
+        if (header && strncasecmp(header, "Bearer ", 7) == 0 && header[7]) {
+            return header + 7;
+        }
+        token = cookie ? kj_session_cookie(session, cookie) : NULL;
     }
-    return kj_session_parameter(session, "token");
+    return token && *token ? token : kj_session_parameter(session, "token");
+}
+
+void kj_session_set_expiry(struct kj_session *session, int64_t unix_ms)
+{
+    kj__connection_set_expiry(&session->connection, unix_ms);
+}
+
+int64_t kj_session_expiry(const struct kj_session *session)
+{
+    return atomic_load(&session->connection.expires_ms);
 }
 
 const char *kj_session_header(const struct kj_session *session, const char *name)

@@ -209,6 +209,7 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
         .pong_timeout_ms = limits->pong_timeout_ms,
         .write_stall_ms = limits->write_stall_ms,
         .close_timeout_ms = limits->close_timeout_ms,
+        .token_cookie = options->token_cookie,
         .ctx = events,
     };
     kj__renewals_init(&events->renewals, events);

@@ -37,6 +37,8 @@ struct kj__events_options {
     const struct kj_session_authenticator *authenticators;
     size_t authenticator_count;
     uint32_t renewal_threads; /* authenticators that look at new tokens at a time */
+    const struct kj_auditor *audit;
+    const char *token_cookie; /* NULL: none */
     const char *const *allowed_origins;
     const struct kj_limits *limits; /* every default filled in */
     enum kj_queue_policy queue_policy;

@@ -1,13 +1,15 @@
 /* handshake.c - who may start a session; see events.h. Runs on HTTP workers. */
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/origin.h"
 #include "base/utf8.h"
 #include "codec/encoding.h"
 #include "dispatch/events.h"
 #include "dispatch/protocol.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
+
+enum { SWITCHING_PROTOCOLS = 101, NS_PER_US = 1000 };
 
 /* ---- places ---- */
 
@@ -110,25 +112,13 @@ static bool negotiate(const struct kj__handshake *handshake, struct kj__session_
     return true;
 }
 
-/* A page of the server's own: its origin is the host the browser asked. */
-static bool is_own_origin(const char *origin, const char *host)
-{
-    const char *authority = strstr(origin, "://");
-    return authority && host && strcasecmp(authority + 3, host) == 0;
-}
-
 static bool check_origin(struct kj__events *events, const struct kj__handshake *handshake,
                          struct kj__refusal *refusal)
 {
     const char *origin = kj__fields_get(handshake->headers, "Origin");
-    if (!origin || is_own_origin(origin, kj__fields_get(handshake->headers, "Host"))) {
+    if (kj__origin_is_allowed(origin, kj__fields_get(handshake->headers, "Host"),
+                              events->options.allowed_origins)) {
         return true;
-    }
-    const char *const *allowed = events->options.allowed_origins;
-    for (; allowed && *allowed; allowed++) {
-        if (strcmp(*allowed, "*") == 0 || strcasecmp(*allowed, origin) == 0) {
-            return true;
-        }
     }
     static struct kj__log_limit limit;
     KJ__COUNT(events->options.counters, handshakes_bad_origin);
@@ -147,6 +137,10 @@ bool kj__events_authenticate(struct kj__events *events, struct kj_session *sessi
     error->text[0] = '\0';
     for (size_t i = 0; i < options->authenticator_count; i++) {
         const struct kj_session_authenticator *authenticator = &options->authenticators[i];
+        if (!authenticator->authenticate) {
+            continue;
+        }
+        error->text[0] = '\0';
         switch (authenticator->authenticate(session, error, authenticator->ctx)) {
         case KJ_AUTH_ACCEPT:
             return true;
@@ -166,8 +160,16 @@ bool kj__events_authenticate(struct kj__events *events, struct kj_session *sessi
 static bool authenticate(struct kj__events *events, struct kj_session *session,
                          struct kj__refusal *refusal)
 {
-    return kj__events_authenticate(events, session, &refusal->text) ||
-           refuse(refusal, 401, "Unauthorized", "bahamut", refusal->text.text);
+    if (kj__events_authenticate(events, session, &refusal->text)) {
+        return true;
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(events->options.counters, auth_refused);
+    refuse(refusal, 401, "Unauthorized", "bahamut", refusal->text.text);
+    kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
+                    "a session from %s was not authenticated: %s",
+                    kj_session_remote_address(session), refusal->text.text);
+    return false;
 }
 
 static bool init(struct kj__events *events, struct kj_session *session, struct kj__refusal *refusal)
@@ -178,6 +180,7 @@ static bool init(struct kj__events *events, struct kj_session *session, struct k
         handler->on_session_init(session, &refusal->text, handler->ctx)) {
         return true;
     }
+    KJ__COUNT(events->options.counters, access_refused);
     return refuse(refusal, 403, "Forbidden", "bahamut",
                   refusal->text.text[0] ? refusal->text.text
                                         : "You are not authorized to initiate a push session");
@@ -201,6 +204,41 @@ static bool take_place(struct kj__events *events, const char *remote_address,
     return refuse(refusal, 503, "Service Unavailable", "kujata", "Too many sessions");
 }
 
+/* ---- what is told of it ---- */
+
+static void audit(const struct kj__events *events, const struct kj_session *session,
+                  const struct kj_api_error *error, int64_t started_ns)
+{
+    const struct kj_auditor *auditor = events->options.audit;
+    if (!auditor || !auditor->audit_session) {
+        return;
+    }
+    const struct kj_audit_outcome outcome = {
+        .status = error ? error->code : SWITCHING_PROTOCOLS,
+        .error_title = error ? error->title : NULL,
+        .duration_us = (uint64_t)(kj__clock_monotonic_ns() - started_ns) / NS_PER_US,
+    };
+    enum kj_status kept = auditor->audit_session(session, &outcome, auditor->ctx);
+    if (!kept) {
+        KJ__COUNT(events->options.counters, audit_records);
+        return;
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(events->options.counters, audit_lost);
+    kj__log_limited(&limit, KJ__LOG_ERROR, "dispatch", "an audit record (--audit) was lost: %s",
+                    kj_status_text(kept));
+}
+
+/* Asks everyone who may refuse it, and tells who must know. */
+static bool admit(struct kj__events *events, struct kj_session *session,
+                  struct kj__refusal *refusal)
+{
+    int64_t started_ns = kj__clock_monotonic_ns();
+    bool is_admitted = authenticate(events, session, refusal) && init(events, session, refusal);
+    audit(events, session, is_admitted ? NULL : &refusal->error, started_ns);
+    return is_admitted;
+}
+
 struct kj_session *kj__events_prepare(struct kj__events *events,
                                       const struct kj__handshake *handshake,
                                       struct kj__refusal *refusal)
@@ -222,7 +260,7 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
             refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
         }
     }
-    if (session && authenticate(events, session, refusal) && init(events, session, refusal)) {
+    if (session && admit(events, session, refusal)) {
         if (kj__connection_announce(&session->connection)) {
             return session;
         }

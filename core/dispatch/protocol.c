@@ -194,6 +194,23 @@ static void send_error_event(struct kj_session *session, const struct kj_api_err
     kj__out_frame_unref(frame);
 }
 
+/* ---- credentials that run out ---- */
+
+static void on_expired(struct kj__connection *connection)
+{
+    struct kj_session *session = kj__session_of(connection);
+    if (session->wants_errors) {
+        send_error_event(session,
+                         &(struct kj_api_error){.code = 401,
+                                                .title = "Session expired",
+                                                .subject = "kujata",
+                                                .description = "This session's credential ran out"},
+                         false);
+    }
+    kj__connection_close(connection, KJ__CLOSE_POLICY, "this session's credential ran out",
+                         KJ__CAUSE_EXPIRED, true);
+}
+
 /* ---- slow clients ---- */
 
 static void on_dropped(struct kj__connection *connection)
@@ -353,5 +370,6 @@ const struct kj__protocol kj__events_protocol = {
     .on_closed = on_closed,
     .on_dropped = on_dropped,
     .on_room = on_room,
+    .on_expired = on_expired,
     .release = release,
 };

@@ -7,6 +7,7 @@
 
 #include "base/counters.h"
 #include "base/map.h"
+#include "rest/credentials.h"
 #include "rest/idempotency.h"
 #include "rest/message.h"
 
@@ -26,6 +27,8 @@ struct kj__api {
     size_t authorizer_count;
     uint32_t page_objects; /* of one list; 0: any number */
     bool strict_flags;     /* see kj_server_options */
+    struct kj_auditor audit;
+    struct kj__credentials credentials;
     /* Publishes an enqueued or automatic event; never blocks. NULL: no push. */
     void (*publish)(struct kj_event *event, void *ctx);
     void *publish_ctx;

@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool kj__context_init(struct kj_context *context, const struct kj__http_request *http)
+bool kj__context_init(struct kj_context *context, const struct kj__http_request *http,
+                      const struct kj__credentials *credentials)
 {
-    *context = (struct kj_context){.http = http};
+    *context = (struct kj_context){.http = http, .credentials = credentials};
     kj__uuid_make(context->id);
     kj__query_init(&context->query);
     kj__buffer_init(&context->messages);
@@ -32,6 +33,7 @@ void kj__context_fini(struct kj_context *context)
     json_decref(context->output);
     json_decref(context->input);
     json_decref(context->errors);
+    free(context->cookie);
     free(context->authorization);
     kj_filter_unref(context->filter);
     kj__query_fini(&context->query);
@@ -56,6 +58,11 @@ const char *kj_context_header(const struct kj_context *context, const char *name
 const char *kj_context_parameter(const struct kj_context *context, const char *name)
 {
     return kj__fields_get(&context->query.all, name);
+}
+
+const char *kj_context_token(const struct kj_context *context)
+{
+    return context->token;
 }
 
 const struct kj_certificate *kj_context_peer_certificate(const struct kj_context *context)

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/claims.h"
 #include "base/id.h"
+#include "rest/credentials.h"
 #include "rest/message.h"
 #include "rest/query.h"
 #include "rest/routes.h"
@@ -22,6 +23,9 @@ struct kj_context {
     struct kj__query query;
     struct kj_request request; /* borrows the members above and below */
     char *authorization;       /* a copy, split in two by a NUL; may be NULL */
+    const struct kj__credentials *credentials;
+    const char *token; /* borrows a header, the query or the member below; NULL: none */
+    char *cookie;      /* a copy of the token in a cookie; may be NULL */
 
     struct kj_filter *filter; /* of `q`; NULL: none */
 
@@ -38,12 +42,14 @@ struct kj_context {
     size_t event_count;
     bool push_disabled;
     bool was_processed; /* a processor has seen it */
+    bool is_audited; /* it came as far as the authenticators */
 
     struct kj__claims claims;
 };
 
-/* False when there is no memory; fini is due in any case. */
-bool kj__context_init(struct kj_context *context, const struct kj__http_request *http);
+/* False when there is no memory; fini is due in any case. Both arguments are borrowed. */
+bool kj__context_init(struct kj_context *context, const struct kj__http_request *http,
+                      const struct kj__credentials *credentials);
 void kj__context_fini(struct kj_context *context);
 
 /* Whether a processor or handler left an error. */

@@ -2,6 +2,7 @@
  * query; relations; authenticators; authorizers; processor; body; then the call itself, its
  * events and its answer.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "model/identity.h"
 #include "rest/answer.h"
@@ -12,6 +13,8 @@
 #include "rest/request.h"
 
 #include <stdlib.h>
+
+enum { NS_PER_US = 1000 };
 
 void kj__api_init(struct kj__api *api, const struct kj_model *model, struct kj__counters *counters)
 {
@@ -107,6 +110,21 @@ static enum kj_status refuse_access(struct kj_context *context, int code, const 
     return kj__context_refuse(context, code, "bahamut", "%s", text);
 }
 
+static const char *first_error(const struct kj_context *context, const char *member)
+{
+    const char *text = json_string_value(
+        json_object_get(json_array_get(context->errors, 0), member));
+    return text ? text : "";
+}
+
+/* Anything but a clear word for it is a refusal; so is an error left by a handler that let the
+ * call pass, which would be found only once the processor has done its work. */
+static bool is_refused(const struct kj_context *context, enum kj_auth verdict)
+{
+    return (verdict != KJ_AUTH_ACCEPT && verdict != KJ_AUTH_CONTINUE) ||
+           kj__context_has_failed(context);
+}
+
 static enum kj_status authenticate(const struct kj__api *api, struct kj_context *context)
 {
     enum kj_auth verdict = KJ_AUTH_CONTINUE;
@@ -116,9 +134,16 @@ static enum kj_status authenticate(const struct kj__api *api, struct kj_context 
             verdict = handler->authenticate(context, handler->ctx);
         }
     }
-    return verdict == KJ_AUTH_REFUSE
-               ? refuse_access(context, 401, "You are not authorized to access this resource.")
-               : KJ_OK;
+    if (!is_refused(context, verdict)) {
+        return KJ_OK;
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(api->counters, auth_refused);
+    enum kj_status status = refuse_access(context, 401,
+                                          "You are not authorized to access this resource.");
+    kj__log_limited(&limit, KJ__LOG_WARNING, "rest", "a call from %s was not authenticated: %s",
+                    context->request.remote_address, first_error(context, "description"));
+    return status;
 }
 
 static enum kj_status authorize(const struct kj__api *api, struct kj_context *context)
@@ -130,9 +155,11 @@ static enum kj_status authorize(const struct kj__api *api, struct kj_context *co
             verdict = handler->authorize(context, handler->ctx);
         }
     }
-    return verdict == KJ_AUTH_REFUSE
-               ? refuse_access(context, 403, "You are not allowed to access this resource.")
-               : KJ_OK;
+    if (!is_refused(context, verdict)) {
+        return KJ_OK;
+    }
+    KJ__COUNT(api->counters, access_refused);
+    return refuse_access(context, 403, "You are not allowed to access this resource.");
 }
 
 static kj_process function_of(const struct kj_processor *processor, enum kj_operation operation)
@@ -269,6 +296,7 @@ static enum kj_status operate(const struct kj__api *api, struct kj_context *cont
     if (!status) {
         status = check_relations(api, context);
     }
+    context->is_audited = !status;
     if (!status) {
         status = authenticate(api, context);
     }
@@ -276,6 +304,25 @@ static enum kj_status operate(const struct kj__api *api, struct kj_context *cont
         status = authorize(api, context);
     }
     return status ? status : run_once(api, context, response);
+}
+
+static void audit(const struct kj__api *api, const struct kj_context *context, int status,
+                  int64_t started_ns)
+{
+    const struct kj_audit_outcome outcome = {
+        .status = status,
+        .error_title = kj__context_has_failed(context) ? first_error(context, "title") : NULL,
+        .duration_us = (uint64_t)(kj__clock_monotonic_ns() - started_ns) / NS_PER_US,
+    };
+    enum kj_status kept = api->audit.audit(context, &outcome, api->audit.ctx);
+    if (!kept) {
+        KJ__COUNT(api->counters, audit_records);
+        return;
+    }
+    static struct kj__log_limit limit;
+    KJ__COUNT(api->counters, audit_lost);
+    kj__log_limited(&limit, KJ__LOG_ERROR, "rest", "an audit record (--audit) was lost: %s",
+                    kj_status_text(kept));
 }
 
 /* Answers by the route; anything but KJ_OK still owes the response its errors. */
@@ -300,8 +347,9 @@ void kj__api_handle(const struct kj__api *api, const struct kj__http_request *re
                     struct kj__http_response *response)
 {
     struct kj_context context;
+    int64_t started_ns = kj__clock_monotonic_ns();
     KJ__COUNT(api->counters, http_requests);
-    bool ready = kj__context_init(&context, request) &&
+    bool ready = kj__context_init(&context, request, &api->credentials) &&
                  kj__route_parse(&context.route, request->method, request->path);
     enum kj_status status = ready ? answer(api, &context, response) : KJ_ENOMEM;
     if (status) {
@@ -311,6 +359,9 @@ void kj__api_handle(const struct kj__api *api, const struct kj__http_request *re
         KJ__COUNT(api->counters, http_errors_5xx);
     } else if (response->status >= 400) {
         KJ__COUNT(api->counters, http_errors_4xx);
+    }
+    if (context.is_audited && api->audit.audit) {
+        audit(api, &context, response->status, started_ns);
     }
     kj__context_fini(&context);
 }

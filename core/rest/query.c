@@ -333,6 +333,9 @@ enum kj_status kj__query_parse(struct kj__query *query, const char *text,
     kj__fields_init(&reader.unread, false);
     enum kj_status status = KJ_ENOMEM;
     if (kj__url_parse_query(text, &query->all) && kj__fields_copy(&reader.unread, &query->all)) {
+        if (rules->accepts_token) {
+            kj__fields_remove(&reader.unread, "token");
+        }
         status = read_all(&reader);
     }
     kj__fields_fini(&reader.unread);

@@ -34,6 +34,7 @@ struct kj__query_rules {
     const struct kj__parameters *declared; /* NULL: none */
     int largest_page;                      /* 0: any */
     bool strict_flags;                     /* see kj_server_options */
+    bool accepts_token;                    /* "token" is a parameter: a credential */
 };
 
 void kj__query_init(struct kj__query *query);

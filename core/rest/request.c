@@ -140,6 +140,7 @@ static enum kj_status parse_query(struct kj_context *context, const struct kj__a
                              : NULL,
         .largest_page = api->page_objects < INT_MAX ? (int)api->page_objects : INT_MAX,
         .strict_flags = api->strict_flags,
+        .accepts_token = api->credentials.in_query,
     };
     request->largest_page = rules.largest_page;
     return kj__query_parse(&context->query, context->http->query, &rules, context->errors,
@@ -246,6 +247,9 @@ enum kj_status kj__request_parse(struct kj_context *context, const struct kj__ap
     if (!status) {
         find_identities(context, api->model);
         status = parse_query(context, api);
+    }
+    if (!status && !kj__credentials_find(context)) {
+        status = KJ_ENOMEM;
     }
     if (!status) {
         fill_request(context);

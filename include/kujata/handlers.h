@@ -11,11 +11,12 @@
 #include <kujata/event.h>
 #include <kujata/session.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum kj_auth {
     KJ_AUTH_CONTINUE = 0, /* ask the next of the chain; at its end: accept */
     KJ_AUTH_ACCEPT,       /* accept, ask no further */
-    KJ_AUTH_REFUSE,       /* refuse, ask no further */
+    KJ_AUTH_REFUSE,       /* refuse, ask no further; so is any other value */
 };
 
 /* Runs before a websocket handshake is answered, on an HTTP worker. A refusal is a 401
@@ -25,13 +26,14 @@ struct kj_session_authenticator {
     void *ctx;
 };
 
-/* Runs before each REST call, on its worker. A refusal is a 401. */
+/* Runs before each REST call, on its worker. A refusal is a 401, unless kj_context_fail set an
+ * error: that is the answer then, and refuses whatever the function returns. */
 struct kj_request_authenticator {
     enum kj_auth (*authenticate)(struct kj_context *context, void *ctx);
     void *ctx;
 };
 
-/* Runs after the authenticators. A refusal is a 403. */
+/* Runs after the authenticators. A refusal is a 403, with the same exception. */
 struct kj_authorizer {
     enum kj_auth (*authorize)(struct kj_context *context, void *ctx);
     void *ctx;
@@ -60,6 +62,24 @@ struct kj_dispatch_handler {
      * holds up every session of the shard. Default: true. */
     bool (*should_dispatch)(struct kj_session *session, const struct kj_event *event,
                             const void *summary, void *ctx);
+    void *ctx;
+};
+
+/* What became of a REST call, or of a handshake. */
+struct kj_audit_outcome {
+    int status;              /* of the answer; 101: the session may start */
+    const char *error_title; /* of the first error; NULL: there is none */
+    uint64_t duration_us;    /* from the parsed head to the answer, before it is sent */
+};
+
+/* Told once of every REST call that came as far as the authenticators, whatever became of it, and
+ * of every handshake that came as far as theirs; on its HTTP worker, before the answer leaves.
+ * Anything but KJ_OK is counted and logged as a lost record. Default: nobody is told. */
+struct kj_auditor {
+    enum kj_status (*audit)(const struct kj_context *context,
+                            const struct kj_audit_outcome *outcome, void *ctx);
+    enum kj_status (*audit_session)(const struct kj_session *session,
+                                    const struct kj_audit_outcome *outcome, void *ctx);
     void *ctx;
 };
 

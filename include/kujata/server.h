@@ -106,6 +106,11 @@ struct kj_server_options {
     const struct kj_authorizer *authorizers;
     size_t authorizer_count;
 
+    /* Where a credential may be besides `Authorization: Bearer`: see kj_context_token. */
+    const char *token_cookie; /* the cookie's name; NULL: none */
+    bool token_in_query;      /* in the query of REST calls too; sessions may always */
+    struct kj_auditor audit;  /* zero: nobody is told */
+
     /* The health listener's "ADDR:PORT"; NULL: none. See docs/metrics.md. */
     const char *health_listen;
     struct kj_health_handler health; /* zero: a node that runs is healthy */
@@ -157,6 +162,9 @@ void kj_server_stop(struct kj_server *server);
 enum kj_status kj_server_run(struct kj_server *server, struct kj_error *error);
 
 void kj_server_free(struct kj_server *server); /* stops first; NULL is fine */
+
+/* For whoever reads tokens or keys again: counts how that went.        [any thread] */
+void kj_server_count_auth_reload(struct kj_server *server, bool was_good);
 
 /* Visits every counter; names are static, in Prometheus style.         [any thread] */
 void kj_server_counters(const struct kj_server *server,

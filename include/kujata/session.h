@@ -72,10 +72,16 @@ const char *kj_session_parameter(const struct kj_session *session, const char *n
  * what to go by where a client must not choose anew. */
 const char *kj_session_query_parameter(const struct kj_session *session, const char *name);
 
-/* The credential: `Authorization: Bearer`, else the parameter "token", else NULL. A token
- * a push config brought is preferred to both, also before the authenticators have seen it: what
- * they make of it are the claims. */
+/* The credential: `Authorization: Bearer`, else the cookie token_cookie of the server's options,
+ * else the parameter "token", else NULL. A token a push config brought is preferred to all, also
+ * before the authenticators have seen it: what they make of it are the claims. */
 const char *kj_session_token(const struct kj_session *session);
+
+/* Until when the session is good, by the wall clock in milliseconds since 1970; 0, as at first:
+ * for ever. Then it is closed with 1008, after an error event where the client asked for them.
+ * A later call moves it.                              [any thread, with a reference] */
+void kj_session_set_expiry(struct kj_session *session, int64_t unix_ms);
+int64_t kj_session_expiry(const struct kj_session *session); /* [any thread, with a reference] */
 
 /* Strings of the form "key=value". A new set replaces the old one; the array is copied.
  * KJ_EINVAL for a claim without a key or a value. */

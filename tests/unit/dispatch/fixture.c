@@ -40,6 +40,8 @@ void start(struct fixture *fixture)
                         .publish = &fixture->publish,
                         .authenticators = fixture->authenticators,
                         .authenticator_count = fixture->authenticator_count,
+                        .audit = &fixture->audit,
+                        .token_cookie = fixture->token_cookie,
                         .allowed_origins = fixture->origins[0] ? fixture->origins : NULL,
                         .limits = &fixture->limits,
                     });

@@ -31,6 +31,8 @@ struct fixture {
     size_t authenticator_count;
     const char *origins[2];
     bool subject_hierarchies;
+    struct kj_auditor audit;
+    const char *token_cookie;
     struct kj__events events;
     _Atomic int starts, stops, summaries, freed_summaries;
     char order[256];

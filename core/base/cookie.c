@@ -1,0 +1,20 @@
+/* cookie.c - see cookie.h. */
+#include "base/cookie.h"
+
+#include <string.h>
+
+bool kj__cookie_find(const char *header, const char *name, const char **value, size_t *len)
+{
+    size_t name_len = strlen(name);
+    while (*header) {
+        size_t pair = strcspn(header, ";");
+        if (pair > name_len && header[name_len] == '=' && strncmp(header, name, name_len) == 0) {
+            *value = header + name_len + 1;
+            *len = pair - name_len - 1;
+            return true;
+        }
+        header += pair + (header[pair] == ';');
+        header += strspn(header, " ");
+    }
+    return false;
+}
