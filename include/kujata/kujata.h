@@ -2,6 +2,8 @@
 #ifndef KUJATA_KUJATA_H
 #define KUJATA_KUJATA_H
 
+#include <kujata/audit.h>
+#include <kujata/auth.h>
 #include <kujata/certificate.h>
 #include <kujata/context.h>
 #include <kujata/encoding.h>

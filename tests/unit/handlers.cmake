@@ -1,4 +1,4 @@
-foreach(part store store_processor store_random store_threads)
+foreach(part auth_threads jwt_text store store_processor store_random store_threads)
     kujata_test(handlers_${part}_test SOURCES handlers/${part}_test.c rest/fixture.c
         MODULES handlers rest delivery model codec base)
 endforeach()
