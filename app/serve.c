@@ -1,6 +1,7 @@
 /* serve.c - `kujata serve`: a node made of a model file, a store and a backend. */
 #include "commands.h"
 #include "options.h"
+#include "serve_security.h"
 
 #include <inttypes.h>
 #include <kujata/kujata.h>
@@ -27,6 +28,7 @@ struct settings {
     struct text_list origins;
     bool print_counters;
     bool namespaces;
+    struct security_settings security;
     struct kj_server_options server;
 };
 
@@ -36,6 +38,7 @@ struct node {
     struct kj_pubsub *pubsub;
     struct kj_store *store;
     struct kj_namespaces *namespaces; /* NULL: not asked for */
+    struct security security;
     struct kj_server *server;
 };
 
@@ -169,6 +172,7 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
                 "sessions hear of objects of their namespace; see push.md")},
         {OPTION("--allow-origin", OPTION_LIST, &settings->origins, "URL",
                 "an origin browsers may connect from, or *; repeatable")},
+        SECURITY_OPTIONS(&settings->security),
         {OPTION("--print-counters", OPTION_SWITCH, &settings->print_counters, NULL,
                 "print every counter at the end")},
         {LIMIT("body-bytes", body_bytes, "BYTES", "of a request; default 1048576")},
@@ -263,6 +267,10 @@ static int make_server(struct node *node, struct settings *settings)
         }
         settings->server.dispatch = kj_namespaces_handler(node->namespaces);
     }
+    int exit_status = security_make(&node->security, &settings->security, &settings->server);
+    if (exit_status) {
+        return exit_status;
+    }
     enum kj_status status = kj_server_new(&settings->server, &node->server, &error);
     if (!status) {
         status = kj_server_register(node->server, NULL, &processor);
@@ -325,7 +333,10 @@ static int run(struct node *node, const struct settings *settings, const sigset_
     int signal_number;
     while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP) {
         /* A failure is logged where it happens; what was in force stays. */
-        (void)kj_server_reload_tls(node->server, NULL);
+        if (settings->server.tls_certificate) {
+            (void)kj_server_reload_tls(node->server, NULL);
+        }
+        security_reload(&node->security, node->server);
     }
     kj_server_stop(node->server);
     if (settings->print_counters) {
@@ -357,7 +368,7 @@ int command_serve(int argc, char *const *argv)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    if (settings.server.tls_certificate) {
+    if (settings.server.tls_certificate || security_wants_reload(&settings.security)) {
         sigaddset(&signals, SIGHUP);
     }
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
@@ -370,6 +381,7 @@ int command_serve(int argc, char *const *argv)
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
     kj_server_free(node.server);
     kj_namespaces_free(node.namespaces);
+    security_free(&node.security);
     kj_store_free(node.store);
     kj_pubsub_free(node.pubsub);
     kj_model_free(node.model);

@@ -55,7 +55,7 @@ def test_one_address_is_not_another(serve):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 def test_all_addresses_take_ipv4_in(serve, start, host):
-    node = serve(listen="[::]:0")
+    node = serve("--allow-all", listen="[::]:0")
     node.url = f"http://{host}:{node.port}"
     sub = subscribe(start, node, f"ws://{host}:{node.port}/events")
     node.create(title="heard")
@@ -64,7 +64,7 @@ def test_all_addresses_take_ipv4_in(serve, start, host):
 
 def test_an_ipv4_client_of_an_ipv6_listener_has_an_ipv4_address(serve):
     """The limit per address knows it under one name, whichever way it came."""
-    node = serve("--limit-sessions-per-address", "1", listen="[::]:0")
+    node = serve("--allow-all", "--limit-sessions-per-address", "1", listen="[::]:0")
     head, _ = request(node.port)
     with socket.create_connection(("127.0.0.1", node.port), timeout=30) as first:
         first.sendall(head)

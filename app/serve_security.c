@@ -1,0 +1,168 @@
+/* serve_security.c - see serve_security.h. */
+#include "serve_security.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char command[] = "serve";
+
+/* ---- making ---- */
+
+static int make_tokens(struct security *security, const struct security_settings *settings,
+                       bool others_follow)
+{
+    if (!settings->tokens_file) {
+        return 0;
+    }
+    struct kj_error error = {0};
+    const struct kj_auth_tokens_options options = {.file = settings->tokens_file,
+                                                   .others_follow = others_follow};
+    return kj_auth_tokens_new(&options, &security->tokens, &error)
+               ? options_fail(EXIT_USAGE, command, "--auth-tokens: %s", error.text)
+               : 0;
+}
+
+static bool wants_jwt(const struct security_settings *settings)
+{
+    const struct kj_auth_jwt_options *jwt = &settings->jwt;
+    return jwt->algorithm || jwt->key_file || jwt->jwks_file || jwt->issuer || jwt->audience ||
+           jwt->leeway_s;
+}
+
+static int make_jwt(struct security *security, const struct security_settings *settings)
+{
+    if (!wants_jwt(settings)) {
+        return 0;
+    }
+    struct kj_error error = {0};
+    return kj_auth_jwt_new(&settings->jwt, &security->jwt, &error)
+               ? options_fail(EXIT_USAGE, command, "--jwt-...: %s", error.text)
+               : 0;
+}
+
+static int make_audit(struct security *security, const struct security_settings *settings)
+{
+    if (!settings->audit_file) {
+        return 0;
+    }
+    struct kj_error error = {0};
+    return kj_audit_file_new(settings->audit_file, &security->audit, &error)
+               ? options_fail(EXIT_FAILURE, command, "--audit: %s", error.text)
+               : 0;
+}
+
+/* Only programs of this machine reach it. */
+static bool is_loopback(const char *listen)
+{
+    return !listen || strncmp(listen, "127.", strlen("127.")) == 0 ||
+           strncmp(listen, "[::1]:", strlen("[::1]:")) == 0;
+}
+
+static bool needs_certificate(const struct kj_server_options *server)
+{
+    return server->tls_client_ca &&
+           (server->tls_client_certificate == KJ_CLIENT_CERTIFICATE_DEFAULT ||
+            server->tls_client_certificate == KJ_CLIENT_CERTIFICATE_REQUIRED);
+}
+
+static int check_openness(const struct security *security, const struct security_settings *settings,
+                          const struct kj_server_options *server)
+{
+    bool has_auth = security->tokens || security->jwt;
+    if (settings->allow_all && has_auth) {
+        return options_fail(EXIT_USAGE, command,
+                            "--allow-all lets everybody in: it cannot stand beside --auth-tokens "
+                            "and --jwt-alg");
+    }
+    if (settings->public_reads && !has_auth) {
+        return options_fail(EXIT_USAGE, command,
+                            "--auth-public-reads needs --auth-tokens or --jwt-alg: without them "
+                            "everything is public");
+    }
+    if (has_auth || settings->allow_all || is_loopback(server->listen) ||
+        needs_certificate(server)) {
+        return 0;
+    }
+    return options_fail(EXIT_USAGE, command,
+                        "--listen %s: others can reach this address, and nothing says who may do "
+                        "what. Give --auth-tokens, --jwt-alg or --tls-client-ca, or --allow-all "
+                        "if everybody is to be let in",
+                        server->listen);
+}
+
+/* The last of a chain refuses what none of them knows. */
+static void fill_chains(struct security *security, const struct security_settings *settings,
+                        struct kj_server_options *server)
+{
+    size_t *calls = &server->request_authenticator_count;
+    size_t *sessions = &server->session_authenticator_count;
+    if (settings->public_reads) {
+        security->request_chain[(*calls)++] = kj_auth_public_reads();
+    }
+    if (security->tokens) {
+        security->request_chain[(*calls)++] = kj_auth_tokens_request(security->tokens);
+        security->session_chain[(*sessions)++] = kj_auth_tokens_session(security->tokens);
+    }
+    if (security->jwt) {
+        security->request_chain[(*calls)++] = kj_auth_jwt_request(security->jwt);
+        security->session_chain[(*sessions)++] = kj_auth_jwt_session(security->jwt);
+    }
+    server->request_authenticators = security->request_chain;
+    server->session_authenticators = security->session_chain;
+    server->token_cookie = settings->cookie;
+    server->token_in_query = settings->in_query;
+    if (security->audit) {
+        server->audit = kj_audit_file_auditor(security->audit);
+    }
+}
+
+int security_make(struct security *security, const struct security_settings *settings,
+                  struct kj_server_options *server)
+{
+    int exit_status = make_tokens(security, settings, wants_jwt(settings));
+    exit_status = exit_status ? exit_status : make_jwt(security, settings);
+    exit_status = exit_status ? exit_status : check_openness(security, settings, server);
+    exit_status = exit_status ? exit_status : make_audit(security, settings);
+    if (!exit_status) {
+        fill_chains(security, settings, server);
+    }
+    return exit_status;
+}
+
+void security_free(struct security *security)
+{
+    kj_audit_file_free(security->audit);
+    kj_auth_jwt_free(security->jwt);
+    kj_auth_tokens_free(security->tokens);
+}
+
+/* ---- reading again ---- */
+
+bool security_wants_reload(const struct security_settings *settings)
+{
+    return settings->tokens_file || wants_jwt(settings) || settings->audit_file;
+}
+
+static void report(struct kj_server *server, const char *flag, enum kj_status status,
+                   const struct kj_error *error)
+{
+    kj_server_count_auth_reload(server, !status);
+    if (status) {
+        fprintf(stderr, "kujata serve: %s: %s; what was in force stays\n", flag, error->text);
+    }
+}
+
+void security_reload(struct security *security, struct kj_server *server)
+{
+    struct kj_error error = {0};
+    if (security->tokens) {
+        report(server, "--auth-tokens", kj_auth_tokens_reload(security->tokens, &error), &error);
+    }
+    if (security->jwt) {
+        report(server, "--jwt-...", kj_auth_jwt_reload(security->jwt, &error), &error);
+    }
+    if (security->audit) {
+        report(server, "--audit", kj_audit_file_reopen(security->audit, &error), &error);
+    }
+}
