@@ -69,16 +69,19 @@ static bool needs_certificate(const struct kj_server_options *server)
 static int check_openness(const struct security *security, const struct security_settings *settings,
                           const struct kj_server_options *server)
 {
-    bool has_auth = security->tokens || security->jwt;
+    bool has_auth = security->tokens || security->jwt || settings->certificate;
+    if (settings->certificate && !server->tls_client_ca) {
+        return options_fail(EXIT_USAGE, command, "--auth-certificate needs --tls-client-ca");
+    }
     if (settings->allow_all && has_auth) {
         return options_fail(EXIT_USAGE, command,
-                            "--allow-all lets everybody in: it cannot stand beside --auth-tokens "
-                            "and --jwt-alg");
+                            "--allow-all lets everybody in: it cannot stand beside --auth-tokens, "
+                            "--jwt-alg and --auth-certificate");
     }
     if (settings->public_reads && !has_auth) {
         return options_fail(EXIT_USAGE, command,
-                            "--auth-public-reads needs --auth-tokens or --jwt-alg: without them "
-                            "everything is public");
+                            "--auth-public-reads needs --auth-tokens, --jwt-alg or "
+                            "--auth-certificate: without them everything is public");
     }
     if (has_auth || settings->allow_all || is_loopback(server->listen) ||
         needs_certificate(server)) {
@@ -99,6 +102,11 @@ static void fill_chains(struct security *security, const struct security_setting
     size_t *sessions = &server->session_authenticator_count;
     if (settings->public_reads) {
         security->request_chain[(*calls)++] = kj_auth_public_reads();
+    }
+    if (settings->certificate) {
+        bool others_follow = security->tokens || security->jwt;
+        security->request_chain[(*calls)++] = kj_auth_certificate_request(others_follow);
+        security->session_chain[(*sessions)++] = kj_auth_certificate_session(others_follow);
     }
     if (security->tokens) {
         security->request_chain[(*calls)++] = kj_auth_tokens_request(security->tokens);

@@ -13,7 +13,7 @@ struct security_settings {
     const char *tokens_file;
     struct kj_auth_jwt_options jwt;
     const char *cookie;
-    bool in_query, public_reads, allow_all;
+    bool certificate, in_query, public_reads, allow_all;
     const char *audit_file;
 };
 
@@ -34,6 +34,8 @@ struct security_settings {
         {OPTION("--jwt-leeway-s", OPTION_NUMBER, &(settings)->jwt.leeway_s, "S",                   \
                 "by which clocks may differ; default 0"),                                          \
          .maximum = 3600},                                                                         \
+        {OPTION("--auth-certificate", OPTION_SWITCH, &(settings)->certificate, NULL,               \
+                "let in who shows a certificate of --tls-client-ca, which gives the claims")},     \
         {OPTION("--auth-cookie", OPTION_TEXT, &(settings)->cookie, "NAME",                         \
                 "take the token from this cookie too")},                                           \
         {OPTION("--auth-query", OPTION_SWITCH, &(settings)->in_query, NULL,                        \
@@ -47,7 +49,7 @@ struct security_settings {
                "append a line of JSON for each call and each session")                             \
     }
 
-enum { SECURITY_CHAIN_MAX = 3 };
+enum { SECURITY_CHAIN_MAX = 4 };
 
 struct security {
     struct kj_auth_tokens *tokens;

@@ -1,6 +1,6 @@
-/* auth.h - ready authenticators: tokens listed in a file, and JSON Web Tokens.
+/* auth.h - ready authenticators: tokens listed in a file, JSON Web Tokens, client certificates.
  *
- * Both find the token as kj_context_token and kj_session_token do, and leave what is known of the
+ * The first two find the token as kj_context_token and kj_session_token do, and leave what is known of the
  * caller as claims. A good token is accepted and ends the chain. Anything else is refused, unless
  * others_follow: then a call that is not for this authenticator (no token, one it does not know)
  * is left to the next, and the last of the chain must refuse.
@@ -85,6 +85,14 @@ void kj_auth_jwt_free(struct kj_auth_jwt *jwt); /* NULL is fine */
 
 struct kj_request_authenticator kj_auth_jwt_request(struct kj_auth_jwt *jwt);
 struct kj_session_authenticator kj_auth_jwt_session(struct kj_auth_jwt *jwt);
+
+/* ---- client certificates ---- */
+
+/* Accept who has shown a certificate (tls_client_ca). Its claims are bahamut's: @auth:realm=certificate,
+ * @auth:mode=internal, @auth:serialnumber (decimal), and from its subject @auth:commonname,
+ * @auth:organization and @auth:organizationalunit, each as often as it is there. */
+struct kj_request_authenticator kj_auth_certificate_request(bool others_follow);
+struct kj_session_authenticator kj_auth_certificate_session(bool others_follow);
 
 /* ---- without credentials ---- */
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from deadline import eventually
+from pki import Authority
 from programs import KUJATA, MODEL
 from rawws import CLOSE, TEXT, RawWebSocket, Refused
 from tokens import Ec, Rsa, Secret, b64, part, sha256, token
@@ -80,6 +81,7 @@ def test_an_address_others_can_reach_needs_nothing_more_with_tokens(serve, tmp_p
         (("--jwt-alg", "HS256", "--jwt-key", "/none", "--jwt-jwks", "/none"), "--jwt-jwks"),
         (("--jwt-alg", "HS256", "--jwt-key", "/none"), "/none"),
         (("--auth-public-reads",), "--auth-public-reads"),
+        (("--auth-certificate",), "--tls-client-ca"),
         (("--auth-cookie", "a=b"), "--auth-cookie"),
     ],
 )
@@ -442,6 +444,40 @@ def test_a_session_ends_with_its_token(serve, tmp_path):
     assert opcode == TEXT and json.loads(payload)["type"] == "error"
     assert told.message()[0] == CLOSE
     assert node.counters()["sessions_closed_expired_total"] == 2
+
+
+# ---- client certificates ----
+
+
+def test_a_certificate_is_enough_and_gives_claims(serve, tmp_path):
+    authority, audit = Authority(tmp_path), tmp_path / "audit"
+    certificate, key = authority.issue("server")
+    alice = authority.issue("alice", subject="/O=Example/O=Second/OU=Ops/CN=alice")
+    node = serve(
+        "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.ca,
+        "--tls-client-cert", "optional", "--auth-certificate", "--audit", str(audit),
+        "--auth-tokens", write(tmp_path, "t", "good sub=bob\n"),
+    )
+    node.http.verify = authority.ca
+    assert call(node).status_code == 401
+    assert call(node, "good").status_code == 200
+    node.http.close()
+    node.http.cert = alice
+    assert call(node).status_code == 200
+    RawWebSocket(node.port, tls=authority.context(alice)).close()
+    with pytest.raises(Refused):
+        RawWebSocket(node.port, tls=authority.context())
+    _, token_record, call_record, session_record, _ = records(audit)
+    assert token_record["claims"] == ["sub=bob"]
+    claims = call_record["claims"]
+    assert re.fullmatch(r"@auth:serialnumber=\d+", claims.pop(2))
+    assert claims == [
+        "@auth:realm=certificate", "@auth:mode=internal", "@auth:commonname=alice",
+        "@auth:organization=Example", "@auth:organization=Second", "@auth:organizationalunit=Ops",
+    ]
+    assert session_record["status"] == 101 and session_record["claims"] == call_record["claims"][:2] + [
+        session_record["claims"][2], *call_record["claims"][2:],
+    ]
 
 
 # ---- what is written down ----
