@@ -41,6 +41,19 @@ static int make_jwt(struct security *security, const struct security_settings *s
                : 0;
 }
 
+static int make_rules(struct security *security, const struct security_settings *settings,
+                      const struct kj_model *model)
+{
+    if (!settings->rules_file) {
+        return 0;
+    }
+    struct kj_error error = {0};
+    const struct kj_auth_rules_options options = {.file = settings->rules_file, .model = model};
+    return kj_auth_rules_new(&options, &security->rules, &error)
+               ? options_fail(EXIT_USAGE, command, "--auth-rules: %s", error.text)
+               : 0;
+}
+
 static int make_audit(struct security *security, const struct security_settings *settings)
 {
     if (!settings->audit_file) {
@@ -120,6 +133,12 @@ static void fill_chains(struct security *security, const struct security_setting
     server->session_authenticators = security->session_chain;
     server->token_cookie = settings->cookie;
     server->token_in_query = settings->in_query;
+    if (security->rules) {
+        security->authorizer = kj_auth_rules_authorizer(security->rules);
+        server->authorizers = &security->authorizer;
+        server->authorizer_count = 1;
+        server->dispatch = kj_auth_rules_dispatch(security->rules);
+    }
     if (security->audit) {
         server->audit = kj_audit_file_auditor(security->audit);
     }
@@ -131,6 +150,7 @@ int security_make(struct security *security, const struct security_settings *set
     int exit_status = make_tokens(security, settings, wants_jwt(settings));
     exit_status = exit_status ? exit_status : make_jwt(security, settings);
     exit_status = exit_status ? exit_status : check_openness(security, settings, server);
+    exit_status = exit_status ? exit_status : make_rules(security, settings, server->model);
     exit_status = exit_status ? exit_status : make_audit(security, settings);
     if (!exit_status) {
         fill_chains(security, settings, server);
@@ -141,6 +161,7 @@ int security_make(struct security *security, const struct security_settings *set
 void security_free(struct security *security)
 {
     kj_audit_file_free(security->audit);
+    kj_auth_rules_free(security->rules);
     kj_auth_jwt_free(security->jwt);
     kj_auth_tokens_free(security->tokens);
 }
@@ -149,7 +170,8 @@ void security_free(struct security *security)
 
 bool security_wants_reload(const struct security_settings *settings)
 {
-    return settings->tokens_file || wants_jwt(settings) || settings->audit_file;
+    return settings->tokens_file || wants_jwt(settings) || settings->rules_file ||
+           settings->audit_file;
 }
 
 static void report(struct kj_server *server, const char *flag, enum kj_status status,
@@ -169,6 +191,9 @@ void security_reload(struct security *security, struct kj_server *server)
     }
     if (security->jwt) {
         report(server, "--jwt-...", kj_auth_jwt_reload(security->jwt, &error), &error);
+    }
+    if (security->rules) {
+        report(server, "--auth-rules", kj_auth_rules_reload(security->rules, &error), &error);
     }
     if (security->audit) {
         report(server, "--audit", kj_audit_file_reopen(security->audit, &error), &error);

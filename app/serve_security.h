@@ -6,11 +6,12 @@
 
 #include <kujata/audit.h>
 #include <kujata/auth.h>
+#include <kujata/auth_rules.h>
 #include <kujata/server.h>
 
 /* What the command line says. */
 struct security_settings {
-    const char *tokens_file;
+    const char *tokens_file, *rules_file;
     struct kj_auth_jwt_options jwt;
     const char *cookie;
     bool certificate, in_query, public_reads, allow_all;
@@ -42,6 +43,8 @@ struct security_settings {
                 "take the token of REST calls from the parameter token too")},                     \
         {OPTION("--auth-public-reads", OPTION_SWITCH, &(settings)->public_reads, NULL,             \
                 "calls that change nothing need no token")},                                       \
+        {OPTION("--auth-rules", OPTION_TEXT, &(settings)->rules_file, "FILE",                      \
+                "which claims may do what with which identities; default everything")},            \
         {OPTION("--allow-all", OPTION_SWITCH, &(settings)->allow_all, NULL,                        \
                 "let everybody in on an address others can reach")},                               \
     {                                                                                              \
@@ -54,7 +57,9 @@ enum { SECURITY_CHAIN_MAX = 4 };
 struct security {
     struct kj_auth_tokens *tokens;
     struct kj_auth_jwt *jwt;
+    struct kj_auth_rules *rules;
     struct kj_audit_file *audit;
+    struct kj_authorizer authorizer;
     struct kj_request_authenticator request_chain[SECURITY_CHAIN_MAX];
     struct kj_session_authenticator session_chain[SECURITY_CHAIN_MAX];
 };

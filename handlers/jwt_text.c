@@ -179,6 +179,18 @@ static enum kj_status add_scalar(struct kj__jwt_claims *claims, const char *key,
     }
 }
 
+/* These tell one token from the next, not who shows it: a caller stays the same with a new one. */
+static bool is_of_token(const char *key)
+{
+    static const char *const names[] = {"exp", "iat", "jti", "nbf"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(key, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum kj_status kj__jwt_claims_make(const json_t *payload, struct kj__jwt_claims *claims)
 {
     claims->count = 0;
@@ -187,8 +199,8 @@ enum kj_status kj__jwt_claims_make(const json_t *payload, struct kj__jwt_claims 
     enum kj_status status = KJ_OK;
     json_object_foreach((json_t *)payload, key, value)
     {
-        if (strchr(key, '=')) {
-            continue; /* it would read as another claim */
+        if (strchr(key, '=') || is_of_token(key)) {
+            continue; /* the first would read as another claim */
         }
         if (!json_is_array(value)) {
             status = add_scalar(claims, key, value);

@@ -71,8 +71,8 @@ struct kj_auth_jwt_options {
 };
 
 /* Claims are the payload's members: strings, numbers and booleans as "key=value", an array as one
- * claim for each element; objects, nulls and empty strings are left out, and more than 128 are
- * refused. A session ends when its token runs out (kj_session_set_expiry).
+ * claim for each element. Objects, nulls and empty strings are left out, and what tells tokens apart,
+ * not callers: exp, iat, jti, nbf. More than 128 are refused. A session ends when its token runs out (kj_session_set_expiry).
  *
  * KJ_EINVAL, KJ_EIO or KJ_EPARSE with `error` naming option and file. */
 enum kj_status kj_auth_jwt_new(const struct kj_auth_jwt_options *options, struct kj_auth_jwt **jwt,

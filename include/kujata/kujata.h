@@ -4,6 +4,7 @@
 
 #include <kujata/audit.h>
 #include <kujata/auth.h>
+#include <kujata/auth_rules.h>
 #include <kujata/certificate.h>
 #include <kujata/context.h>
 #include <kujata/encoding.h>
