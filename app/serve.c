@@ -159,20 +159,10 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
                 "drop-newest|drop-oldest|disconnect",
                 "when a session's queue is full; default drop-newest"),
          .choices = policy_names},
-        {OPTION("--tls-cert", OPTION_TEXT, &server->tls_certificate, "FILE",
-                "speak TLS with this certificate, its chain behind it (PEM)")},
-        {OPTION("--tls-key", OPTION_TEXT, &server->tls_key, "FILE",
-                "its key (PEM); default: in the same file")},
-        {OPTION("--tls-client-ca", OPTION_TEXT, &server->tls_client_ca, "FILE",
-                "who may sign clients' certificates (PEM)")},
-        {OPTION("--tls-client-cert", OPTION_CHOICE, &settings->client_certificate,
-                "none|optional|required", "default required with --tls-client-ca, else none"),
-         .choices = client_certificate_names},
         {OPTION("--namespaces", OPTION_SWITCH, &settings->namespaces, NULL,
                 "sessions hear of objects of their namespace; see push.md")},
         {OPTION("--allow-origin", OPTION_LIST, &settings->origins, "URL",
                 "an origin browsers may connect from, or *; repeatable")},
-        SECURITY_OPTIONS(&settings->security),
         {OPTION("--print-counters", OPTION_SWITCH, &settings->print_counters, NULL,
                 "print every counter at the end")},
         {LIMIT("body-bytes", body_bytes, "BYTES", "of a request; default 1048576")},
@@ -203,11 +193,12 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {OPTION("--strict-flags", OPTION_SWITCH, &server->strict_flags, NULL,
                 "recursive=false and the like mean false")},
     };
-    struct option all[COUNT(options) + GROUPS_MAX];
+    struct option all[COUNT(options) + GROUPS_MAX + SECURITY_OPTIONS_MAX];
     memcpy(all, options, sizeof options);
     size_t count = COUNT(options);
     count += add_tls_options(settings, all + count);
     count += add_write_options(settings, all + count);
+    count += security_add_options(&settings->security, all + count);
     return options_parse(command, all, count, argc, argv);
 }
 
@@ -261,15 +252,16 @@ static int make_server(struct node *node, struct settings *settings)
     settings->server.tls_client_certificate = (enum kj_client_certificate)(
         settings->client_certificate + 1);
     settings->server.allowed_origins = settings->origins.items;
-    if (settings->namespaces) {
-        if (kj_namespaces_new(NULL, &node->namespaces)) {
-            return options_fail(EXIT_FAILURE, command, "no memory for the namespaces");
-        }
-        settings->server.dispatch = kj_namespaces_handler(node->namespaces);
-    }
     int exit_status = security_make(&node->security, &settings->security, &settings->server);
     if (exit_status) {
         return exit_status;
+    }
+    if (settings->namespaces) {
+        const struct kj_namespaces_options options = security_namespaces(&node->security);
+        if (kj_namespaces_new(&options, &node->namespaces)) {
+            return options_fail(EXIT_FAILURE, command, "no memory for the namespaces");
+        }
+        settings->server.dispatch = kj_namespaces_handler(node->namespaces);
     }
     enum kj_status status = kj_server_new(&settings->server, &node->server, &error);
     if (!status) {

@@ -7,6 +7,7 @@
 #include <kujata/audit.h>
 #include <kujata/auth.h>
 #include <kujata/auth_rules.h>
+#include <kujata/namespaces.h>
 #include <kujata/server.h>
 
 /* What the command line says. */
@@ -18,39 +19,10 @@ struct security_settings {
     const char *audit_file;
 };
 
-/* Rows of the table of options; `settings` is a pointer to the above. */
-#define SECURITY_OPTIONS(settings)                                                                 \
-    {OPTION("--auth-tokens", OPTION_TEXT, &(settings)->tokens_file, "FILE",                        \
-            "let in who shows a token of this file: TOKEN CLAIM=VALUE... on each line")},          \
-        {OPTION("--jwt-alg", OPTION_TEXT, &(settings)->jwt.algorithm, "NAME",                      \
-                "let in who shows a JSON Web Token of this algorithm: HS256, RS256, ES256 ...")},  \
-        {OPTION("--jwt-key", OPTION_TEXT, &(settings)->jwt.key_file, "FILE",                       \
-                "the secret, or the public key (PEM), they are checked with")},                    \
-        {OPTION("--jwt-jwks", OPTION_TEXT, &(settings)->jwt.jwks_file, "FILE",                     \
-                "a key set instead of one key")},                                                  \
-        {OPTION("--jwt-issuer", OPTION_TEXT, &(settings)->jwt.issuer, "NAME",                      \
-                "what iss must be; default anything")},                                            \
-        {OPTION("--jwt-audience", OPTION_TEXT, &(settings)->jwt.audience, "NAME",                  \
-                "what aud must be or hold; default anything")},                                    \
-        {OPTION("--jwt-leeway-s", OPTION_NUMBER, &(settings)->jwt.leeway_s, "S",                   \
-                "by which clocks may differ; default 0"),                                          \
-         .maximum = 3600},                                                                         \
-        {OPTION("--auth-certificate", OPTION_SWITCH, &(settings)->certificate, NULL,               \
-                "let in who shows a certificate of --tls-client-ca, which gives the claims")},     \
-        {OPTION("--auth-cookie", OPTION_TEXT, &(settings)->cookie, "NAME",                         \
-                "take the token from this cookie too")},                                           \
-        {OPTION("--auth-query", OPTION_SWITCH, &(settings)->in_query, NULL,                        \
-                "take the token of REST calls from the parameter token too")},                     \
-        {OPTION("--auth-public-reads", OPTION_SWITCH, &(settings)->public_reads, NULL,             \
-                "calls that change nothing need no token")},                                       \
-        {OPTION("--auth-rules", OPTION_TEXT, &(settings)->rules_file, "FILE",                      \
-                "which claims may do what with which identities; default everything")},            \
-        {OPTION("--allow-all", OPTION_SWITCH, &(settings)->allow_all, NULL,                        \
-                "let everybody in on an address others can reach")},                               \
-    {                                                                                              \
-        OPTION("--audit", OPTION_TEXT, &(settings)->audit_file, "FILE",                            \
-               "append a line of JSON for each call and each session")                             \
-    }
+enum { SECURITY_OPTIONS_MAX = 16 };
+
+/* Adds the flags to a table that has room for so many; returns how many there are. */
+size_t security_add_options(struct security_settings *settings, struct option *to);
 
 enum { SECURITY_CHAIN_MAX = 4 };
 
@@ -68,6 +40,9 @@ struct security {
  * exit status, after a line on stderr where it is not 0. */
 int security_make(struct security *security, const struct security_settings *settings,
                   struct kj_server_options *server);
+
+/* What namespaces let through is asked of the rules too, where there are any. */
+struct kj_namespaces_options security_namespaces(struct security *security);
 
 /* Whether there is something to read again at SIGHUP. */
 bool security_wants_reload(const struct security_settings *settings);

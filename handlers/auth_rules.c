@@ -292,13 +292,19 @@ static enum kj_auth authorize(struct kj_context *context, void *ctx)
                : KJ_AUTH_REFUSE;
 }
 
+bool kj_auth_rules_may_hear(const struct kj_auth_rules *rules, const struct kj_session *session,
+                            const struct kj_event *event)
+{
+    size_t count;
+    const char *const *claims = kj_session_claims(session, &count);
+    return kj_auth_rules_allow(rules, claims, count, KJ_OP_RETRIEVE, kj_event_identity(event));
+}
+
 static bool should_dispatch(struct kj_session *session, const struct kj_event *event,
                             const void *summary, void *ctx)
 {
     (void)summary;
-    size_t count;
-    const char *const *claims = kj_session_claims(session, &count);
-    return kj_auth_rules_allow(ctx, claims, count, KJ_OP_RETRIEVE, kj_event_identity(event));
+    return kj_auth_rules_may_hear(ctx, session, event);
 }
 
 struct kj_authorizer kj_auth_rules_authorizer(struct kj_auth_rules *rules)

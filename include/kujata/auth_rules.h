@@ -42,6 +42,10 @@ void kj_auth_rules_free(struct kj_auth_rules *rules);
 bool kj_auth_rules_allow(const struct kj_auth_rules *rules, const char *const *claims, size_t count,
                          enum kj_operation operation, const char *identity);
 
+/* Whether a session may `retrieve` what the event is about.       [the session's thread] */
+bool kj_auth_rules_may_hear(const struct kj_auth_rules *rules, const struct kj_session *session,
+                            const struct kj_event *event);
+
 /* For kj_server_options: of REST calls, and of events for sessions. The second makes the server ask
  * for each event and session, which costs more than filters do. */
 struct kj_authorizer kj_auth_rules_authorizer(struct kj_auth_rules *rules);
