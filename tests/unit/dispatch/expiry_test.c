@@ -98,6 +98,52 @@ static void what_was_published_before_the_end_still_goes_out(void **state)
     close(fd);
 }
 
+static enum kj_auth good_as_its_token_says(struct kj_session *session, struct kj_error *error,
+                                           void *ctx)
+{
+    (void)error;
+    (void)ctx;
+    const char *token = kj_session_token(session);
+    kj_session_set_expiry(session, strtoll(token, NULL, 10));
+    return KJ_AUTH_ACCEPT;
+}
+
+static void wait_for_renewals(struct fixture *fixture, uint64_t count)
+{
+    for (int waited = 0; fixture->counters.renewals < count; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+}
+
+static void a_renewed_token_moves_the_end(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    char text[128];
+    fixture->authenticators[0].authenticate = good_as_its_token_says;
+    fixture->authenticator_count = 1;
+    start(fixture);
+    int64_t first = now_ms() + HOUR_MS;
+    snprintf(text, sizeof text, "token=%lld", (long long)first);
+    struct kj_session *session = prepare(fixture, text, NULL, &refusal);
+    kj__connection_ref(&session->connection);
+    int fd = attach(session);
+    assert_int_equal(kj_session_expiry(session), first);
+
+    snprintf(text, sizeof text, "{\"parameters\":{\"token\":[\"%lld\"]}}",
+             (long long)first + HOUR_MS);
+    send_config(fixture, fd, text);
+    wait_for_renewals(fixture, 1);
+    assert_int_equal(kj_session_expiry(session), first + HOUR_MS);
+
+    send_config(fixture, fd, "{\"parameters\":{\"token\":[\"1\"]}}");
+    expect_close(fd);
+    assert_int_equal(fixture->counters.closed_expired, 1);
+    kj__connection_unref(&session->connection);
+    close(fd);
+}
+
 /* ---- handshakes ---- */
 
 static enum kj_auth leave_words(struct kj_session *session, struct kj_error *error, void *ctx)
@@ -177,6 +223,7 @@ int main(void)
         TEST(who_asked_for_error_events_is_told_before),
         TEST(another_thread_may_move_the_end),
         TEST(what_was_published_before_the_end_still_goes_out),
+        TEST(a_renewed_token_moves_the_end),
         TEST(handshakes_are_audited_and_refusals_counted),
         TEST(the_token_of_a_cookie_stands_between_header_and_query),
     };
