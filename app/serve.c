@@ -69,7 +69,7 @@ enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, RENEWAL_THREADS_MAX = 256 };
 
 /* ---- the command line; groups that belong together have a function each ---- */
 
-enum { GROUPS_MAX = 16 /* options in all groups */ };
+enum { GROUPS_MAX = 32 /* options in all groups */ };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define LIMIT(flag, member, unit, text)                                                            \
@@ -108,6 +108,24 @@ static size_t add_write_options(struct settings *settings, struct option *to)
         {LIMIT("idempotency-age-ms", idempotency_age_ms, "MS", "the same; default 600000")},
         {LIMIT("idempotency-wait-ms", idempotency_wait_ms, "MS",
                "for an equal write that still runs; default 2000")},
+    };
+    memcpy(to, options, sizeof options);
+    return COUNT(options);
+}
+
+/* When a session is over. */
+static size_t add_session_options(struct settings *settings, struct option *to)
+{
+    struct kj_limits *limits = &settings->server.limits;
+    const struct option options[] = {
+        {LIMIT("ping-interval-ms", ping_interval_ms, "MS", "default 15000")},
+        {LIMIT("pong-timeout-ms", pong_timeout_ms, "MS", "since the last pong; default 30000")},
+        {LIMIT("write-stall-ms", write_stall_ms, "MS", "without a byte leaving; default 10000")},
+        {LIMIT("close-timeout-ms", close_timeout_ms, "MS", "for the peer's close; default 2000")},
+        {LIMIT("bad-config-wait-ms", bad_config_wait_ms, "MS",
+               "before an address's next bad push config ends its session; default 1000")},
+        {LIMIT("bad-config-wait-max-ms", bad_config_wait_max_ms, "MS",
+               "it doubles each time, up to this; default 10000")},
     };
     memcpy(to, options, sizeof options);
     return COUNT(options);
@@ -180,14 +198,6 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {LIMIT("keep-alive-ms", keep_alive_ms, "MS", "for the next request; default 2000")},
         {LIMIT("exchange-timeout-ms", exchange_timeout_ms, "MS",
                "for a body to arrive, and for an answer to leave; default 30000")},
-        {LIMIT("ping-interval-ms", ping_interval_ms, "MS", "default 15000")},
-        {LIMIT("pong-timeout-ms", pong_timeout_ms, "MS", "since the last pong; default 30000")},
-        {LIMIT("write-stall-ms", write_stall_ms, "MS", "without a byte leaving; default 10000")},
-        {LIMIT("close-timeout-ms", close_timeout_ms, "MS", "for the peer's close; default 2000")},
-        {LIMIT("bad-config-wait-ms", bad_config_wait_ms, "MS",
-               "before an address's next bad push config ends its session; default 1000")},
-        {LIMIT("bad-config-wait-max-ms", bad_config_wait_max_ms, "MS",
-               "it doubles each time, up to this; default 10000")},
         {LIMIT("drain-timeout-ms", drain_timeout_ms, "MS", "for queued events; default 5000")},
         {LIMIT("page-objects", page_objects, "N", "of one list; default 10000")},
         {OPTION("--strict-flags", OPTION_SWITCH, &server->strict_flags, NULL,
@@ -198,6 +208,7 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
     size_t count = COUNT(options);
     count += add_tls_options(settings, all + count);
     count += add_write_options(settings, all + count);
+    count += add_session_options(settings, all + count);
     count += security_add_options(&settings->security, all + count);
     return options_parse(command, all, count, argc, argv);
 }
