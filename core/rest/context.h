@@ -42,7 +42,7 @@ struct kj_context {
     size_t event_count;
     bool push_disabled;
     bool was_processed; /* a processor has seen it */
-    bool is_audited; /* it came as far as the authenticators */
+    bool is_audited;    /* it came as far as the authenticators */
 
     struct kj__claims claims;
 };
