@@ -103,23 +103,6 @@ static enum kj_status check_tls(const struct kj_server_options *options, struct 
     return KJ_OK;
 }
 
-/* Here, where it can still be mended: later the events would be lost. */
-static enum kj_status check_hierarchies(const struct kj_server_options *options,
-                                        struct kj_error *error)
-{
-    for (size_t i = 0; i < kj_model_identity_count(options->model); i++) {
-        const char *name = kj_identity_name(kj_model_identity_at(options->model, i));
-        if (options->subject_hierarchies && (!kj_topic_is_valid(name) || strchr(name, '.'))) {
-            kj_error_set(error, 0,
-                         "option subject_hierarchies (--subject-hierarchies): \"%s\" is not one "
-                         "word of a topic",
-                         name);
-            return KJ_EINVAL;
-        }
-    }
-    return KJ_OK;
-}
-
 static enum kj_status check_options(const struct kj_server_options *options, struct kj_error *error)
 {
     if (!options->model) {
@@ -159,7 +142,6 @@ static enum kj_status check_options(const struct kj_server_options *options, str
     }
     enum kj_status status = check_endpoint(options, error);
     status = status ? status : check_tls(options, error);
-    status = status ? status : check_hierarchies(options, error);
     return status ? status : check_origins(options, error);
 }
 

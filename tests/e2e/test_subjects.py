@@ -2,13 +2,10 @@
 
 import json
 import socket
-import subprocess
 
 import msgpack
-import pytest
 
 from deadline import eventually
-from programs import KUJATA
 from rawws import PING, TEXT, RawWebSocket
 
 
@@ -107,20 +104,3 @@ def test_what_bahamut_publishes_on_a_long_subject_is_heard(serve, broker):
 
         eventually(heard, what="hearing the publication")
     assert read_event(session)["entity"]["name"] == "from afar"
-
-
-def test_a_name_that_is_no_word_is_refused_at_the_start(tmp_path):
-    model = tmp_path / "model.json"
-    text = {
-        "identities": [{"name": "a b", "category": "abs", "attributes": []}],
-        "relations": [{"parent": "root", "child": "a b", "operations": ["create"]}],
-    }
-    model.write_text(json.dumps(text))
-    command = [KUJATA, "serve", "--model", str(model), "--listen", "127.0.0.1:0"]
-    done = subprocess.run(
-        [*command, "--subject-hierarchies"], capture_output=True, text=True, timeout=60
-    )
-    if "--model" in done.stderr:
-        pytest.skip("a model has no such names")
-    assert done.returncode == 2
-    assert "--subject-hierarchies" in done.stderr
