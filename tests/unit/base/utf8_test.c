@@ -118,12 +118,39 @@ static void utf8_counts_characters(void **state)
     assert_int_equal(kj__utf8_count("a\xc3\xa9\xf0\x9f\x98\x80", 7), 3);
 }
 
+/* Only what began and did not end is cut off; what is no beginning stays for others to judge. */
+static void utf8_is_cut_between_characters(void **state)
+{
+    (void)state;
+    static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80";
+    static const size_t whole[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10};
+    for (size_t len = 0; len < LENGTH(whole); len++) {
+        assert_int_equal(kj__utf8_whole(text, len), whole[len]);
+    }
+    assert_int_equal(kj__utf8_whole("a\xff", 2), 2);
+    assert_int_equal(kj__utf8_whole("\x80\x80\x80\x80\x80", 5), 5);
+    assert_int_equal(kj__utf8_whole("\xf0\x9f\x98\x80\x80", 5), 5);
+    assert_int_equal(kj__utf8_whole("\xed\xa0", 2), 2);
+    srand(5);
+    for (int i = 0; i < 200000; i++) {
+        uint8_t bytes[160];
+        size_t len = random_text(bytes, sizeof bytes);
+        if (naive_is_valid(bytes, len)) {
+            size_t cut = (size_t)rand() % (len + 1);
+            size_t kept = kj__utf8_whole((const char *)bytes, cut);
+            assert_true(kept <= cut && cut - kept < 4);
+            assert_true(naive_is_valid(bytes, kept));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utf8_agrees_with_a_naive_twin),
         cmocka_unit_test(utf8_decides_sequences_of_edge_bytes),
         cmocka_unit_test(utf8_counts_characters),
+        cmocka_unit_test(utf8_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

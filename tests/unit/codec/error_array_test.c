@@ -118,6 +118,21 @@ static void error_array_without_a_code_is_a_500(void **state)
     json_decref(array);
 }
 
+static void error_texts_are_cut_between_characters(void **state)
+{
+    (void)state;
+    char text[2 * KJ_ERROR_TEXT_MAX] = {0};
+    struct kj_error error;
+    for (size_t i = 0; i + 2 < sizeof text; i += 2) {
+        memcpy(text + i, "\xc3\xa9", 2);
+    }
+    kj_error_set(&error, 7, "%s", text);
+    assert_int_equal(strlen(error.text), KJ_ERROR_TEXT_MAX - 2);
+    kj_error_set(&error, 7, "a%s", text);
+    assert_int_equal(strlen(error.text), KJ_ERROR_TEXT_MAX - 1);
+    assert_int_equal(error.position, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +141,7 @@ int main(void)
         cmocka_unit_test(error_without_code_leaves_it_out_of_json_only),
         cmocka_unit_test(error_texts_default_and_are_mended),
         cmocka_unit_test(error_array_without_a_code_is_a_500),
+        cmocka_unit_test(error_texts_are_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
