@@ -212,6 +212,18 @@ static void a_stop_waits_for_authenticators_and_forgets_what_waits(void **state)
     }
 }
 
+static void a_token_nobody_can_look_at_ends_the_session_with_1013(void **state)
+{
+    struct fixture *fixture = *state;
+    start_with_tokens(fixture);
+    int fd = connect_session(fixture, "token=alice", NULL);
+    kj__queue_close(&fixture->events.renewals.waiting); /* as good as full */
+    send_config(fixture, fd, "{\"parameters\":{\"token\":[\"bob\"]}}");
+    expect_close(fd, "\x03\xf5");
+    assert_int_equal(fixture->counters.renewals_failed, 1);
+    close(fd);
+}
+
 static void without_authenticators_a_token_is_a_parameter(void **state)
 {
     struct fixture *fixture = *state;
@@ -235,6 +247,7 @@ int main(void)
         WITH_FIXTURE(meanwhile_the_old_claims_hold_and_one_token_waits),
         WITH_FIXTURE(others_go_on_while_authenticators_wait),
         WITH_FIXTURE(a_stop_waits_for_authenticators_and_forgets_what_waits),
+        WITH_FIXTURE(a_token_nobody_can_look_at_ends_the_session_with_1013),
         WITH_FIXTURE(without_authenticators_a_token_is_a_parameter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,49 @@ static void a_session_that_never_starts_gets_nothing(void **state)
     assert_int_equal(fixture->events.sessions, 0);
 }
 
+static _Atomic bool is_shut;
+
+static bool dispatch_when_open(struct kj_session *session, const struct kj_event *event,
+                               const void *summary, void *ctx)
+{
+    (void)session, (void)event, (void)summary, (void)ctx;
+    for (int waited = 0; is_shut; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+    return true;
+}
+
+static void a_push_to_a_shard_that_does_not_keep_up_returns_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->dispatch.should_dispatch = dispatch_when_open;
+    start_keeping(fixture);
+    int fd = connect_session(fixture, "", NULL);
+    struct kj_session *session = wait_for_session(0);
+    publish(fixture, "task", KJ_EVENT_CREATE, 0);
+    assert_int_equal(read_number(fd), 0);
+    is_shut = true;
+    publish(fixture, "task", KJ_EVENT_CREATE, 1);
+    struct kj_event *event = event_of("list", 2);
+    enum kj_status status = KJ_OK;
+    uint64_t accepted = 0;
+    for (; !status && accepted < 10 * (uint64_t)KJ__INBOX_LIMIT; accepted += !status) {
+        status = kj_session_push(session, event);
+    }
+    assert_int_equal(status, KJ_EFULL);
+    assert_true(accepted >= KJ__INBOX_LIMIT);
+    assert_int_equal(fixture->counters.session_pushes, accepted);
+    assert_int_equal(fixture->counters.session_pushes_refused, 1);
+    is_shut = false;
+    assert_int_equal(read_number(fd), 1);
+    assert_int_equal(read_number(fd), 2);
+    kj_event_unref(event);
+    close(fd);
+    wait_for_counter(&fixture->counters.sessions, 0);
+    give_all_back();
+}
+
 static void *push_to_all(void *argument)
 {
     (void)argument;
@@ -257,6 +300,7 @@ int main(void)
         WITH_FIXTURE(an_event_of_before_the_session_is_not_pushed),
         WITH_FIXTURE(a_kept_session_outlives_its_end),
         WITH_FIXTURE(a_session_that_never_starts_gets_nothing),
+        WITH_FIXTURE(a_push_to_a_shard_that_does_not_keep_up_returns_at_once),
         WITH_FIXTURE(threads_push_while_sessions_end),
         WITH_FIXTURE(parameters_are_merged_and_the_url_stays_known),
     };
