@@ -187,8 +187,8 @@ void kj__connection_arm_timer(struct kj__connection *connection)
         if (connection->stalled_since_ms) {
             deadline = earliest(deadline, connection->stalled_since_ms + endpoint->write_stall_ms);
         }
-        if (connection->late_close_ms) {
-            deadline = earliest(deadline, connection->late_close_ms);
+        if (connection->close_deadline_ms) {
+            deadline = earliest(deadline, connection->close_deadline_ms);
         }
         deadline = earliest(deadline, expiry_of(connection));
     }
@@ -214,7 +214,7 @@ void kj__connection_on_deadline(struct kj__connection *connection)
         kj__connection_abort(connection, KJ__CAUSE_PONG_TIMEOUT);
         return;
     }
-    if (connection->late_close_ms && now >= connection->late_close_ms) {
+    if (connection->close_deadline_ms && now >= connection->close_deadline_ms) {
         kj__connection_close(connection, connection->late_close_code, NULL,
                              (enum kj__close_cause)connection->late_close_cause, false);
         return;
@@ -275,10 +275,10 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
 void kj__connection_close_late(struct kj__connection *connection, uint16_t code,
                                enum kj__close_cause cause, uint32_t delay_ms)
 {
-    if (connection->state != KJ__CONNECTION_OPEN || connection->late_close_ms) {
+    if (connection->state != KJ__CONNECTION_OPEN || connection->close_deadline_ms) {
         return;
     }
-    connection->late_close_ms = connection->shard->now_ms + delay_ms;
+    connection->close_deadline_ms = connection->shard->now_ms + delay_ms;
     connection->late_close_code = code;
     connection->late_close_cause = (uint8_t)cause;
     kj__connection_arm_timer(connection);
@@ -303,7 +303,7 @@ static bool on_message(void *ctx, enum kj__opcode opcode, uint8_t *data, size_t 
 {
     struct kj__connection *connection = ctx;
     connection->shard->tally.frames_in++;
-    if (!connection->late_close_ms) {
+    if (!connection->close_deadline_ms) { /* else it is to be closed late */
         connection->endpoint->protocol->on_message(connection, opcode, data, len);
     }
     return connection->state == KJ__CONNECTION_OPEN;

@@ -95,8 +95,10 @@ struct kj__connection {
     bool waits_for_write; /* registered for writability */
     bool has_dropped;     /* since the protocol's on_room ran last */
     bool is_listed, was_open;
-    bool is_announced;   /* set before the announcement, by the thread that makes it */
-    uint32_t list_index; /* in the shard's connections */
+    bool is_announced;        /* set before the announcement, by the thread that makes it */
+    uint32_t list_index;      /* in the shard's connections */
+    uint16_t late_close_code; /* of the close that is to begin */
+    uint8_t late_close_cause;
     struct kj__shard *shard;
     const struct kj__endpoint *endpoint;
     struct kj__seat *seats;          /* in the audiences it belongs to; only while open */
@@ -107,11 +109,8 @@ struct kj__connection {
     struct kj__list round_link; /* in the shard's list of the prepared, the dirty or the closed */
     struct kj__wheel_entry timer;
     uint64_t next_ping_ms, last_pong_ms;
-    uint64_t stalled_since_ms; /* 0 while bytes leave */
-    uint64_t close_deadline_ms;
-    uint64_t late_close_ms; /* 0: no late close is set */
-    uint16_t late_close_code;
-    uint8_t late_close_cause;
+    uint64_t stalled_since_ms;  /* 0 while bytes leave */
+    uint64_t close_deadline_ms; /* of the close under way; while open, when to begin one, or 0 */
     _Atomic int64_t expires_ms; /* wall clock, since 1970; 0: never */
 };
 

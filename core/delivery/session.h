@@ -27,6 +27,7 @@ struct kj_session {
     bool wants_errors;     /* the URL has enableErrors */
     bool is_in_error;      /* a bad push config came last: no events until a good one */
     bool has_pushed_token; /* a push config brought the parameter "token" */
+    bool has_query;        /* configs changed the parameters */
     bool has_place;        /* counts against the limits of sessions */
     bool is_renewing;      /* the authenticators look at its token */
     bool wants_renewal;    /* another came meanwhile */
@@ -35,8 +36,7 @@ struct kj_session {
     int64_t start_ns;
     char *remote_address;
     struct kj__packed_fields *parameters, *headers, *cookies;
-    struct kj__packed_fields *query; /* the URL's parameters, where configs changed them */
-    bool has_query;
+    struct kj__packed_fields *query;     /* with has_query: the parameters of the URL */
     struct kj__certificate *certificate; /* a reference; NULL: none */
     struct kj__claims claims;
     void *data;
