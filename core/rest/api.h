@@ -33,6 +33,7 @@ struct kj__api {
     void (*publish)(struct kj_event *event, void *ctx);
     void *publish_ctx;
     struct kj__idempotency *idempotency; /* borrowed; NULL: keys mean nothing */
+    struct kj__map documents; /* paths to documents of documents.c */
     struct kj__counters *counters;
 };
 
@@ -42,6 +43,12 @@ void kj__api_fini(struct kj__api *api);
 /* See kj_server_register. */
 enum kj_status kj__api_register(struct kj__api *api, const char *identity,
                                 const struct kj_processor *processor);
+
+/* Serves a copy of these bytes at `path`, such as "/_meta/routes", to GET and HEAD, behind no
+ * prefix and without a look at who asks. Before the first request only. KJ_EEXIST for a path
+ * that has a document, or KJ_ENOMEM. */
+enum kj_status kj__api_add_document(struct kj__api *api, const char *path, const char *content_type,
+                                    const void *bytes, size_t len);
 
 /* Answers one request, whatever it is; `response` is initialised by the caller. [any thread] */
 void kj__api_handle(const struct kj__api *api, const struct kj__http_request *request,

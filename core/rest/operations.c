@@ -8,6 +8,7 @@
 #include "rest/answer.h"
 #include "rest/api.h"
 #include "rest/body.h"
+#include "rest/documents.h"
 #include "rest/patch.h"
 #include "rest/repeat.h"
 #include "rest/request.h"
@@ -20,10 +21,12 @@ void kj__api_init(struct kj__api *api, const struct kj_model *model, struct kj__
 {
     *api = (struct kj__api){.model = model, .counters = counters};
     kj__map_init(&api->processors);
+    kj__map_init(&api->documents);
 }
 
 void kj__api_fini(struct kj__api *api)
 {
+    kj__documents_fini(&api->documents);
     kj__map_fini(&api->processors, free);
 }
 
@@ -329,6 +332,10 @@ static void audit(const struct kj__api *api, const struct kj_context *context, i
 static enum kj_status answer(const struct kj__api *api, struct kj_context *context,
                              struct kj__http_response *response)
 {
+    const struct kj__document *document = kj__documents_find(&api->documents, context->http);
+    if (document) {
+        return kj__document_answer(document, response);
+    }
     switch (context->route.kind) {
     case KJ__ROUTE_ROOT:
         response->status = 200;

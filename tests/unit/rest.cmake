@@ -1,4 +1,4 @@
-foreach(part access bahamut body parameters processor query routes idempotency lenient patch)
+foreach(part access bahamut body parameters processor query routes idempotency lenient patch meta)
     kujata_test(rest_${part}_test SOURCES rest/${part}_test.c rest/fixture.c
         MODULES handlers rest delivery model codec base)
 endforeach()

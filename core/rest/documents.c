@@ -1,0 +1,64 @@
+/* documents.c - see documents.h and api.h. */
+#include "rest/documents.h"
+
+#include "rest/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct kj__document {
+    char *content_type;
+    size_t len;
+    uint8_t bytes[];
+};
+
+static void free_document(void *value)
+{
+    struct kj__document *document = value;
+    free(document->content_type);
+    free(document);
+}
+
+void kj__documents_fini(struct kj__map *documents)
+{
+    kj__map_fini(documents, free_document);
+}
+
+enum kj_status kj__api_add_document(struct kj__api *api, const char *path, const char *content_type,
+                                    const void *bytes, size_t len)
+{
+    if (kj__map_get(&api->documents, path)) {
+        return KJ_EEXIST;
+    }
+    struct kj__document *document = malloc(sizeof *document + len);
+    if (!document) {
+        return KJ_ENOMEM;
+    }
+    document->content_type = strdup(content_type);
+    document->len = len;
+    memcpy(document->bytes, bytes, len);
+    if (!document->content_type || !kj__map_put(&api->documents, path, document, NULL)) {
+        free_document(document);
+        return KJ_ENOMEM;
+    }
+    return KJ_OK;
+}
+
+const struct kj__document *kj__documents_find(const struct kj__map *documents,
+                                              const struct kj__http_request *request)
+{
+    bool is_read = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    return is_read && documents->count ? kj__map_get(documents, request->path) : NULL;
+}
+
+enum kj_status kj__document_answer(const struct kj__document *document,
+                                   struct kj__http_response *response)
+{
+    struct kj__fields *headers = &response->headers;
+    response->status = 200;
+    kj__buffer_append(&response->body, document->bytes, document->len);
+    bool is_whole = !response->body.failed &&
+                    kj__fields_add(headers, "Accept", "application/msgpack,application/json") &&
+                    kj__fields_add(headers, "Content-Type", document->content_type);
+    return is_whole ? KJ_OK : KJ_ENOMEM;
+}
