@@ -63,6 +63,11 @@ const char *kj__exchange_remote_address(const struct mg_request_info *info)
     return is_mapped && strchr(ipv4, '.') ? ipv4 : info->remote_addr;
 }
 
+const char *kj__exchange_path(const struct mg_request_info *info)
+{
+    return info->local_uri_raw ? info->local_uri_raw : info->request_uri;
+}
+
 static const char *reason_phrase(int status)
 {
     /* civetweb misspells this one. */
@@ -214,6 +219,11 @@ const char *kj__exchange_find_fault(struct mg_connection *connection)
     }
     if (strcmp(info->http_version, "1.1") == 0 && !mg_get_header(connection, "Host")) {
         return "missing required Host header";
+    }
+    /* civetweb looks for the path of "http://host?x=/y" behind its question mark. */
+    if (info->local_uri_raw &&
+        info->local_uri_raw > info->request_uri + strlen(info->request_uri)) {
+        return "The target is neither a path nor a URL with one";
     }
     return find_length_fault(info);
 }

@@ -42,6 +42,9 @@ int kj__exchange_find(const struct mg_connection *connection);
 /* The client's address as people write it: one of IPv4 that came in over IPv6 is IPv4. */
 const char *kj__exchange_remote_address(const struct mg_request_info *info);
 
+/* The path asked for, still escaped: that of the target, be it a path or a whole URL. */
+const char *kj__exchange_path(const struct mg_request_info *info);
+
 /* Writes the answer; no body goes out on HEAD. `must_close` ends the connection after it. */
 void kj__exchange_send(struct mg_connection *connection, struct kj__http_response *response,
                        bool must_close);

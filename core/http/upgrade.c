@@ -28,7 +28,7 @@ static bool fill_request(const struct mg_request_info *info, struct kj__fields *
     kj__fields_init(headers, true);
     *request = (struct kj__http_request){
         .method = info->request_method,
-        .path = info->request_uri,
+        .path = kj__exchange_path(info),
         .query = info->query_string ? info->query_string : "",
         .headers = headers,
         .remote_address = kj__exchange_remote_address(info),
