@@ -179,7 +179,6 @@ static void init_api(struct kj_server *server)
 {
     const struct kj_server_options *options = &server->options.values;
     struct kj__api *api = &server->api;
-    kj__api_init(api, options->model, &server->counters);
     api->authenticators = options->request_authenticators;
     api->authenticator_count = options->request_authenticator_count;
     api->authorizers = options->authorizers;
@@ -255,7 +254,7 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
     }
     pthread_mutex_init(&made->life_lock, NULL);
     pthread_cond_init(&made->life_changed, NULL);
-    kj__map_init(&made->api.processors);
+    kj__api_init(&made->api, options->model, &made->counters);
     kj__idempotency_init(&made->idempotency, &made->counters);
     kj__traffic_init(&made->traffic, options->model);
     enum kj_status status = kj__server_options_copy(&made->options, options, error);

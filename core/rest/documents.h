@@ -3,9 +3,7 @@
 #define KJ_REST_DOCUMENTS_H
 
 #include "base/map.h"
-#include "rest/message.h"
-
-#include <kujata/status.h>
+#include "rest/context.h"
 
 struct kj__document;
 
@@ -16,6 +14,7 @@ const struct kj__document *kj__documents_find(const struct kj__map *documents,
                                               const struct kj__http_request *request);
 
 enum kj_status kj__document_answer(const struct kj__document *document,
+                                   const struct kj_context *context,
                                    struct kj__http_response *response);
 
 #endif
