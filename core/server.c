@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "core/server_http.h"
 #include "core/server_metrics.h"
 #include "core/server_options.h"
 #include "delivery/delivery.h"
@@ -41,6 +42,7 @@ struct kj_server {
     struct kj__delivery *delivery;
     struct kj__events events;
     struct kj__http_upgrade upgrade;
+    struct kj__server_http policy;
     struct kj__http *http;
     struct kj__health *health;
     struct kj__traffic traffic;
@@ -66,7 +68,8 @@ static void handle_request(void *ctx, const struct kj__http_request *request,
     int64_t before = kj__clock_monotonic_ns();
     kj__api_handle(&server->api, request, response);
     int64_t took = kj__clock_monotonic_ns() - before;
-    kj__traffic_count(&server->traffic, request->method, request->path, response->status,
+    const char *path = kj__policy_route_path(&server->api.policy, request->path);
+    kj__traffic_count(&server->traffic, request->method, path ? path : "", response->status,
                       (uint64_t)took / NS_PER_US);
 }
 
@@ -75,6 +78,9 @@ static void *prepare_session(void *ctx, const struct kj__http_request *request,
 {
     struct kj_server *server = ctx;
     struct kj__refusal refusal;
+    if (!kj__server_http_admit(&server->policy, request, response)) {
+        return NULL;
+    }
     struct kj_session *session = kj__events_prepare(
         &server->events,
         &(struct kj__handshake){.headers = request->headers,
@@ -258,6 +264,9 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
     kj__idempotency_init(&made->idempotency, &made->counters);
     kj__traffic_init(&made->traffic, options->model);
     enum kj_status status = kj__server_options_copy(&made->options, options, error);
+    if (!status) {
+        status = kj__server_http_init(&made->policy, &options->http, &made->api, error);
+    }
     if (!status && options->pubsub) {
         status = init_push(made);
         if (status) {
@@ -311,6 +320,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .exchange_timeout_ms = limits->exchange_timeout_ms,
                                    .handshakes = limits->handshakes,
                                    .handshakes_per_address = limits->handshakes_per_address,
+                                   .proxies = &server->policy.proxies,
                                    .handle = handle_request,
                                    .ctx = server,
                                    .upgrade = server->has_push ? &server->upgrade : NULL,
@@ -371,8 +381,14 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
         kj_error_set(error, 0, "a server starts once");
         return KJ_EINVAL;
     }
+    enum kj_status status = kj__server_http_list_routes(&server->policy, &server->api);
+    if (status) {
+        kj_error_set(error, 0, "cannot list the routes: %s", kj_status_text(status));
+    }
     /* First and last, so that it can say so while the node starts and stops. */
-    enum kj_status status = start_health(server, error);
+    if (!status) {
+        status = start_health(server, error);
+    }
     if (!status) {
         status = start_parts(server, error);
     }
@@ -417,6 +433,11 @@ enum kj_status kj_server_reload_tls(struct kj_server *server, struct kj_error *e
 enum kj_status kj_server_push(struct kj_server *server, const struct kj_event *event)
 {
     return server->has_push ? kj__events_publish(&server->events, event) : KJ_EUNSUPPORTED;
+}
+
+void kj_server_set_read_only(struct kj_server *server, bool is_read_only)
+{
+    atomic_store_explicit(&server->api.policy.is_read_only, is_read_only, memory_order_relaxed);
 }
 
 void kj_server_stop(struct kj_server *server)
@@ -467,6 +488,7 @@ void kj_server_free(struct kj_server *server)
     kj__api_fini(&server->api);
     kj__idempotency_fini(&server->idempotency);
     kj__traffic_fini(&server->traffic);
+    kj__server_http_fini(&server->policy);
     kj__server_options_fini(&server->options);
     pthread_cond_destroy(&server->life_changed);
     pthread_mutex_destroy(&server->life_lock);

@@ -55,12 +55,17 @@ int kj__exchange_find(const struct mg_connection *connection)
     return fd == KJ__DOOR_UNKNOWN ? kj__handover_find(&http->handover, &peer) : fd;
 }
 
-const char *kj__exchange_remote_address(const struct mg_request_info *info)
+const char *kj__exchange_remote_address(const struct mg_connection *connection,
+                                        const struct kj__fields *headers,
+                                        char text[KJ__PROXIED_ADDRESS_SIZE])
 {
     static const char mapped[] = "::ffff:";
+    const struct mg_request_info *info = mg_get_request_info(connection);
     const char *ipv4 = info->remote_addr + sizeof mapped - 1;
     bool is_mapped = strncasecmp(info->remote_addr, mapped, sizeof mapped - 1) == 0;
-    return is_mapped && strchr(ipv4, '.') ? ipv4 : info->remote_addr;
+    const char *peer = is_mapped && strchr(ipv4, '.') ? ipv4 : info->remote_addr;
+    const struct kj__proxies *proxies = kj__http_of(connection)->options.proxies;
+    return proxies ? kj__proxies_client(proxies, peer, headers, text) : peer;
 }
 
 const char *kj__exchange_path(const struct mg_request_info *info)

@@ -117,6 +117,7 @@ static void serve(struct kj__http *http, struct mg_connection *connection,
                   const struct kj__buffer *body)
 {
     struct kj__certificate *certificate;
+    char address[KJ__PROXIED_ADDRESS_SIZE];
     if (kj__tls_certificate_of_worker(&certificate)) {
         kj__exchange_send_error(connection, 503, "Out of memory");
         return;
@@ -128,7 +129,7 @@ static void serve(struct kj__http *http, struct mg_connection *connection,
         .headers = headers,
         .body = body->data,
         .body_len = body->len,
-        .remote_address = kj__exchange_remote_address(info),
+        .remote_address = kj__exchange_remote_address(connection, headers, address),
         .certificate = certificate,
     };
     struct kj__http_response response;
