@@ -363,6 +363,25 @@ static void log_room(const struct kj_server *server)
     }
 }
 
+static enum kj_status announce_start(const struct kj_server *server, struct kj_error *error)
+{
+    const struct kj_life_handler *handler = &server->options.values.life;
+    struct kj_error own = {.text = ""};
+    if (!handler->on_start || handler->on_start(&own, handler->ctx)) {
+        return KJ_OK;
+    }
+    kj_error_set(error, 0, "%s", own.text[0] ? own.text : "the start was refused");
+    return KJ_EREFUSED;
+}
+
+static void announce_stop(const struct kj_server *server)
+{
+    const struct kj_life_handler *handler = &server->options.values.life;
+    if (handler->on_stop) {
+        handler->on_stop(handler->ctx);
+    }
+}
+
 static void stop_health(struct kj_server *server)
 {
     kj__health_stop(server->health);
@@ -391,6 +410,9 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
     }
     if (!status) {
         status = start_parts(server, error);
+    }
+    if (!status) {
+        status = announce_start(server, error);
     }
     if (status) {
         stop_parts(server);
@@ -452,6 +474,7 @@ void kj_server_stop(struct kj_server *server)
     }
     pthread_mutex_unlock(&server->life_lock);
     if (is_mine) {
+        announce_stop(server);
         stop_parts(server);
         stop_health(server);
         set_life(server, LIFE_STOPPED);

@@ -129,12 +129,10 @@ static enum kj_status init_rates(struct kj__server_http *http, const struct kj_h
     if (!status) {
         status = kj__policy_check_rate(each, "handshake_rate_per_address", error);
     }
-    if (status) {
-        each = &(struct kj_rate){0};
-    }
+    uint32_t per_second = status ? 0 : each->per_second; /* fini wants something */
     kj__bucket_init(&http->handshakes, kj__rate_make(all->per_second, all->burst));
     bool is_made = kj__address_buckets_init(&http->handshakes_of_address,
-                                            kj__rate_make(each->per_second, each->burst));
+                                            kj__rate_make(per_second, each->burst));
     return status || is_made ? status : KJ_ENOMEM;
 }
 

@@ -120,7 +120,8 @@ struct kj_server_options {
      * false, and an empty value is true. Else any value is true, and an empty one unknown. */
     bool strict_flags;
 
-    struct kj_http_policy http; /* zero: every default */
+    struct kj_http_policy http;  /* zero: every default */
+    struct kj_life_handler life; /* zero: nothing happens */
 
     struct kj_dispatch_handler dispatch; /* zero: every default */
     struct kj_publish_handler publish;   /* zero: publish everything */
