@@ -40,14 +40,15 @@ static void empty(struct kj__http_response *response)
 /* ---- headers: every answer has them ordered by name ---- */
 
 /* Compression, and what says so, is for the API alone. */
-static bool is_api(const struct kj_context *context)
+static bool may_compress(const struct kj_context *context)
 {
-    return context && context->route.kind == KJ__ROUTE_OPERATION;
+    return context && context->route.kind == KJ__ROUTE_OPERATION &&
+           !context->policy->no_compression;
 }
 
 static bool compress(const struct kj_context *context, struct kj__http_response *response)
 {
-    return is_api(context) && !context->policy->no_compression &&
+    return may_compress(context) &&
            kj__accepts_gzip(kj_context_header(context, "Accept-Encoding")) &&
            kj__compress(&response->body);
 }
@@ -81,8 +82,7 @@ static bool put_cookies(const struct kj__fields *cookies, struct kj__fields *hea
 
 static bool put_vary(const struct kj_context *context, struct kj__fields *headers)
 {
-    return !is_api(context) || context->policy->no_compression ||
-           kj__fields_add(headers, "Vary", "Accept-Encoding");
+    return !may_compress(context) || kj__fields_add(headers, "Vary", "Accept-Encoding");
 }
 
 static bool put_number(const char *name, uint64_t number, struct kj__fields *headers)
