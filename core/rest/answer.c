@@ -5,8 +5,7 @@
 #include "codec/error_array.h"
 #include "model/identity.h"
 #include "rest/api.h"
-#include "rest/compress.h"
-#include "rest/policy.h"
+#include "rest/dress.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,33 +36,13 @@ static void empty(struct kj__http_response *response)
     kj__http_response_init(response);
 }
 
-/* ---- headers: every answer has them ordered by name ---- */
+/* ---- headers: every answer has them ordered by name, and more from dress.c ---- */
 
-/* Compression, and what says so, is for the API alone. */
-static bool may_compress(const struct kj_context *context)
-{
-    return context && context->route.kind == KJ__ROUTE_OPERATION &&
-           !context->policy->no_compression;
-}
-
-static bool compress(const struct kj_context *context, struct kj__http_response *response)
-{
-    return may_compress(context) &&
-           kj__accepts_gzip(kj_context_header(context, "Accept-Encoding")) &&
-           kj__compress(&response->body);
-}
-
-/* Up to the type of the body, which is complete. `context` NULL: outside of any call. */
-static bool put_first_headers(const struct kj_context *context, enum kj_encoding encoding,
-                              struct kj__http_response *response)
+static bool put_first_headers(enum kj_encoding encoding, struct kj__fields *headers)
 {
     const char *type = encoding == KJ_ENCODING_JSON ? "application/json; charset=UTF-8"
                                                     : "application/msgpack";
-    struct kj__fields *headers = &response->headers;
     return kj__fields_add(headers, "Accept", "application/msgpack,application/json") &&
-           (!context || kj__cors_put(&context->policy->cors, kj_context_header(context, "Origin"),
-                                     false, headers)) &&
-           (!compress(context, response) || kj__fields_add(headers, "Content-Encoding", "gzip")) &&
            kj__fields_add(headers, "Content-Type", type);
 }
 
@@ -80,11 +59,6 @@ static bool put_cookies(const struct kj__fields *cookies, struct kj__fields *hea
     return true;
 }
 
-static bool put_vary(const struct kj_context *context, struct kj__fields *headers)
-{
-    return !may_compress(context) || kj__fields_add(headers, "Vary", "Accept-Encoding");
-}
-
 static bool put_number(const char *name, uint64_t number, struct kj__fields *headers)
 {
     char text[32];
@@ -97,9 +71,9 @@ static bool put_success_headers(const struct kj_context *context,
 {
     const struct kj__buffer *messages = &context->messages;
     struct kj__fields *headers = &response->headers;
-    return put_first_headers(context, context->request.write_encoding, response) &&
+    return put_first_headers(context->request.write_encoding, headers) &&
            (!context->location || kj__fields_add(headers, "Location", context->location)) &&
-           put_cookies(&context->cookies, headers) && put_vary(context, headers) &&
+           put_cookies(&context->cookies, headers) &&
            (context->location || put_number("X-Count-Total", context->count, headers)) &&
            (!messages->len || kj__fields_add_len(headers, "X-Messages", strlen("X-Messages"),
                                                  (const char *)messages->data, messages->len)) &&
@@ -115,12 +89,10 @@ static bool put_retry_after(int64_t wait_ns, struct kj__fields *headers)
                       headers);
 }
 
-static bool put_error_headers(const struct kj_context *context, enum kj_encoding encoding,
-                              int64_t retry_after_ns, struct kj__http_response *response)
+static bool put_error_headers(enum kj_encoding encoding, int64_t retry_after_ns,
+                              struct kj__fields *headers)
 {
-    struct kj__fields *headers = &response->headers;
-    return put_first_headers(context, encoding, response) &&
-           put_retry_after(retry_after_ns, headers) && put_vary(context, headers) &&
+    return put_first_headers(encoding, headers) && put_retry_after(retry_after_ns, headers) &&
            put_number("X-Count-Total", 0, headers);
 }
 
@@ -274,22 +246,17 @@ enum kj_status kj__answer_success(struct kj_context *context, struct kj__http_re
     return status;
 }
 
-enum kj_status kj__answer_options(const struct kj_context *context,
-                                  struct kj__http_response *response)
+enum kj_status kj__answer_options(struct kj_context *context, struct kj__http_response *response)
 {
-    const struct kj__cors *cors = &context->policy->cors;
-    struct kj__fields *headers = &response->headers;
     response->status = 200;
-    bool is_whole = !cors->origin ||
-                    (kj__fields_add(headers, "Accept", "application/msgpack,application/json") &&
-                     kj__cors_put(cors, kj_context_header(context, "Origin"), true, headers) &&
-                     kj__fields_add(headers, "Content-Type", "application/json; charset=UTF-8"));
+    context->is_preflight = context->policy->cors.origin != NULL;
+    bool is_whole = !context->is_preflight ||
+                    put_first_headers(KJ_ENCODING_JSON, &response->headers);
     return is_whole ? KJ_OK : KJ_ENOMEM;
 }
 
 /* What an array of errors is answered with. */
 struct refusal {
-    const struct kj_context *context; /* NULL: outside of any call */
     enum kj_encoding encoding;
     const json_t *errors;
     int64_t retry_after_ns;
@@ -304,8 +271,7 @@ static void put_errors(struct kj__http_response *response, const struct refusal 
     if (json_array_size(errors) == 0 ||
         kj__error_array_encode(errors, refusal->encoding, &response->body) ||
         response->body.failed ||
-        !put_error_headers(refusal->context, refusal->encoding, refusal->retry_after_ns,
-                           response)) {
+        !put_error_headers(refusal->encoding, refusal->retry_after_ns, &response->headers)) {
         empty(response);
         response->status = kj__error_array_status(errors);
     }
@@ -338,8 +304,7 @@ void kj__answer_errors(struct kj_context *context, enum kj_status status,
         (void)kj_context_fail(context, &error);
     }
     transform(context);
-    put_errors(response, &(struct refusal){.context = context,
-                                           .encoding = context->request.write_encoding,
+    put_errors(response, &(struct refusal){.encoding = context->request.write_encoding,
                                            .errors = context->errors,
                                            .retry_after_ns = context->retry_after_ns});
 }
@@ -359,6 +324,15 @@ void kj__http_response_short_error(struct kj__http_response *response, enum kj_e
     struct kj_api_error cut = *error;
     cut.description = text.text;
     kj__http_response_error(response, encoding, &cut);
+}
+
+void kj__answer_finish(const struct kj_context *context, struct kj__http_response *response)
+{
+    int status = response->status;
+    if (!kj__answer_dress(context, response)) {
+        empty(response);
+        response->status = status;
+    }
 }
 
 static void answer_error(struct kj__http_response *response, enum kj_encoding encoding,

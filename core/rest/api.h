@@ -34,7 +34,7 @@ struct kj__api {
     void (*publish)(struct kj_event *event, void *ctx);
     void *publish_ctx;
     struct kj__idempotency *idempotency; /* borrowed; NULL: keys mean nothing */
-    struct kj__map documents; /* paths to documents of documents.c */
+    struct kj__map documents;            /* paths to documents of documents.c */
     struct kj__policy policy;
     struct kj__counters *counters;
 };

@@ -42,7 +42,9 @@ struct kj_context {
     struct kj__fields cookies; /* "Set-Cookie" lines */
     size_t cookie_count;
     int64_t retry_after_ns; /* of a refusal; 0: none is told */
-    bool is_parsed;         /* errors from here on are told in the client's encoding */
+    bool is_preflight;
+    bool is_call;   /* of an operation, be it one that is refused */
+    bool is_parsed; /* errors from here on are told in the client's encoding */
 
     struct kj_event **events; /* one reference each */
     size_t event_count;

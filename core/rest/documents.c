@@ -82,16 +82,13 @@ const struct kj__document *kj__documents_find(const struct kj__map *documents,
 }
 
 enum kj_status kj__document_answer(const struct kj__document *document,
-                                   const struct kj_context *context,
                                    struct kj__http_response *response)
 {
     struct kj__fields *headers = &response->headers;
-    const char *origin = kj_context_header(context, "Origin");
     response->status = document->location ? 302 : 200;
     kj__buffer_append(&response->body, document->bytes, document->len);
     bool is_whole = !response->body.failed &&
                     kj__fields_add(headers, "Accept", "application/msgpack,application/json") &&
-                    kj__cors_put(&context->policy->cors, origin, false, headers) &&
                     kj__fields_add(headers, "Content-Type", document->content_type) &&
                     (!document->location ||
                      kj__fields_add(headers, "Location", document->location));

@@ -14,7 +14,6 @@ const struct kj__document *kj__documents_find(const struct kj__map *documents,
                                               const struct kj__http_request *request);
 
 enum kj_status kj__document_answer(const struct kj__document *document,
-                                   const struct kj_context *context,
                                    struct kj__http_response *response);
 
 #endif

@@ -325,6 +325,7 @@ static enum kj_status run_once(const struct kj__api *api, struct kj_context *con
 static enum kj_status operate(const struct kj__api *api, struct kj_context *context,
                               struct kj__http_response *response)
 {
+    context->is_call = true;
     enum kj_status status = kj__request_parse(context, api);
     if (!status) {
         status = check_rate(api, context);
@@ -382,7 +383,7 @@ static enum kj_status answer(const struct kj__api *api, struct kj_context *conte
 {
     const struct kj__document *document = kj__documents_find(&api->documents, context->http);
     if (document) {
-        return kj__document_answer(document, context, response);
+        return kj__document_answer(document, response);
     }
     if (strcmp(context->http->method, "OPTIONS") == 0 &&
         (api->policy.cors.origin || strcmp(context->http->path, "*") == 0)) {
@@ -423,6 +424,7 @@ void kj__api_handle(const struct kj__api *api, const struct kj__http_request *re
     if (status) {
         kj__answer_errors(&context, status, response);
     }
+    kj__answer_finish(&context, response);
     if (response->status >= 500) {
         KJ__COUNT(api->counters, http_errors_5xx);
     } else if (response->status >= 400) {

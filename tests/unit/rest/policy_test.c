@@ -2,6 +2,7 @@
 #include "unit/rest/cmocka_all.h"
 
 #include "rest/compress.h"
+#include "rest/idempotency.h"
 #include "unit/rest/fixture.h"
 
 #include <string.h>
@@ -231,6 +232,32 @@ static void options_without_cors_is_a_bare_405(void **state)
     fixture_send(&fixture, "OPTIONS", "*", "");
     assert_int_equal(fixture.response.status, 200);
     assert_string_equal(fixture.headers, "");
+}
+
+static void answers_that_are_given_again_are_for_whoever_asks(void **state)
+{
+    (void)state;
+    static const char first[] = "Idempotency-Key: k\nAccept-Encoding: gzip\n"
+                                "Origin: http://a.example\n";
+    static const char again[] = "Idempotency-Key: k\nOrigin: http://b.example\n";
+    size_t len = 2000;
+    struct kj__idempotency store;
+    kj__idempotency_init(&store, &fixture.counters);
+    store.limits = (struct kj__idempotency_limits){.answers = 2, .bytes = 1 << 20, .age_ms = 60000};
+    fixture.api.idempotency = &store;
+    fixture_serve_with(&fixture, answer_long, &len);
+    use(&(struct kj_http_policy){.cors_origin = "mirror"});
+
+    fixture_send_bytes(&fixture, "POST", "/v/1/lists", first, "{\"name\":\"a\"}", 12);
+    assert_string_equal(fixture_header(&fixture, "Content-Encoding"), "gzip");
+    fixture_send_bytes(&fixture, "POST", "/v/1/lists", again, "{\"name\":\"a\"}", 12);
+
+    assert_int_equal(fixture.counters.idempotency_hits, 1);
+    assert_null(fixture_header(&fixture, "Content-Encoding"));
+    assert_string_equal(fixture_header(&fixture, "Access-Control-Allow-Origin"),
+                        "http://b.example");
+    assert_int_equal(fixture.body.len, 2000);
+    kj__idempotency_fini(&store);
 }
 
 /* ---- rates ---- */
@@ -487,6 +514,7 @@ int main(void)
         TEST(fixed_origin_is_told_to_all_but_the_listed),
         TEST(any_origin_comes_without_credentials),
         TEST(options_without_cors_is_a_bare_405),
+        TEST(answers_that_are_given_again_are_for_whoever_asks),
         TEST(too_many_requests_are_told_when_to_come_again),
         TEST(identities_have_rates_of_their_own),
         TEST(read_only_refuses_writes_as_bahamut_does),
