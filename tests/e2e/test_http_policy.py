@@ -204,6 +204,8 @@ def test_handshakes_have_a_rate(serve):
     assert refused[:3] == [None] * 3
     assert refused[3].status == 429
     assert refused[3].headers["retry-after"] == "1"
+    packed = refused_handshake(node.port, headers={"Accept": "application/msgpack"})
+    assert packed.headers["content-type"] == "application/msgpack"
     assert json.loads(refused[3].body)[0]["title"] == "Rate Limit"
     assert status(node.port, "/tasks") == 200
     eventually(lambda: refused_handshake(node.port) is None, what="a token comes")
@@ -321,6 +323,13 @@ def test_only_proxies_may_say_for_whom_they_ask(serve):
         RawWebSocket(node.port, headers=told)
     assert refused.value.status == 503
     first.close()
+
+
+def test_a_proxy_says_for_whom_it_asks(serve):
+    node = serve("--trusted-proxy", "127.0.0.0/8", "--rate-limit", "1/1")
+    hops = "X-Forwarded-For: 6.6.6.6, 198.51.100.1\r\nX-Forwarded-For: 127.0.0.9\r\n"
+    eventually(lambda: status(node.port, "/tasks", headers=hops) == 429, what="no token is left")
+    assert "a request of 198.51.100.1 was refused" in node.stderr()
 
 
 # ---- flags ----
