@@ -1,6 +1,7 @@
 /* serve.c - `kujata serve`: a node made of a model file, a store and a backend. */
 #include "commands.h"
 #include "options.h"
+#include "serve_http.h"
 #include "serve_security.h"
 
 #include <inttypes.h>
@@ -29,6 +30,7 @@ struct settings {
     bool print_counters;
     bool namespaces;
     struct security_settings security;
+    struct http_settings http;
     struct kj_server_options server;
 };
 
@@ -203,12 +205,13 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {OPTION("--strict-flags", OPTION_SWITCH, &server->strict_flags, NULL,
                 "recursive=false and the like mean false")},
     };
-    struct option all[COUNT(options) + GROUPS_MAX + SECURITY_OPTIONS_MAX];
+    struct option all[COUNT(options) + GROUPS_MAX + SECURITY_OPTIONS_MAX + HTTP_OPTIONS_MAX];
     memcpy(all, options, sizeof options);
     size_t count = COUNT(options);
     count += add_tls_options(settings, all + count);
     count += add_write_options(settings, all + count);
     count += add_session_options(settings, all + count);
+    count += http_add_options(&settings->http, all + count);
     count += security_add_options(&settings->security, all + count);
     return options_parse(command, all, count, argc, argv);
 }
@@ -274,7 +277,14 @@ static int make_server(struct node *node, struct settings *settings)
         }
         settings->server.dispatch = kj_namespaces_handler(node->namespaces);
     }
+    struct http_parts http = {0};
+    exit_status = http_make(&http, &settings->http, &settings->server.http);
+    if (exit_status) {
+        http_free(&http);
+        return exit_status;
+    }
     enum kj_status status = kj_server_new(&settings->server, &node->server, &error);
+    http_free(&http);
     if (!status) {
         status = kj_server_register(node->server, NULL, &processor);
     }

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "core/server_http.h"
 #include "core/server_metrics.h"
 #include "core/server_options.h"
 #include "delivery/delivery.h"
@@ -41,6 +42,7 @@ struct kj_server {
     struct kj__delivery *delivery;
     struct kj__events events;
     struct kj__http_upgrade upgrade;
+    struct kj__server_http policy;
     struct kj__http *http;
     struct kj__health *health;
     struct kj__traffic traffic;
@@ -66,7 +68,8 @@ static void handle_request(void *ctx, const struct kj__http_request *request,
     int64_t before = kj__clock_monotonic_ns();
     kj__api_handle(&server->api, request, response);
     int64_t took = kj__clock_monotonic_ns() - before;
-    kj__traffic_count(&server->traffic, request->method, request->path, response->status,
+    const char *path = kj__policy_route_path(&server->api.policy, request->path);
+    kj__traffic_count(&server->traffic, request->method, path ? path : "", response->status,
                       (uint64_t)took / NS_PER_US);
 }
 
@@ -75,6 +78,9 @@ static void *prepare_session(void *ctx, const struct kj__http_request *request,
 {
     struct kj_server *server = ctx;
     struct kj__refusal refusal;
+    if (!kj__server_http_admit(&server->policy, request, response)) {
+        return NULL;
+    }
     struct kj_session *session = kj__events_prepare(
         &server->events,
         &(struct kj__handshake){.headers = request->headers,
@@ -179,7 +185,6 @@ static void init_api(struct kj_server *server)
 {
     const struct kj_server_options *options = &server->options.values;
     struct kj__api *api = &server->api;
-    kj__api_init(api, options->model, &server->counters);
     api->authenticators = options->request_authenticators;
     api->authenticator_count = options->request_authenticator_count;
     api->authorizers = options->authorizers;
@@ -255,10 +260,13 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
     }
     pthread_mutex_init(&made->life_lock, NULL);
     pthread_cond_init(&made->life_changed, NULL);
-    kj__map_init(&made->api.processors);
+    kj__api_init(&made->api, options->model, &made->counters);
     kj__idempotency_init(&made->idempotency, &made->counters);
     kj__traffic_init(&made->traffic, options->model);
     enum kj_status status = kj__server_options_copy(&made->options, options, error);
+    if (!status) {
+        status = kj__server_http_init(&made->policy, &options->http, &made->api, error);
+    }
     if (!status && options->pubsub) {
         status = init_push(made);
         if (status) {
@@ -312,6 +320,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .exchange_timeout_ms = limits->exchange_timeout_ms,
                                    .handshakes = limits->handshakes,
                                    .handshakes_per_address = limits->handshakes_per_address,
+                                   .proxies = &server->policy.proxies,
                                    .handle = handle_request,
                                    .ctx = server,
                                    .upgrade = server->has_push ? &server->upgrade : NULL,
@@ -354,6 +363,25 @@ static void log_room(const struct kj_server *server)
     }
 }
 
+static enum kj_status announce_start(const struct kj_server *server, struct kj_error *error)
+{
+    const struct kj_life_handler *handler = &server->options.values.life;
+    struct kj_error own = {.text = ""};
+    if (!handler->on_start || handler->on_start(&own, handler->ctx)) {
+        return KJ_OK;
+    }
+    kj_error_set(error, 0, "%s", own.text[0] ? own.text : "the start was refused");
+    return KJ_EREFUSED;
+}
+
+static void announce_stop(const struct kj_server *server)
+{
+    const struct kj_life_handler *handler = &server->options.values.life;
+    if (handler->on_stop) {
+        handler->on_stop(handler->ctx);
+    }
+}
+
 static void stop_health(struct kj_server *server)
 {
     kj__health_stop(server->health);
@@ -372,10 +400,19 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
         kj_error_set(error, 0, "a server starts once");
         return KJ_EINVAL;
     }
+    enum kj_status status = kj__server_http_list_routes(&server->policy, &server->api);
+    if (status) {
+        kj_error_set(error, 0, "cannot list the routes: %s", kj_status_text(status));
+    }
     /* First and last, so that it can say so while the node starts and stops. */
-    enum kj_status status = start_health(server, error);
+    if (!status) {
+        status = start_health(server, error);
+    }
     if (!status) {
         status = start_parts(server, error);
+    }
+    if (!status) {
+        status = announce_start(server, error);
     }
     if (status) {
         stop_parts(server);
@@ -420,6 +457,11 @@ enum kj_status kj_server_push(struct kj_server *server, const struct kj_event *e
     return server->has_push ? kj__events_publish(&server->events, event) : KJ_EUNSUPPORTED;
 }
 
+void kj_server_set_read_only(struct kj_server *server, bool is_read_only)
+{
+    atomic_store_explicit(&server->api.policy.is_read_only, is_read_only, memory_order_relaxed);
+}
+
 void kj_server_stop(struct kj_server *server)
 {
     pthread_mutex_lock(&server->life_lock);
@@ -432,6 +474,7 @@ void kj_server_stop(struct kj_server *server)
     }
     pthread_mutex_unlock(&server->life_lock);
     if (is_mine) {
+        announce_stop(server);
         stop_parts(server);
         stop_health(server);
         set_life(server, LIFE_STOPPED);
@@ -468,6 +511,7 @@ void kj_server_free(struct kj_server *server)
     kj__api_fini(&server->api);
     kj__idempotency_fini(&server->idempotency);
     kj__traffic_fini(&server->traffic);
+    kj__server_http_fini(&server->policy);
     kj__server_options_fini(&server->options);
     pthread_cond_destroy(&server->life_changed);
     pthread_mutex_destroy(&server->life_lock);

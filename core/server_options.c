@@ -41,6 +41,14 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->bad_config_wait_max_ms, 10000);
 }
 
+/* Whether a path is that of a category. */
+static bool is_collection(const char *path, const char *prefix, const char *category)
+{
+    size_t len = prefix ? strlen(prefix) : 0;
+    return (!prefix || strncmp(path, prefix, len) == 0) && path[len] == '/' &&
+           strcmp(path + len + 1, category) == 0;
+}
+
 /* The endpoint takes precedence over a route, so it must not hide one. */
 static enum kj_status check_endpoint(const struct kj_server_options *options,
                                      struct kj_error *error)
@@ -60,7 +68,7 @@ static enum kj_status check_endpoint(const struct kj_server_options *options,
     }
     for (size_t i = 0; i < kj_model_identity_count(options->model); i++) {
         const char *category = kj_identity_category(kj_model_identity_at(options->model, i));
-        if (strcmp(path + 1, category) == 0) {
+        if (is_collection(path, options->http.api_prefix, category)) {
             kj_error_set(error, 0, "option push_endpoint: \"%s\" is where %s are served", path,
                          category);
             return KJ_EINVAL;
@@ -249,6 +257,7 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
                                        struct kj_error *error)
 {
     *copy = (struct kj__server_options){.values = *options};
+    copy->values.http = (struct kj_http_policy){0}; /* server_http.c keeps what it needs of it */
     fill_limits(&copy->values.limits);
     use_default(&copy->values.http_threads, HTTP_THREADS_DEFAULT);
     use_default(&copy->values.renewal_threads, RENEWAL_THREADS_DEFAULT);

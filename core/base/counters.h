@@ -21,6 +21,10 @@
     X(http_body_too_large, "http_body_too_large_total", COUNTER, "Requests refused with 413.")     \
     X(http_body_too_slow, "http_body_too_slow_total", COUNTER,                                     \
       "Requests whose body took too long.")                                                        \
+    X(http_rate_limited, "http_requests_rate_limited_total", COUNTER,                              \
+      "Requests refused with 429.")                                                                \
+    X(http_locked, "http_requests_locked_total", COUNTER,                                          \
+      "Writes refused with 423, since the server is read-only.")                                   \
     X(http_write_failed, "http_write_failed_total", COUNTER, "Answers that could not be sent.")    \
     X(idempotency_hits, "idempotency_hits_total", COUNTER,                                         \
       "Writes answered with the first answer to their Idempotency-Key.")                           \
@@ -52,6 +56,8 @@
       "Handshakes of browsers from an origin that is not allowed.")                                \
     X(handshakes_over_limit, "http_ws_handshakes_over_limit_total", COUNTER,                       \
       "Handshakes refused since there are too many sessions.")                                     \
+    X(handshakes_rate_limited, "http_ws_handshakes_rate_limited_total", COUNTER,                   \
+      "Handshakes refused with 429.")                                                              \
     X(handover_failed, "http_ws_handover_failed_total", COUNTER,                                   \
       "Handshakes refused for want of a descriptor.")                                              \
     X(handover_peer_gone, "http_ws_handover_peer_gone_total", COUNTER,                             \

@@ -55,12 +55,22 @@ int kj__exchange_find(const struct mg_connection *connection)
     return fd == KJ__DOOR_UNKNOWN ? kj__handover_find(&http->handover, &peer) : fd;
 }
 
-const char *kj__exchange_remote_address(const struct mg_request_info *info)
+const char *kj__exchange_remote_address(const struct mg_connection *connection,
+                                        const struct kj__fields *headers,
+                                        char text[KJ__PROXIED_ADDRESS_SIZE])
 {
     static const char mapped[] = "::ffff:";
+    const struct mg_request_info *info = mg_get_request_info(connection);
     const char *ipv4 = info->remote_addr + sizeof mapped - 1;
     bool is_mapped = strncasecmp(info->remote_addr, mapped, sizeof mapped - 1) == 0;
-    return is_mapped && strchr(ipv4, '.') ? ipv4 : info->remote_addr;
+    const char *peer = is_mapped && strchr(ipv4, '.') ? ipv4 : info->remote_addr;
+    const struct kj__proxies *proxies = kj__http_of(connection)->options.proxies;
+    return proxies ? kj__proxies_client(proxies, peer, headers, text) : peer;
+}
+
+const char *kj__exchange_path(const struct mg_request_info *info)
+{
+    return info->local_uri_raw ? info->local_uri_raw : info->request_uri;
 }
 
 static const char *reason_phrase(int status)
@@ -214,6 +224,11 @@ const char *kj__exchange_find_fault(struct mg_connection *connection)
     }
     if (strcmp(info->http_version, "1.1") == 0 && !mg_get_header(connection, "Host")) {
         return "missing required Host header";
+    }
+    /* civetweb looks for the path of "http://host?x=/y" behind its question mark. */
+    if (info->local_uri_raw &&
+        info->local_uri_raw > info->request_uri + strlen(info->request_uri)) {
+        return "The target is neither a path nor a URL with one";
     }
     return find_length_fault(info);
 }

@@ -9,6 +9,7 @@
 #include "http/guard.h"
 #include "http/handover.h"
 #include "http/http.h"
+#include "http/proxies.h"
 #include "http/tls_context.h"
 
 #include <civetweb.h>
@@ -39,8 +40,14 @@ static inline struct kj__http *kj__http_of(const struct mg_connection *connectio
 /* The connection's descriptor, which stays civetweb's; or as kj__handover_find. */
 int kj__exchange_find(const struct mg_connection *connection);
 
-/* The client's address as people write it: one of IPv4 that came in over IPv6 is IPv4. */
-const char *kj__exchange_remote_address(const struct mg_request_info *info);
+/* The client's address as people write it: one of IPv4 that came in over IPv6 is IPv4. Behind a
+ * trusted proxy it is what that says, in `text`. */
+const char *kj__exchange_remote_address(const struct mg_connection *connection,
+                                        const struct kj__fields *headers,
+                                        char text[KJ__PROXIED_ADDRESS_SIZE]);
+
+/* The path asked for, still escaped: that of the target, be it a path or a whole URL. */
+const char *kj__exchange_path(const struct mg_request_info *info);
 
 /* Writes the answer; no body goes out on HEAD. `must_close` ends the connection after it. */
 void kj__exchange_send(struct mg_connection *connection, struct kj__http_response *response,

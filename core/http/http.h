@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct kj__http;
+struct kj__proxies;
 struct kj__tls_files;
 struct ssl_st; /* OpenSSL's SSL */
 
@@ -52,6 +53,7 @@ struct kj__http_options {
     uint32_t exchange_timeout_ms; /* for a body to arrive, and again for an answer to leave */
     uint32_t handshakes;          /* connections that wait for their head; 0: by descriptors */
     uint32_t handshakes_per_address;
+    const struct kj__proxies *proxies; /* whose X-Forwarded-For is believed; NULL: none */
     void (*handle)(void *ctx, const struct kj__http_request *request,
                    struct kj__http_response *response);
     void *ctx;

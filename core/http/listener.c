@@ -107,7 +107,8 @@ static void refuse_body(struct kj__http *http, struct mg_connection *connection,
         kj__exchange_send_error(connection, 408, "The body took too long");
     } else {
         kj__exchange_refuse(connection, status,
-                            status == 400 ? "The body ended early" : "Out of memory");
+                            status == 400 ? "The body ended early, or its chunks are malformed"
+                                          : "Out of memory");
     }
 }
 
@@ -116,18 +117,19 @@ static void serve(struct kj__http *http, struct mg_connection *connection,
                   const struct kj__buffer *body)
 {
     struct kj__certificate *certificate;
+    char address[KJ__PROXIED_ADDRESS_SIZE];
     if (kj__tls_certificate_of_worker(&certificate)) {
         kj__exchange_send_error(connection, 503, "Out of memory");
         return;
     }
     struct kj__http_request request = {
         .method = info->request_method,
-        .path = info->request_uri,
+        .path = kj__exchange_path(info),
         .query = info->query_string ? info->query_string : "",
         .headers = headers,
         .body = body->data,
         .body_len = body->len,
-        .remote_address = kj__exchange_remote_address(info),
+        .remote_address = kj__exchange_remote_address(connection, headers, address),
         .certificate = certificate,
     };
     struct kj__http_response response;
@@ -183,7 +185,9 @@ static int on_http_error(struct mg_connection *connection, int status, const cha
         return 0;
     }
     kj__exchange_refuse(connection, status,
-                        status == 404 ? "Unable to find the requested resource" : message);
+                        status == 404   ? "Unable to find the requested resource"
+                        : status == 400 ? "The head of the request is malformed"
+                                        : message);
     return 0;
 }
 
@@ -310,6 +314,8 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
                                     "1",
                                     "connection_queue",
                                     TEXT_OF(CONNECTION_QUEUE),
+                                    "access_control_allow_methods",
+                                    "", /* preflights are for core/rest */
                                     "listen_backlog",
                                     "4096",
                                     NULL};

@@ -22,19 +22,30 @@ struct upgrade {
 /* The upgrade whose connection civetweb is closing on this thread. */
 static _Thread_local struct upgrade *leaving;
 
-static bool fill_request(const struct mg_request_info *info, struct kj__fields *headers,
+/* What a request is made of. */
+struct parts {
+    struct kj__fields headers;
+    char address[KJ__PROXIED_ADDRESS_SIZE];
+};
+
+static bool fill_request(const struct mg_connection *connection, struct parts *parts,
                          struct kj__http_request *request)
 {
-    kj__fields_init(headers, true);
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    kj__fields_init(&parts->headers, true);
     *request = (struct kj__http_request){
         .method = info->request_method,
-        .path = info->request_uri,
+        .path = kj__exchange_path(info),
         .query = info->query_string ? info->query_string : "",
-        .headers = headers,
-        .remote_address = kj__exchange_remote_address(info),
+        .headers = &parts->headers,
     };
-    return !kj__tls_certificate_of_worker(&request->certificate) &&
-           kj__exchange_read_headers(info, headers);
+    if (kj__tls_certificate_of_worker(&request->certificate) ||
+        !kj__exchange_read_headers(info, &parts->headers)) {
+        return false;
+    }
+    request->remote_address = kj__exchange_remote_address(connection, &parts->headers,
+                                                          parts->address);
+    return true;
 }
 
 /* As in bahamut, any key will do that is not empty. */
@@ -58,16 +69,16 @@ static void *prepare(struct kj__http *http, struct mg_connection *connection)
     const struct kj__http_upgrade *endpoint = http->options.upgrade;
     const struct mg_request_info *info = mg_get_request_info(connection);
     struct kj__http_request request;
-    struct kj__fields headers;
+    struct parts parts;
     struct kj__http_response response;
     kj__http_response_init(&response);
     void *session = NULL;
-    if (!fill_request(info, &headers, &request)) {
+    if (!fill_request(connection, &parts, &request)) {
         kj__exchange_fill_error(connection, &response, 503, "Out of memory");
     } else if (strcmp(info->local_uri, endpoint->path) != 0) {
         kj__exchange_fill_error(connection, &response, 404,
                                 "Unable to find the requested resource");
-    } else if (!is_handshake(connection, &headers)) {
+    } else if (!is_handshake(connection, &parts.headers)) {
         KJ__COUNT(http->options.counters, http_malformed);
         kj__exchange_fill_error(connection, &response, 400, "This is not a websocket handshake");
     } else {
@@ -77,7 +88,7 @@ static void *prepare(struct kj__http *http, struct mg_connection *connection)
         kj__exchange_send(connection, &response, true);
     }
     kj__http_response_fini(&response);
-    kj__fields_fini(&headers);
+    kj__fields_fini(&parts.headers);
     return session;
 }
 

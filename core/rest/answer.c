@@ -5,10 +5,17 @@
 #include "codec/error_array.h"
 #include "model/identity.h"
 #include "rest/api.h"
+#include "rest/dress.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+const struct kj_api_error kj__too_many = {.code = 429,
+                                          .title = "Rate Limit",
+                                          .description = "You have exceeded your rate limit",
+                                          .subject = "bahamut"};
 
 void kj__http_response_init(struct kj__http_response *response)
 {
@@ -29,35 +36,64 @@ static void empty(struct kj__http_response *response)
     kj__http_response_init(response);
 }
 
-/* What every answer carries, ordered by name. */
-static bool put_headers(struct kj__http_response *response, enum kj_encoding encoding,
-                        const char *location)
+/* ---- headers: every answer has them ordered by name, and more from dress.c ---- */
+
+static bool put_first_headers(enum kj_encoding encoding, struct kj__fields *headers)
 {
     const char *type = encoding == KJ_ENCODING_JSON ? "application/json; charset=UTF-8"
                                                     : "application/msgpack";
-    struct kj__fields *headers = &response->headers;
     return kj__fields_add(headers, "Accept", "application/msgpack,application/json") &&
-           kj__fields_add(headers, "Content-Type", type) &&
-           (!location || kj__fields_add(headers, "Location", location));
+           kj__fields_add(headers, "Content-Type", type);
 }
 
-static bool put_count(struct kj__http_response *response, size_t count)
+static bool put_cookies(const struct kj__fields *cookies, struct kj__fields *headers)
+{
+    size_t cursor = 0;
+    const char *name;
+    const char *value;
+    while (kj__fields_next(cookies, &cursor, &name, &value)) {
+        if (!kj__fields_add(headers, name, value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool put_number(const char *name, uint64_t number, struct kj__fields *headers)
 {
     char text[32];
-    (void)snprintf(text, sizeof text, "%zu", count);
-    return kj__fields_add(&response->headers, "X-Count-Total", text);
+    (void)snprintf(text, sizeof text, "%" PRIu64, number);
+    return kj__fields_add(headers, name, text);
 }
 
 static bool put_success_headers(const struct kj_context *context,
                                 struct kj__http_response *response)
 {
     const struct kj__buffer *messages = &context->messages;
-    return put_headers(response, context->request.write_encoding, context->location) &&
-           (context->location || put_count(response, context->count)) &&
-           (!messages->len ||
-            kj__fields_add_len(&response->headers, "X-Messages", strlen("X-Messages"),
-                               (const char *)messages->data, messages->len)) &&
-           (!context->next || kj__fields_add(&response->headers, "X-Next", context->next));
+    struct kj__fields *headers = &response->headers;
+    return put_first_headers(context->request.write_encoding, headers) &&
+           (!context->location || kj__fields_add(headers, "Location", context->location)) &&
+           put_cookies(&context->cookies, headers) &&
+           (context->location || put_number("X-Count-Total", context->count, headers)) &&
+           (!messages->len || kj__fields_add_len(headers, "X-Messages", strlen("X-Messages"),
+                                                 (const char *)messages->data, messages->len)) &&
+           (!context->next || kj__fields_add(headers, "X-Next", context->next));
+}
+
+/* Whole seconds, and never sooner than there is a token. */
+static bool put_retry_after(int64_t wait_ns, struct kj__fields *headers)
+{
+    enum { NS_PER_SECOND = 1000000000 };
+    return wait_ns <= 0 ||
+           put_number("Retry-After", ((uint64_t)wait_ns + NS_PER_SECOND - 1) / NS_PER_SECOND,
+                      headers);
+}
+
+static bool put_error_headers(enum kj_encoding encoding, int64_t retry_after_ns,
+                              struct kj__fields *headers)
+{
+    return put_first_headers(encoding, headers) && put_retry_after(retry_after_ns, headers) &&
+           put_number("X-Count-Total", 0, headers);
 }
 
 /* The attributes asked for with X-Fields, one name a line. */
@@ -210,17 +246,50 @@ enum kj_status kj__answer_success(struct kj_context *context, struct kj__http_re
     return status;
 }
 
-/* Without memory for a body there is still a status. */
-static void put_errors(struct kj__http_response *response, enum kj_encoding encoding,
-                       const json_t *errors)
+enum kj_status kj__answer_options(struct kj_context *context, struct kj__http_response *response)
 {
+    response->status = 200;
+    context->is_preflight = context->policy->cors.origin != NULL;
+    bool is_whole = !context->is_preflight ||
+                    put_first_headers(KJ_ENCODING_JSON, &response->headers);
+    return is_whole ? KJ_OK : KJ_ENOMEM;
+}
+
+/* What an array of errors is answered with. */
+struct refusal {
+    enum kj_encoding encoding;
+    const json_t *errors;
+    int64_t retry_after_ns;
+};
+
+/* Without memory for a body there is still a status. */
+static void put_errors(struct kj__http_response *response, const struct refusal *refusal)
+{
+    const json_t *errors = refusal->errors;
     empty(response);
     response->status = kj__error_array_status(errors);
-    if (json_array_size(errors) == 0 || kj__error_array_encode(errors, encoding, &response->body) ||
-        response->body.failed || !put_headers(response, encoding, NULL) ||
-        !put_count(response, 0)) {
+    if (json_array_size(errors) == 0 ||
+        kj__error_array_encode(errors, refusal->encoding, &response->body) ||
+        response->body.failed ||
+        !put_error_headers(refusal->encoding, refusal->retry_after_ns, &response->headers)) {
         empty(response);
         response->status = kj__error_array_status(errors);
+    }
+}
+
+/* Lets the application put other errors in place of these. */
+static void transform(struct kj_context *context)
+{
+    const struct kj_error_transformer *transformer = &context->policy->transformer;
+    if (!context->is_parsed || !transformer->transform) {
+        return;
+    }
+    json_t *errors = transformer->transform(context, context->errors, transformer->ctx);
+    if (json_array_size(errors) > 0) {
+        json_decref(context->errors);
+        context->errors = errors;
+    } else {
+        json_decref(errors);
     }
 }
 
@@ -234,7 +303,10 @@ void kj__answer_errors(struct kj_context *context, enum kj_status status,
                                      .subject = "elemental"};
         (void)kj_context_fail(context, &error);
     }
-    put_errors(response, context->request.write_encoding, context->errors);
+    transform(context);
+    put_errors(response, &(struct refusal){.encoding = context->request.write_encoding,
+                                           .errors = context->errors,
+                                           .retry_after_ns = context->retry_after_ns});
 }
 
 void kj__http_response_short_error(struct kj__http_response *response, enum kj_encoding encoding,
@@ -254,8 +326,17 @@ void kj__http_response_short_error(struct kj__http_response *response, enum kj_e
     kj__http_response_error(response, encoding, &cut);
 }
 
-void kj__http_response_error(struct kj__http_response *response, enum kj_encoding encoding,
-                             const struct kj_api_error *error)
+void kj__answer_finish(const struct kj_context *context, struct kj__http_response *response)
+{
+    int status = response->status;
+    if (!kj__answer_dress(context, response)) {
+        empty(response);
+        response->status = status;
+    }
+}
+
+static void answer_error(struct kj__http_response *response, enum kj_encoding encoding,
+                         const struct kj_api_error *error, int64_t retry_after_ns)
 {
     char trace[KJ__UUID_SIZE];
     kj__uuid_make(trace);
@@ -263,7 +344,21 @@ void kj__http_response_error(struct kj__http_response *response, enum kj_encodin
     if (errors) {
         (void)kj__error_array_add(errors, error, trace);
     }
-    put_errors(response, encoding, errors);
+    put_errors(response, &(struct refusal){.encoding = encoding,
+                                           .errors = errors,
+                                           .retry_after_ns = retry_after_ns});
     response->status = error->code;
     json_decref(errors);
+}
+
+void kj__http_response_error(struct kj__http_response *response, enum kj_encoding encoding,
+                             const struct kj_api_error *error)
+{
+    answer_error(response, encoding, error, 0);
+}
+
+void kj__http_response_too_many(struct kj__http_response *response, enum kj_encoding encoding,
+                                int64_t wait_ns)
+{
+    answer_error(response, encoding, &kj__too_many, wait_ns);
 }

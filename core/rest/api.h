@@ -10,6 +10,7 @@
 #include "rest/credentials.h"
 #include "rest/idempotency.h"
 #include "rest/message.h"
+#include "rest/policy.h"
 
 #include <kujata/handlers.h>
 #include <kujata/model.h>
@@ -33,6 +34,8 @@ struct kj__api {
     void (*publish)(struct kj_event *event, void *ctx);
     void *publish_ctx;
     struct kj__idempotency *idempotency; /* borrowed; NULL: keys mean nothing */
+    struct kj__map documents;            /* paths to documents of documents.c */
+    struct kj__policy policy;
     struct kj__counters *counters;
 };
 
@@ -42,6 +45,15 @@ void kj__api_fini(struct kj__api *api);
 /* See kj_server_register. */
 enum kj_status kj__api_register(struct kj__api *api, const char *identity,
                                 const struct kj_processor *processor);
+
+/* Serves a copy of these bytes at `path`, such as "/_meta/routes", to GET and HEAD, behind no
+ * prefix and without a look at who asks. Before the first request only. KJ_EEXIST for a path
+ * that has a document, or KJ_ENOMEM. */
+enum kj_status kj__api_add_document(struct kj__api *api, const char *path, const char *content_type,
+                                    const void *bytes, size_t len);
+
+/* The same for a redirect (302) to `location`. */
+enum kj_status kj__api_add_redirect(struct kj__api *api, const char *path, const char *location);
 
 /* Answers one request, whatever it is; `response` is initialised by the caller. [any thread] */
 void kj__api_handle(const struct kj__api *api, const struct kj__http_request *request,
@@ -57,5 +69,9 @@ void kj__http_response_error(struct kj__http_response *response, enum kj_encodin
 enum { KJ__SHORT_ERROR_MAX = 1023 };
 void kj__http_response_short_error(struct kj__http_response *response, enum kj_encoding encoding,
                                    const struct kj_api_error *error);
+
+/* The same for one who asks too often, with the time after which it may again (429). */
+void kj__http_response_too_many(struct kj__http_response *response, enum kj_encoding encoding,
+                                int64_t wait_ns);
 
 #endif

@@ -10,12 +10,13 @@
 #include <string.h>
 
 bool kj__context_init(struct kj_context *context, const struct kj__http_request *http,
-                      const struct kj__credentials *credentials)
+                      const struct kj__credentials *credentials, const struct kj__policy *policy)
 {
-    *context = (struct kj_context){.http = http, .credentials = credentials};
+    *context = (struct kj_context){.http = http, .credentials = credentials, .policy = policy};
     kj__uuid_make(context->id);
     kj__query_init(&context->query);
     kj__buffer_init(&context->messages);
+    kj__fields_init(&context->cookies, true);
     context->errors = json_array();
     return context->errors != NULL;
 }
@@ -27,6 +28,7 @@ void kj__context_fini(struct kj_context *context)
         kj_event_unref(context->events[i]);
     }
     free(context->events);
+    kj__fields_fini(&context->cookies);
     free(context->location);
     free(context->next);
     kj__buffer_fini(&context->messages);

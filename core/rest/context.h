@@ -11,14 +11,16 @@
 #include "base/id.h"
 #include "rest/credentials.h"
 #include "rest/message.h"
+#include "rest/policy.h"
 #include "rest/query.h"
 #include "rest/routes.h"
 
 #include <kujata/context.h>
 
 struct kj_context {
-    const struct kj__http_request *http; /* borrowed, as long as the call */
-    char id[KJ__UUID_SIZE];              /* also the trace of every error */
+    const struct kj__http_request *http; /* borrowed, as long as the call, as is the policy */
+    const struct kj__policy *policy;
+    char id[KJ__UUID_SIZE]; /* also the trace of every error */
     struct kj__route route;
     struct kj__query query;
     struct kj_request request; /* borrows the members above and below */
@@ -37,6 +39,12 @@ struct kj_context {
     struct kj__buffer messages;
     char *next;
     char *location;
+    struct kj__fields cookies; /* "Set-Cookie" lines */
+    size_t cookie_count;
+    int64_t retry_after_ns; /* of a refusal; 0: none is told */
+    bool is_preflight;
+    bool is_call;   /* of an operation, be it one that is refused */
+    bool is_parsed; /* errors from here on are told in the client's encoding */
 
     struct kj_event **events; /* one reference each */
     size_t event_count;
@@ -47,9 +55,9 @@ struct kj_context {
     struct kj__claims claims;
 };
 
-/* False when there is no memory; fini is due in any case. Both arguments are borrowed. */
+/* False when there is no memory; fini is due in any case. All arguments are borrowed. */
 bool kj__context_init(struct kj_context *context, const struct kj__http_request *http,
-                      const struct kj__credentials *credentials);
+                      const struct kj__credentials *credentials, const struct kj__policy *policy);
 void kj__context_fini(struct kj_context *context);
 
 /* Whether a processor or handler left an error. */

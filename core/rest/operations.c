@@ -1,6 +1,6 @@
 /* operations.c - see api.h. The checks come in bahamut's order: version, headers, path and
- * query; relations; authenticators; authorizers; processor; body; then the call itself, its
- * events and its answer.
+ * query; rates; relations; authenticators; authorizers; read-only; processor; body; then the
+ * call itself, its events and its answer.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -8,11 +8,13 @@
 #include "rest/answer.h"
 #include "rest/api.h"
 #include "rest/body.h"
+#include "rest/documents.h"
 #include "rest/patch.h"
 #include "rest/repeat.h"
 #include "rest/request.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { NS_PER_US = 1000 };
 
@@ -20,10 +22,14 @@ void kj__api_init(struct kj__api *api, const struct kj_model *model, struct kj__
 {
     *api = (struct kj__api){.model = model, .counters = counters};
     kj__map_init(&api->processors);
+    kj__map_init(&api->documents);
+    kj__policy_init(&api->policy);
 }
 
 void kj__api_fini(struct kj__api *api)
 {
+    kj__policy_fini(&api->policy);
+    kj__documents_fini(&api->documents);
     kj__map_fini(&api->processors, free);
 }
 
@@ -88,6 +94,33 @@ static enum kj_status refuse_operation(struct kj_context *context)
     }
     return kj__context_refuse(context, 405, "bahamut", "%s operation not allowed on %s",
                               refused_operation(request->operation), on);
+}
+
+static enum kj_status check_rate(const struct kj__api *api, struct kj_context *context)
+{
+    static struct kj__log_limit limit;
+    int64_t wait_ns = kj__policy_take(&api->policy, context->request.identity);
+    if (wait_ns == 0) {
+        return KJ_OK;
+    }
+    KJ__COUNT(api->counters, http_rate_limited);
+    kj__log_limited(&limit, KJ__LOG_WARNING, "rest",
+                    "a request of %s was refused: see request_rate (--rate-limit) and "
+                    "identity_rates (--rate-limit-identity)",
+                    context->request.remote_address);
+    context->retry_after_ns = wait_ns;
+    return kj_context_fail(context, &kj__too_many);
+}
+
+static enum kj_status check_lock(const struct kj__api *api, struct kj_context *context)
+{
+    const struct kj_request *request = &context->request;
+    if (!kj__policy_is_locked(&api->policy, request->identity, request->operation)) {
+        return KJ_OK;
+    }
+    KJ__COUNT(api->counters, http_locked);
+    return kj__context_refuse(context, 423, "bahamut",
+                              "This api is currently locked. Please try again later");
 }
 
 /* An unknown parent allows nothing; bahamut takes it for the root. */
@@ -292,7 +325,11 @@ static enum kj_status run_once(const struct kj__api *api, struct kj_context *con
 static enum kj_status operate(const struct kj__api *api, struct kj_context *context,
                               struct kj__http_response *response)
 {
+    context->is_call = true;
     enum kj_status status = kj__request_parse(context, api);
+    if (!status) {
+        status = check_rate(api, context);
+    }
     if (!status) {
         status = check_relations(api, context);
     }
@@ -302,6 +339,9 @@ static enum kj_status operate(const struct kj__api *api, struct kj_context *cont
     }
     if (!status) {
         status = authorize(api, context);
+    }
+    if (!status) {
+        status = check_lock(api, context);
     }
     return status ? status : run_once(api, context, response);
 }
@@ -325,22 +365,51 @@ static void audit(const struct kj__api *api, const struct kj_context *context, i
                     kj_status_text(kept));
 }
 
+/* A path that others may ask for, but not by this method, or, as in bahamut, any path at all
+ * with CORS: OPTIONS is routed everywhere then. */
+static enum kj_status refuse_path(const struct kj__api *api, struct kj_context *context,
+                                  struct kj__http_response *response)
+{
+    if (context->route.kind == KJ__ROUTE_OTHER_METHOD || api->policy.cors.origin) {
+        response->status = 405;
+        return KJ_OK;
+    }
+    return kj__context_refuse(context, 404, "bahamut", "Unable to find the requested resource");
+}
+
 /* Answers by the route; anything but KJ_OK still owes the response its errors. */
 static enum kj_status answer(const struct kj__api *api, struct kj_context *context,
                              struct kj__http_response *response)
 {
+    const struct kj__document *document = kj__documents_find(&api->documents, context->http);
+    if (document) {
+        return kj__document_answer(document, response);
+    }
+    if (strcmp(context->http->method, "OPTIONS") == 0 &&
+        (api->policy.cors.origin || strcmp(context->http->path, "*") == 0)) {
+        return kj__answer_options(context, response);
+    }
     switch (context->route.kind) {
     case KJ__ROUTE_ROOT:
         response->status = 200;
         return KJ_OK;
-    case KJ__ROUTE_OTHER_METHOD:
-        response->status = 405;
-        return KJ_OK;
     case KJ__ROUTE_OPERATION:
         return operate(api, context, response);
     default:
-        return kj__context_refuse(context, 404, "bahamut", "Unable to find the requested resource");
+        return refuse_path(api, context, response);
     }
+}
+
+/* The API lies behind the prefix, where there is one; without it there is the root. */
+static bool parse_route(const struct kj__api *api, const struct kj__http_request *request,
+                        struct kj__route *route)
+{
+    const char *path = kj__policy_route_path(&api->policy, request->path);
+    if (!path) {
+        kj__route_parse_outside(route, request->method, request->path);
+        return true;
+    }
+    return kj__route_parse(route, request->method, path, api->policy.prefix != NULL);
 }
 
 void kj__api_handle(const struct kj__api *api, const struct kj__http_request *request,
@@ -349,12 +418,13 @@ void kj__api_handle(const struct kj__api *api, const struct kj__http_request *re
     struct kj_context context;
     int64_t started_ns = kj__clock_monotonic_ns();
     KJ__COUNT(api->counters, http_requests);
-    bool ready = kj__context_init(&context, request, &api->credentials) &&
-                 kj__route_parse(&context.route, request->method, request->path);
+    bool ready = kj__context_init(&context, request, &api->credentials, &api->policy) &&
+                 parse_route(api, request, &context.route);
     enum kj_status status = ready ? answer(api, &context, response) : KJ_ENOMEM;
     if (status) {
         kj__answer_errors(&context, status, response);
     }
+    kj__answer_finish(&context, response);
     if (response->status >= 500) {
         KJ__COUNT(api->counters, http_errors_5xx);
     } else if (response->status >= 400) {

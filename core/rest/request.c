@@ -27,6 +27,8 @@ static const char *title_of(int code)
         return "Not allowed";
     case 415:
         return "Unsupported Media Type";
+    case 423:
+        return "Locked";
     case 501:
         return "Not implemented";
     default:
@@ -254,6 +256,7 @@ enum kj_status kj__request_parse(struct kj_context *context, const struct kj__ap
     if (!status) {
         fill_request(context);
         request->write_encoding = write_encoding;
+        context->is_parsed = true;
     }
     return status;
 }

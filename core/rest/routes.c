@@ -137,16 +137,29 @@ static bool find_operation(struct kj__route *route, const char *method, bool is_
     return false;
 }
 
-bool kj__route_parse(struct kj__route *route, const char *method, const char *path)
+static const struct kj__route no_route = {
+    .category = "", .object_id = "", .parent_category = "", .parent_id = ""};
+
+/* Where GET is served, bahamut serves HEAD too. */
+void kj__route_parse_outside(struct kj__route *route, const char *method, const char *path)
 {
-    *route = (struct kj__route){
-        .category = "", .object_id = "", .parent_category = "", .parent_id = ""};
+    *route = no_route;
+    if (strcmp(path, "/") == 0) {
+        bool is_read = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+        route->kind = is_read ? KJ__ROUTE_ROOT : KJ__ROUTE_OTHER_METHOD;
+    }
+}
+
+bool kj__route_parse(struct kj__route *route, const char *method, const char *path,
+                     bool is_behind_prefix)
+{
+    *route = no_route;
     struct segments segments = split(path);
     bool versioned = segments.count > 0 && is_version_mark(segments.at[0]);
     if (segments.count == 0 || (segments.count > 3 && !versioned)) {
         return true;
     }
-    if (strcmp(path, "/") == 0 && strcmp(method, "GET") == 0) {
+    if (!is_behind_prefix && strcmp(path, "/") == 0 && strcmp(method, "GET") == 0) {
         route->kind = KJ__ROUTE_ROOT;
         return true;
     }

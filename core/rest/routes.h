@@ -38,8 +38,13 @@ struct kj__route {
     char *text;
 };
 
-/* False when there is no memory; then there is nothing to release. */
-bool kj__route_parse(struct kj__route *route, const char *method, const char *path);
+/* False when there is no memory; then there is nothing to release. `is_behind_prefix`: the root
+ * lies elsewhere. */
+bool kj__route_parse(struct kj__route *route, const char *method, const char *path,
+                     bool is_behind_prefix);
+
+/* The same for a path that is not behind the prefix which all operations have. */
+void kj__route_parse_outside(struct kj__route *route, const char *method, const char *path);
 void kj__route_fini(struct kj__route *route);
 
 #endif

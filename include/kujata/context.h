@@ -91,6 +91,26 @@ enum kj_status kj_context_set_next(struct kj_context *context, const char *next)
 /* Answers 302 with this Location and no body. */
 enum kj_status kj_context_set_redirect(struct kj_context *context, const char *location);
 
+enum kj_same_site {
+    KJ_SAME_SITE_UNSET = 0,
+    KJ_SAME_SITE_LAX,
+    KJ_SAME_SITE_STRICT,
+    KJ_SAME_SITE_NONE, /* secure ones only */
+};
+
+struct kj_cookie {
+    const char *name;
+    const char *value;         /* NULL: "" */
+    const char *path, *domain; /* NULL: left out */
+    int max_age_s;             /* 0: until the browser ends; negative: the cookie is deleted */
+    bool http_only, secure;
+    enum kj_same_site same_site;
+};
+
+/* Sets a cookie with an answer that succeeds. KJ_EINVAL for bytes that no cookie may hold, or
+ * KJ_ELIMIT beyond 64 cookies of 4 KiB. */
+enum kj_status kj_context_add_cookie(struct kj_context *context, const struct kj_cookie *cookie);
+
 /* Publishes `event` after the processor returned KJ_OK, before the automatic event and in
  * the order enqueued. Takes its own reference. */
 enum kj_status kj_context_enqueue_event(struct kj_context *context, struct kj_event *event);

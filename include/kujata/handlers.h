@@ -90,6 +90,16 @@ struct kj_health_handler {
     void *ctx;
 };
 
+/* The thread of kj_server_start, once the server listens, and that of kj_server_stop, before it
+ * refuses anything. on_start says no with false: kj_server_start stops what it started and
+ * returns KJ_EREFUSED with the handler's `error`. Every start that succeeded has its stop.
+ * Default: true. */
+struct kj_life_handler {
+    bool (*on_start)(struct kj_error *error, void *ctx);
+    void (*on_stop)(void *ctx);
+    void *ctx;
+};
+
 /* Runs on the publishing thread for each event; false drops it, counted. */
 struct kj_publish_handler {
     bool (*should_publish)(const struct kj_event *event, void *ctx);

@@ -12,6 +12,7 @@
 #include <kujata/event.h>
 #include <kujata/filter.h>
 #include <kujata/handlers.h>
+#include <kujata/http_policy.h>
 #include <kujata/model.h>
 #include <kujata/namespaces.h>
 #include <kujata/processor.h>

@@ -9,6 +9,7 @@
 #include <kujata/error.h>
 #include <kujata/event.h>
 #include <kujata/handlers.h>
+#include <kujata/http_policy.h>
 #include <kujata/model.h>
 #include <kujata/processor.h>
 #include <kujata/pubsub.h>
@@ -119,6 +120,9 @@ struct kj_server_options {
      * false, and an empty value is true. Else any value is true, and an empty one unknown. */
     bool strict_flags;
 
+    struct kj_http_policy http;  /* zero: every default */
+    struct kj_life_handler life; /* zero: nothing happens */
+
     struct kj_dispatch_handler dispatch; /* zero: every default */
     struct kj_publish_handler publish;   /* zero: publish everything */
 };
@@ -151,6 +155,10 @@ enum kj_status kj_server_reload_tls(struct kj_server *server, struct kj_error *e
 /* Publishes an event on the server's topic, as an automatic one would be. [any thread]
  * KJ_EREFUSED when the publish handler said no, or what kj_pubsub_publish returned. */
 enum kj_status kj_server_push(struct kj_server *server, const struct kj_event *event);
+
+/* Refuses writes with 423, but for the identities of read_only_except, or lets them in again;
+ * those under way go on.                                               [any thread] */
+void kj_server_set_read_only(struct kj_server *server, bool is_read_only);
 
 /* Stops accepting, flushes what sessions have queued within drain_timeout_ms, closes them
  * with 1001 and waits until no callback runs. Idempotent; a second caller waits for the first.

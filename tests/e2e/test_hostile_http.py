@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import struct
 import threading
@@ -11,6 +12,10 @@ import pytest
 
 from deadline import eventually
 from rawws import TEXT, RawWebSocket, frame, request
+
+OWN_CIVETWEB = pytest.mark.skipif(
+    os.environ.get("KUJATA_OWN_CIVETWEB") == "0", reason="the system's civetweb is more lenient"
+)
 
 HEAD = b"Host: x\r\nContent-Type: application/json\r\n"
 BODY = b'{"title":"a"}'
@@ -43,6 +48,85 @@ def test_where_a_body_ends_is_no_matter_of_opinion(node, lines):
     answer = exchange(node.port, b"POST /tasks HTTP/1.1\r\n" + HEAD + lines + BODY)
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 411 "))
     assert answer.count(b"HTTP/1.1") == 1  # and nothing behind it is taken for a request
+
+
+GET = b"GET /tasks HTTP/1.1\r\nHost: x\r\n"
+
+# What one server reads out of these, another may not.
+DOUBTFUL_HEADS = {
+    "a space before a colon": b"GET /tasks HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\n",
+    "a folded line": GET + b"A: b\r\n c\r\nContent-Length: 5\r\n\r\n",
+    "a folded first line": b"GET /tasks HTTP/1.1\r\n Host: x\r\n\r\n",
+    "a line that ends in LF": GET + b"A: b\nContent-Length: 5\r\n\r\n",
+    "a request line that ends in LF": b"GET /tasks HTTP/1.1\nHost: x\r\n\r\n",
+    "a head that ends in LF": b"GET /tasks HTTP/1.1\nHost: x\n\n",
+    "a CR within a line": GET + b"A: b\rContent-Length: 5\r\n\r\n",
+    "a NUL": GET + b"A: b\0\r\nContent-Length: 5\r\n\r\n",
+    "a header without a name": GET + b": b\r\nContent-Length: 5\r\n\r\n",
+    "a line without a colon": GET + b"Content-Length\r\n\r\n",
+    "more headers than are kept": GET
+    + b"".join(b"A%d: b\r\n" % i for i in range(70))
+    + b"Content-Length: 5\r\n\r\n",
+    "two spaces in the request line": b"GET  /tasks HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a line end in the request line": b"GET \r\n/tasks HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a URL whose path is in its query": b"GET http://x?a=/tasks HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a host as the target": b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@OWN_CIVETWEB
+@pytest.mark.parametrize("head", DOUBTFUL_HEADS.values(), ids=DOUBTFUL_HEADS.keys())
+def test_what_a_head_says_is_no_matter_of_opinion(node, head):
+    answer = exchange(node.port, head)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nConnection: close\r\n" in answer
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+DOUBTFUL_CHUNKS = {
+    "an extension": b"d;a=b\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a size that ends in LF": b"d\n" + BODY + b"\r\n0\r\n\r\n",
+    "a size with a sign": b"+d\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a size with a prefix": b"0xd\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a size with many digits": b"0" * 40 + b"d\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a size of more than 64 bits": b"1000000000000000d\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a size that is negative": b"8000000000000000\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a chunk longer than its size": b"c\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a trailer": b"d\r\n" + BODY + b"\r\n0\r\nContent-Length: 5\r\n\r\n",
+}
+
+
+@OWN_CIVETWEB
+@pytest.mark.parametrize("chunks", DOUBTFUL_CHUNKS.values(), ids=DOUBTFUL_CHUNKS.keys())
+def test_where_a_chunk_ends_is_no_matter_of_opinion(node, chunks):
+    coding = b"Transfer-Encoding: chunked\r\n\r\n"
+    answer = exchange(node.port, b"POST /tasks HTTP/1.1\r\n" + HEAD + coding + chunks)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_every_refused_request_is_counted(serve):
+    node = serve("--print-counters")
+    exchange(node.port, GET + b"A : b\r\n\r\n")
+    exchange(node.port, b"POST /tasks HTTP/1.1\r\n" + HEAD + b"Content-Length: x\r\n\r\n")
+    assert node.counters()["http_malformed_total"] == 2
+
+
+@OWN_CIVETWEB
+@pytest.mark.parametrize(
+    "target, status",
+    [
+        (b"GET http://x/tasks?page=1", b"200"),
+        (b"GET http://elsewhere:81/tasks", b"200"),
+        (b"GET http://x/nothing/here/at/all", b"404"),
+        (b"GET *", b"404"),
+        (b"FOO /tasks", b"405"),
+        (b"TRACE /tasks", b"405"),
+    ],
+)
+def test_unusual_requests_are_answered(node, target, status):
+    answer = exchange(node.port, target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 " + status)
 
 
 def test_chunked_bodies_are_read(node):

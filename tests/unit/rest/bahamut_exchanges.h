@@ -1,5 +1,5 @@
 /* bahamut_exchanges.h - requests and the answers the real bahamut gave, in the order they were
- * recorded. Left out are Date, Content-Length and Vary; `trace` is "unknown" there.
+ * recorded. Left out are Date and Content-Length; `trace` is "unknown" there.
  */
 #ifndef BAHAMUT_EXCHANGES_H
 #define BAHAMUT_EXCHANGES_H
@@ -19,9 +19,11 @@ struct exchange {
 
 #define BYTES(text) (text), sizeof(text) - 1
 #define ACCEPT "Accept: application/msgpack,application/json\n"
+#define VARY "Vary: Accept-Encoding\n"
 #define JSON(count)                                                                                \
-    ACCEPT "Content-Type: application/json; charset=UTF-8\nX-Count-Total: " count "\n"
-#define MSGPACK(count) ACCEPT "Content-Type: application/msgpack\nX-Count-Total: " count "\n"
+    ACCEPT "Content-Type: application/json; charset=UTF-8\n" VARY "X-Count-Total: " count "\n"
+#define MSGPACK(count)                                                                             \
+    ACCEPT "Content-Type: application/msgpack\n" VARY "X-Count-Total: " count "\n"
 
 static const struct exchange exchanges[] = {
     {"create, JSON", "POST", "/v/1/lists", "Content-Type: application/json\n",
@@ -133,7 +135,8 @@ static const struct exchange exchanges[] = {
      BYTES("{\"ID\":\"6b00f3f10b6a0333ffd05a49\",\"description\":\"\",\"name\":\"t1\",\"par"
            "entID\":\"6b00f3ef0b6a0333ffd05a45\",\"parentType\":\"list\",\"status\":\"TO"
            "DO\"}")},
-    {"404 no route (bone NotFound)", "GET", "/a/b/c/d/e/f", "", BYTES(""), 404, JSON("0"),
+    {"404 no route (bone NotFound)", "GET", "/a/b/c/d/e/f", "", BYTES(""), 404,
+     ACCEPT "Content-Type: application/json; charset=UTF-8\nX-Count-Total: 0\n",
      BYTES("[{\"code\":404,\"description\":\"Unable to find the requested resource\""
            ",\"subject\":\"bahamut\",\"title\":\"Not Found\",\"trace\":\"unknown\"}]")},
     {"404 object (by the processor: subject is the service)", "GET",

@@ -111,10 +111,90 @@ static void messages_count_and_next_become_headers(void **state)
 
     assert_string_equal(fixture.headers, "Accept: application/msgpack,application/json\n"
                                          "Content-Type: application/json; charset=UTF-8\n"
+                                         "Vary: Accept-Encoding\n"
                                          "X-Count-Total: 7\n"
                                          "X-Messages: first message;second message\n"
                                          "X-Next: cursor\n");
     assert_string_equal(fixture_text(&fixture), "[]");
+}
+
+static enum kj_status set_cookies(struct kj_context *context, void *ctx)
+{
+    (void)ctx;
+    static const struct kj_cookie good[] = {
+        {.name = "c1", .value = "v1", .path = "/"},
+        {.name = "c2", .value = "v2", .http_only = true},
+        {.name = "c3",
+         .domain = "a.example",
+         .max_age_s = 60,
+         .secure = true,
+         .same_site = KJ_SAME_SITE_NONE},
+        {.name = "c4", .max_age_s = -1, .same_site = KJ_SAME_SITE_LAX},
+    };
+    static const struct kj_cookie bad[] = {
+        {.name = NULL},
+        {.name = ""},
+        {.name = "a b"},
+        {.name = "a=b"},
+        {.name = "a", .value = "v; Path=/"},
+        {.name = "a", .value = "v\r\nX: y"},
+        {.name = "a", .value = "\xc3\xa9"},
+        {.name = "a", .path = "/; Secure"},
+        {.name = "a", .domain = "a, b"},
+        {.name = "a", .same_site = KJ_SAME_SITE_NONE},
+        {.name = "a", .same_site = (enum kj_same_site)7},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(kj_context_add_cookie(context, &good[i]), KJ_OK);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(kj_context_add_cookie(context, &bad[i]), KJ_EINVAL);
+    }
+    return KJ_OK;
+}
+
+static void cookies_become_headers_and_bad_ones_do_not(void **state)
+{
+    (void)state;
+    fixture_serve_with(&fixture, set_cookies, NULL);
+
+    fixture_send(&fixture, "GET", "/lists", "");
+
+    assert_string_equal(fixture.headers,
+                        "Accept: application/msgpack,application/json\n"
+                        "Content-Type: application/json; charset=UTF-8\n"
+                        "Set-Cookie: c1=v1; Path=/\n"
+                        "Set-Cookie: c2=v2; HttpOnly\n"
+                        "Set-Cookie: c3=; Domain=a.example; Max-Age=60; Secure; SameSite=None\n"
+                        "Set-Cookie: c4=; Max-Age=0; SameSite=Lax\n"
+                        "Vary: Accept-Encoding\n"
+                        "X-Count-Total: 0\n");
+}
+
+static enum kj_status set_too_many_cookies(struct kj_context *context, void *ctx)
+{
+    (void)ctx;
+    static char long_value[5000];
+    memset(long_value, 'v', sizeof long_value - 1);
+    struct kj_cookie cookie = {.name = "c", .value = long_value};
+    assert_int_equal(kj_context_add_cookie(context, &cookie), KJ_ELIMIT);
+    cookie.value = "v";
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(kj_context_add_cookie(context, &cookie), KJ_OK);
+    }
+    assert_int_equal(kj_context_add_cookie(context, &cookie), KJ_ELIMIT);
+    return kj_context_fail(context, &(struct kj_api_error){.code = 418, .title = "Teapot"});
+}
+
+static void cookies_are_bounded_and_not_set_by_errors(void **state)
+{
+    (void)state;
+    fixture_serve_with(&fixture, set_too_many_cookies, NULL);
+
+    fixture_send(&fixture, "GET", "/lists", "");
+
+    assert_int_equal(fixture.response.status, 418);
+    assert_null(fixture_header(&fixture, "Set-Cookie"));
 }
 
 static void lists_make_no_event(void **state)
@@ -145,7 +225,8 @@ static void redirect_has_no_body_and_no_count_but_its_event(void **state)
     assert_int_equal(fixture.body.len, 0);
     assert_string_equal(fixture.headers, "Accept: application/msgpack,application/json\n"
                                          "Content-Type: application/json; charset=UTF-8\n"
-                                         "Location: http://127.0.0.1/elsewhere\n");
+                                         "Location: http://127.0.0.1/elsewhere\n"
+                                         "Vary: Accept-Encoding\n");
     assert_int_equal(fixture.event_count, 1);
 }
 
@@ -484,6 +565,8 @@ int main(void)
         TEST(status_without_output_is_kept),
         TEST(status_with_output_is_kept),
         TEST(messages_count_and_next_become_headers),
+        TEST(cookies_become_headers_and_bad_ones_do_not),
+        TEST(cookies_are_bounded_and_not_set_by_errors),
         TEST(lists_make_no_event),
         TEST(redirect_has_no_body_and_no_count_but_its_event),
         TEST(enqueued_events_go_out_in_order_before_the_automatic_one),

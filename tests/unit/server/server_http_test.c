@@ -1,0 +1,208 @@
+/* server_http_test.c - a whole server and its HTTP policy, by the public interface. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <kujata/kujata.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const struct kj_attribute_spec attributes[] = {{.name = "title", .required = true}};
+static const struct kj_identity_spec identities[] = {
+    {.name = "task", .category = "tasks", .attributes = attributes, .attribute_count = 1}};
+static const struct kj_relation_spec relations[] = {
+    {.parent = "root", .child = "task", .operations = KJ_OP_ALL}};
+
+struct node {
+    struct kj_model *model;
+    struct kj_store *store;
+    struct kj_server *server;
+};
+
+static enum kj_status make(struct node *node, struct kj_server_options *options,
+                           struct kj_error *error)
+{
+    const struct kj_model_spec spec = {
+        .identities = identities, .identity_count = 1, .relations = relations, .relation_count = 1};
+    *node = (struct node){0};
+    assert_int_equal(kj_model_new(&spec, &node->model, NULL), KJ_OK);
+    assert_int_equal(kj_store_memory_new(&node->store), KJ_OK);
+    options->listen = "127.0.0.1:0";
+    options->model = node->model;
+    enum kj_status status = kj_server_new(options, &node->server, error);
+    if (!status) {
+        const struct kj_processor processor = kj_store_processor(node->store);
+        assert_int_equal(kj_server_register(node->server, NULL, &processor), KJ_OK);
+    }
+    return status;
+}
+
+static void release(struct node *node)
+{
+    kj_server_free(node->server);
+    kj_store_free(node->store);
+    kj_model_free(node->model);
+}
+
+/* The status of POST /tasks. */
+static int create(const struct node *node)
+{
+    static const char request[] =
+        "POST /tasks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        "Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"title\":\"a\"}";
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons(kj_server_port(node->server)),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char answer[4096] = "";
+    size_t len = 0;
+    ssize_t got;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    while ((got = recv(fd, answer + len, sizeof answer - 1 - len, 0)) > 0) {
+        len += (size_t)got;
+    }
+    close(fd);
+    assert_int_equal(strncmp(answer, "HTTP/1.1 ", 9), 0);
+    return atoi(answer + 9);
+}
+
+static void read_only_is_switched_while_the_server_runs(void **state)
+{
+    (void)state;
+    struct node node;
+    struct kj_server_options options = {.http = {.read_only = true}};
+    assert_int_equal(make(&node, &options, NULL), KJ_OK);
+    assert_int_equal(kj_server_start(node.server, NULL), KJ_OK);
+
+    assert_int_equal(create(&node), 423);
+    kj_server_set_read_only(node.server, false);
+    assert_int_equal(create(&node), 200);
+    kj_server_set_read_only(node.server, true);
+    assert_int_equal(create(&node), 423);
+    assert_int_equal(kj_server_counter(node.server, "http_requests_locked_total"), 2);
+    release(&node);
+}
+
+static void policy_is_copied(void **state)
+{
+    (void)state;
+    struct node node;
+    char name[] = "task";
+    const char *except[] = {name, NULL};
+    struct kj_server_options options = {
+        .http = {.read_only = true, .read_only_except = except, .service_name = name}};
+    assert_int_equal(make(&node, &options, NULL), KJ_OK);
+    memset(name, 'x', sizeof name - 1);
+    except[0] = NULL;
+    assert_int_equal(kj_server_start(node.server, NULL), KJ_OK);
+
+    assert_int_equal(create(&node), 200);
+    release(&node);
+}
+
+static void bad_policies_are_named(void **state)
+{
+    (void)state;
+    static const char *const versions[] = {"1.0", NULL};
+    static const char *const bytes[] = {"a=\xff", NULL};
+    static const char *const proxies[] = {"nobody", NULL};
+    const struct {
+        const char *option;
+        struct kj_http_policy policy;
+    } cases[] = {
+        {"service_versions", {.service_versions = versions}},
+        {"service_versions", {.service_versions = bytes}},
+        {"trusted_proxies", {.trusted_proxies = proxies}},
+        {"handshake_rate", {.handshake_rate = {0, 1}}},
+        {"handshake_rate_per_address", {.handshake_rate_per_address = {2000000, 1}}},
+        {"root_body", {.root_content_type = "text/plain"}},
+        {"root_redirect",
+         {.root_content_type = "text/plain", .root_body = "", .root_redirect = "/a"}},
+        {"root_redirect", {.root_redirect = "/\r\nX: y"}},
+        {"root_content_type", {.root_content_type = "", .root_body = "a"}},
+        {"cors_origin", {.cors_origin = "x"}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct node node;
+        struct kj_error error = {.text = ""};
+        struct kj_server_options options = {.http = cases[i].policy};
+        if (make(&node, &options, &error) != KJ_EINVAL || !strstr(error.text, cases[i].option)) {
+            fail_msg("case %zu: \"%s\"", i, error.text);
+        }
+        assert_null(node.server);
+        release(&node);
+    }
+}
+
+struct life {
+    bool may_start;
+    int starts, stops;
+};
+
+static bool on_start(struct kj_error *error, void *ctx)
+{
+    struct life *life = ctx;
+    life->starts++;
+    kj_error_set(error, 0, "not today");
+    return life->may_start;
+}
+
+static void on_stop(void *ctx)
+{
+    ((struct life *)ctx)->stops++;
+}
+
+static void starts_and_stops_are_told(void **state)
+{
+    (void)state;
+    struct node node;
+    struct life life = {.may_start = true};
+    struct kj_server_options options = {.life = {on_start, on_stop, &life}};
+    assert_int_equal(make(&node, &options, NULL), KJ_OK);
+    assert_int_equal(kj_server_start(node.server, NULL), KJ_OK);
+    assert_int_equal(life.starts, 1);
+    assert_int_equal(life.stops, 0);
+    kj_server_stop(node.server);
+    kj_server_stop(node.server);
+    assert_int_equal(life.stops, 1);
+    release(&node);
+    assert_int_equal(life.stops, 1);
+}
+
+static void refused_start_ends_the_server(void **state)
+{
+    (void)state;
+    struct node node;
+    struct life life = {.may_start = false};
+    struct kj_error error = {.text = ""};
+    struct kj_server_options options = {.life = {on_start, on_stop, &life}};
+    assert_int_equal(make(&node, &options, NULL), KJ_OK);
+
+    assert_int_equal(kj_server_start(node.server, &error), KJ_EREFUSED);
+
+    assert_string_equal(error.text, "not today");
+    assert_int_equal(kj_server_port(node.server), 0);
+    release(&node);
+    assert_int_equal(life.stops, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(read_only_is_switched_while_the_server_runs),
+        cmocka_unit_test(policy_is_copied),
+        cmocka_unit_test(bad_policies_are_named),
+        cmocka_unit_test(starts_and_stops_are_told),
+        cmocka_unit_test(refused_start_ends_the_server),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
