@@ -117,6 +117,8 @@
       "Events whose identity or type is no word of a topic.")                                      \
     X(events_received, "events_received_total", COUNTER, "Publications received.")                 \
     X(events_undecodable, "events_undecodable_total", COUNTER, "Publications that hold no event.") \
+    X(tracking_ignored, "tracking_ignored_total", COUNTER,                                         \
+      "Trace headers and tracking data that are malformed or too large.")                          \
     X(events_summary_failed, "events_summary_failed_total", COUNTER,                               \
       "Events whose summary failed.")                                                              \
     X(events_queued, "events_queued_total", COUNTER, "Events queued for sessions.")                \
