@@ -133,6 +133,30 @@ static size_t add_session_options(struct settings *settings, struct option *to)
     return COUNT(options);
 }
 
+/* What gateways hear; see docs/gateway.md. */
+static size_t add_announce_options(struct settings *settings, struct option *to)
+{
+    struct kj_announce_options *announce = &settings->server.announce;
+    const struct option options[] = {
+        {OPTION("--announce-topic", OPTION_TEXT, &announce->topic, "NAME",
+                "where gateways hear of this node; default: not told")},
+        {OPTION("--announce-name", OPTION_TEXT, &announce->name, "NAME",
+                "of the service; default --service-name")},
+        {OPTION("--announce-endpoint", OPTION_TEXT, &announce->endpoint, "HOST:PORT",
+                "where gateways reach this node")},
+        {OPTION("--announce-prefix", OPTION_TEXT, &announce->prefix, "NAME",
+                "of the service in a gateway's URLs; default none")},
+        {OPTION("--announce-interval-ms", OPTION_NUMBER, &announce->interval_ms, "MS",
+                "between two hellos; default 5000"),
+         .minimum = 1, .maximum = UINT32_MAX},
+        {OPTION("--announce-goodbye-timeout-ms", OPTION_NUMBER, &announce->goodbye_timeout_ms, "MS",
+                "for a gateway's acknowledgement; default 10000"),
+         .minimum = 1, .maximum = UINT32_MAX},
+    };
+    memcpy(to, options, sizeof options);
+    return COUNT(options);
+}
+
 static enum options_result parse(struct settings *settings, int argc, char *const *argv)
 {
     struct kj_server_options *server = &settings->server;
@@ -207,12 +231,12 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
     };
     struct option all[COUNT(options) + GROUPS_MAX + SECURITY_OPTIONS_MAX + HTTP_OPTIONS_MAX];
     memcpy(all, options, sizeof options);
-    size_t count = COUNT(options);
-    count += add_tls_options(settings, all + count);
+    size_t count = COUNT(options) + add_tls_options(settings, all + COUNT(options));
     count += add_write_options(settings, all + count);
     count += add_session_options(settings, all + count);
     count += http_add_options(&settings->http, all + count);
     count += security_add_options(&settings->security, all + count);
+    count += add_announce_options(settings, all + count);
     return options_parse(command, all, count, argc, argv);
 }
 

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "core/announce.h"
 #include "core/server_http.h"
 #include "core/server_metrics.h"
 #include "core/server_options.h"
@@ -43,6 +44,7 @@ struct kj_server {
     struct kj__events events;
     struct kj__http_upgrade upgrade;
     struct kj__server_http policy;
+    struct kj__announce *announce; /* NULL: gateways hear nothing */
     struct kj__http *http;
     struct kj__health *health;
     struct kj__traffic traffic;
@@ -267,6 +269,9 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
     if (!status) {
         status = kj__server_http_init(&made->policy, &options->http, &made->api, error);
     }
+    if (!status) {
+        status = kj__announce_new(options, &made->counters, &made->announce, error);
+    }
     if (!status && options->pubsub) {
         status = init_push(made);
         if (status) {
@@ -414,6 +419,11 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
     if (!status) {
         status = announce_start(server, error);
     }
+    if (!status && kj__announce_start(server->announce, &server->api)) {
+        announce_stop(server);
+        kj_error_set(error, 0, "no memory for announcements to gateways");
+        status = KJ_ENOMEM;
+    }
     if (status) {
         stop_parts(server);
         stop_health(server);
@@ -474,6 +484,7 @@ void kj_server_stop(struct kj_server *server)
     }
     pthread_mutex_unlock(&server->life_lock);
     if (is_mine) {
+        kj__announce_stop(server->announce); /* while what gateways still send is served */
         announce_stop(server);
         stop_parts(server);
         stop_health(server);
@@ -511,6 +522,7 @@ void kj_server_free(struct kj_server *server)
     kj__api_fini(&server->api);
     kj__idempotency_fini(&server->idempotency);
     kj__traffic_fini(&server->traffic);
+    kj__announce_free(server->announce);
     kj__server_http_fini(&server->policy);
     kj__server_options_fini(&server->options);
     pthread_cond_destroy(&server->life_changed);

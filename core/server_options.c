@@ -258,6 +258,7 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
 {
     *copy = (struct kj__server_options){.values = *options};
     copy->values.http = (struct kj_http_policy){0}; /* server_http.c keeps what it needs of it */
+    copy->values.announce = (struct kj_announce_options){0}; /* and so does announce.c */
     fill_limits(&copy->values.limits);
     use_default(&copy->values.http_threads, HTTP_THREADS_DEFAULT);
     use_default(&copy->values.renewal_threads, RENEWAL_THREADS_DEFAULT);

@@ -5,6 +5,7 @@
  * see the publications of a topic in the same order. Lock order: index, queue, reporter.
  */
 #include "base/map.h"
+#include "codec/publication.h"
 #include "pubsub/subscription.h"
 #include "pubsub/topic.h"
 
@@ -55,23 +56,58 @@ static struct local_subscription *local_subscription_of(struct kj_subscription *
     return KJ__CONTAINER_OF(base, struct local_subscription, base);
 }
 
+/* One publication on its way to those who match. */
+struct distribution {
+    struct kj_publication *publication;
+    const char *reply_to; /* NULL: nobody waits for an answer */
+    struct kj__list groups;
+    size_t receivers;
+};
+
+/* Each receiver of a request has a copy, since each may answer. */
+static enum kj_status push_request(struct local_subscription *subscription,
+                                   const struct distribution *distribution)
+{
+    struct kj_publication *copy;
+    enum kj_status status = kj_publication_duplicate(distribution->publication, NULL, &copy);
+    if (status) {
+        return status;
+    }
+    status = kj__desk_attach(subscription->base.hub->desk, copy, distribution->reply_to);
+    if (!status) {
+        kj__subscription_push(&subscription->base, copy);
+    }
+    kj_publication_unref(copy);
+    return status;
+}
+
+/* Lock held. */
+static void push(struct local_subscription *subscription, struct distribution *distribution)
+{
+    distribution->receivers++;
+    if (!distribution->reply_to) {
+        kj__subscription_push(&subscription->base, distribution->publication);
+    } else if (push_request(subscription, distribution)) {
+        KJ__HUB_COUNT(subscription->base.hub, dropped);
+    }
+}
+
 /* Pushes, or notes that a member of a group matches; lock held. */
-static void offer(struct local_subscription *subscription, struct kj_publication *publication,
-                  struct kj__list *groups)
+static void offer(struct local_subscription *subscription, struct distribution *distribution)
 {
     struct local_group *group = subscription->group;
     if (!group) {
-        kj__subscription_push(&subscription->base, publication);
+        push(subscription, distribution);
         return;
     }
     if (group->candidate_count++ == 0) {
-        kj__list_append(groups, &group->node);
+        kj__list_append(&distribution->groups, &group->node);
     }
     kj__list_append(&group->candidates, &subscription->candidate);
 }
 
 /* Gives the publication to the candidate whose turn it is; lock held. */
-static void settle(struct local_group *group, struct kj_publication *publication)
+static void settle(struct local_group *group, struct distribution *distribution)
 {
     size_t chosen = group->turn++ % group->candidate_count;
     for (size_t i = 0; i < group->candidate_count; i++) {
@@ -79,7 +115,7 @@ static void settle(struct local_group *group, struct kj_publication *publication
             group->candidates.next, struct local_subscription, candidate);
         kj__list_unlink(&candidate->candidate);
         if (i == chosen) {
-            kj__subscription_push(&candidate->base, publication);
+            push(candidate, distribution);
         }
     }
     group->candidate_count = 0;
@@ -87,40 +123,91 @@ static void settle(struct local_group *group, struct kj_publication *publication
 }
 
 /* Lock held. */
-static void distribute(struct local_pubsub *self, struct kj_publication *publication)
+static void distribute(struct local_pubsub *self, struct distribution *distribution)
 {
-    const char *name = kj_publication_topic(publication);
-    struct kj__list groups;
-    kj__list_init(&groups);
+    const char *name = kj_publication_topic(distribution->publication);
+    kj__list_init(&distribution->groups);
     struct local_topic *topic = kj__map_get(&self->topics, name);
     if (topic) {
         for (struct kj__list *n = topic->members.next; n != &topic->members; n = n->next) {
-            offer(KJ__CONTAINER_OF(n, struct local_subscription, place), publication, &groups);
+            offer(KJ__CONTAINER_OF(n, struct local_subscription, place), distribution);
         }
     }
     for (struct kj__list *n = self->patterns.next; n != &self->patterns; n = n->next) {
         struct local_subscription *subscription = KJ__CONTAINER_OF(n, struct local_subscription,
                                                                    place);
         if (kj__topic_matches(subscription->base.topic, name)) {
-            offer(subscription, publication, &groups);
+            offer(subscription, distribution);
         }
     }
-    while (!kj__list_is_empty(&groups)) {
-        settle(KJ__CONTAINER_OF(groups.next, struct local_group, node), publication);
+    while (!kj__list_is_empty(&distribution->groups)) {
+        settle(KJ__CONTAINER_OF(distribution->groups.next, struct local_group, node), distribution);
     }
 }
 
-static enum kj_status local_publish(struct kj_pubsub *base, struct kj_publication *publication)
+static enum kj_status send(struct local_pubsub *self, struct distribution *distribution)
 {
-    struct local_pubsub *self = local_of(base);
     pthread_mutex_lock(&self->lock);
     bool closed = self->closed;
     if (!closed) {
         KJ__HUB_COUNT(&self->hub, published);
-        distribute(self, publication);
+        distribute(self, distribution);
     }
     pthread_mutex_unlock(&self->lock);
     return closed ? KJ_ECLOSED : KJ_OK;
+}
+
+static enum kj_status local_publish(struct kj_pubsub *base, struct kj_publication *publication)
+{
+    struct distribution distribution = {.publication = publication};
+    if (!kj__publication_replier(publication)) {
+        return send(local_of(base), &distribution);
+    }
+    /* One that was received is passed on without its way back. */
+    enum kj_status status = kj_publication_duplicate(publication, NULL, &distribution.publication);
+    if (!status) {
+        status = send(local_of(base), &distribution);
+        kj_publication_unref(distribution.publication);
+    }
+    return status;
+}
+
+static enum kj_status local_request(struct kj_pubsub *base,
+                                    const struct kj_publication *publication,
+                                    const struct kj_request_options *options)
+{
+    struct local_pubsub *self = local_of(base);
+    struct kj__requests *requests = &self->hub.requests;
+    char address[KJ__REQUEST_ADDRESS_SIZE];
+    const struct kj__publication_change change = {.response_mode = options->mode};
+    struct distribution distribution = {.reply_to = address};
+    enum kj_status status = kj__publication_copy(publication, &change, &distribution.publication);
+    if (status) {
+        return status;
+    }
+    status = kj__hub_open_request(&self->hub, options, address);
+    if (!status) {
+        status = send(self, &distribution);
+        if (status && !kj__requests_withdraw(requests, address)) {
+            status = KJ_OK; /* it was settled meanwhile, and so its handler is told */
+        } else if (!status && distribution.receivers == 0) {
+            kj__requests_fail(requests, address, KJ_ENOTFOUND);
+        }
+    }
+    kj_publication_unref(distribution.publication);
+    return status;
+}
+
+static enum kj_status local_send_answer(struct kj__hub *hub, struct kj_publication *answer)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum kj_status status = kj__publication_message(answer, &bytes, &len);
+    if (!status) {
+        kj__requests_answer(&hub->requests, kj_publication_topic(answer), bytes, len);
+    }
+    free(bytes);
+    return status;
 }
 
 /* The entry of that name, made if need be; lock held. */
@@ -267,12 +354,14 @@ static void local_close(struct kj_pubsub *base)
         kj__subscription_silence(&KJ__CONTAINER_OF(n, struct local_subscription, open)->base);
     }
     pthread_mutex_unlock(&self->lock);
+    kj__requests_close(&self->hub.requests);
 }
 
 static void local_free(struct kj_pubsub *base)
 {
     struct local_pubsub *self = local_of(base);
     local_close(base);
+    kj__requests_stop(&self->hub.requests);
     while (!kj__list_is_empty(&self->open)) {
         local_unsubscribe(
             base, &KJ__CONTAINER_OF(self->open.next, struct local_subscription, open)->base);
@@ -288,6 +377,7 @@ static void local_free(struct kj_pubsub *base)
 static const struct kj_pubsub_ops local_ops = {
     .name = "local",
     .publish = local_publish,
+    .request = local_request,
     .subscribe = local_subscribe,
     .unsubscribe = local_unsubscribe,
     .stats = local_stats,
@@ -302,8 +392,12 @@ enum kj_status kj_pubsub_local_new(const struct kj_pubsub_local_options *options
     static const struct kj_pubsub_local_options defaults;
     options = options ? options : &defaults;
     *pubsub = NULL;
+    const struct kj__hub_setup setup = {.module = "pubsub.local",
+                                        .errors = &options->errors,
+                                        .request_limit = options->request_limit,
+                                        .send = local_send_answer};
     struct local_pubsub *self = calloc(1, sizeof *self);
-    if (!self || !kj__hub_init(&self->hub, "pubsub.local", &options->errors)) {
+    if (!self || !kj__hub_init(&self->hub, &setup)) {
         free(self);
         return KJ_ENOMEM;
     }

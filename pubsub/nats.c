@@ -5,6 +5,7 @@
  * hear it. Messages arrive on a libnats thread that only decodes and pushes.
  */
 #include "base/clock.h"
+#include "codec/publication.h"
 #include "pubsub/nats_wire.h"
 #include "pubsub/thread.h"
 
@@ -54,6 +55,15 @@ static void count_inbox_drops(struct kj__nats_subscription *subscription, natsSu
     }
 }
 
+/* Gives a publication whose sender waits for an answer the way back. Where the message names no
+ * subject for it, or none one may publish to, no answer is expected, whatever its mode says. */
+static enum kj_status attach_reply(struct kj__hub *hub, struct kj_publication *publication,
+                                   const char *reply_to)
+{
+    bool is_wanted = reply_to && kj_topic_is_valid(reply_to);
+    return is_wanted ? kj__desk_attach(hub->desk, publication, reply_to) : KJ_OK;
+}
+
 static void on_message(natsConnection *connection, natsSubscription *handle, natsMsg *message,
                        void *closure)
 {
@@ -68,6 +78,9 @@ static void on_message(natsConnection *connection, natsSubscription *handle, nat
     if (status) {
         KJ__HUB_COUNT(hub, undecodable);
         kj__alarm_raise(subscription->owner->undecodable, &hub->reporter);
+    } else if (attach_reply(hub, publication, natsMsg_GetReply(message))) {
+        KJ__HUB_COUNT(hub, dropped);
+        kj_publication_unref(publication);
     } else {
         kj__subscription_push(&subscription->base, publication);
         kj_publication_unref(publication);
@@ -199,6 +212,8 @@ static void hang_up(struct kj__nats *self, struct kj__nats_line *line)
 {
     if (line == &self->wire->lines[KJ__NATS_SUBSCRIBING]) {
         leave_all(self);
+    } else {
+        kj__nats_close_inbox(self);
     }
     kj__nats_hang_up(line);
 }
@@ -303,25 +318,50 @@ static bool is_passing(natsStatus status)
     }
 }
 
+static natsStatus write_message(struct kj__nats *self, const struct kj_publication *publication)
+{
+    natsConnection *connection = self->wire->lines[KJ__NATS_PUBLISHING].connection;
+    const char *reply_to = kj__publication_reply_to(publication);
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    natsStatus status = reply_to ? kj__nats_open_inbox(self) : NATS_OK;
+    if (status != NATS_OK) {
+        return status;
+    }
+    if (kj__publication_message(publication, &bytes, &len)) {
+        status = NATS_NO_MEMORY;
+    } else if (len > INT32_MAX) {
+        status = NATS_MAX_PAYLOAD;
+    } else if (reply_to) {
+        status = natsConnection_PublishRequest(connection, kj_publication_topic(publication),
+                                               reply_to, bytes, (int)len);
+    } else {
+        status = natsConnection_Publish(connection, kj_publication_topic(publication), bytes,
+                                        (int)len);
+    }
+    free(bytes);
+    return status;
+}
+
 /* False when the publication has to wait for the broker. */
 static bool send_one(struct kj__nats *self, struct kj_publication *publication)
 {
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    natsStatus status = NATS_MAX_PAYLOAD;
-    if (kj_publication_encode(publication, &bytes, &len)) {
-        status = NATS_NO_MEMORY;
-    } else if (len <= INT32_MAX) {
-        status = natsConnection_Publish(self->wire->lines[KJ__NATS_PUBLISHING].connection,
-                                        kj_publication_topic(publication), bytes, (int)len);
+    struct kj__hub *hub = &self->hub;
+    const char *reply_to = kj__publication_reply_to(publication);
+    if (reply_to && !kj__requests_is_open(&hub->requests, reply_to)) {
+        KJ__HUB_COUNT(hub, discarded); /* its time was over while it waited for the broker */
+        return true;
     }
-    free(bytes);
+    natsStatus status = write_message(self, publication);
     if (is_passing(status)) {
         return false;
     }
     if (status != NATS_OK) {
-        KJ__HUB_COUNT(&self->hub, failed);
-        kj__alarm_raise(self->unsendable, &self->hub.reporter);
+        KJ__HUB_COUNT(hub, failed);
+        kj__alarm_raise(self->unsendable, &hub->reporter);
+        if (reply_to) {
+            kj__requests_fail(&hub->requests, reply_to, KJ_EIO);
+        }
     }
     return true;
 }

@@ -1,5 +1,6 @@
 /* nats_backend.c - what callers of the NATS backend run; see nats_courier.h. */
 #include "base/clock.h"
+#include "codec/publication.h"
 #include "pubsub/nats_courier.h"
 #include "pubsub/thread.h"
 
@@ -58,9 +59,9 @@ static enum kj_status refuse(struct kj__nats *self, struct kj__alarm *why)
     return KJ_EFULL;
 }
 
-static enum kj_status nats_publish(struct kj_pubsub *base, struct kj_publication *publication)
+/* Leaves a publication, request or answer to the courier. */
+static enum kj_status enqueue(struct kj__nats *self, struct kj_publication *publication)
 {
-    struct kj__nats *self = nats_of(base);
     bool was_empty = false;
     switch (kj__backlog_push(&self->outgoing, publication, &was_empty)) {
     case KJ__BACKLOG_PUSHED:
@@ -74,13 +75,54 @@ static enum kj_status nats_publish(struct kj_pubsub *base, struct kj_publication
     case KJ__BACKLOG_NO_MEMORY:
         return KJ_ENOMEM;
     }
-    KJ__HUB_COUNT(&self->hub, published);
+    atomic_fetch_add(&self->queued, 1);
     if (was_empty) {
         pthread_mutex_lock(&self->lock);
         kj__nats_wake(self);
         pthread_mutex_unlock(&self->lock);
     }
     return KJ_OK;
+}
+
+static enum kj_status nats_publish(struct kj_pubsub *base, struct kj_publication *publication)
+{
+    struct kj__nats *self = nats_of(base);
+    enum kj_status status = enqueue(self, publication);
+    if (!status) {
+        KJ__HUB_COUNT(&self->hub, published);
+    }
+    return status;
+}
+
+static enum kj_status nats_request(struct kj_pubsub *base, const struct kj_publication *publication,
+                                   const struct kj_request_options *options)
+{
+    struct kj__nats *self = nats_of(base);
+    char address[KJ__REQUEST_ADDRESS_SIZE];
+    const struct kj__publication_change change = {.reply_to = address,
+                                                  .response_mode = options->mode};
+    struct kj_publication *copy;
+    enum kj_status status = kj__hub_open_request(&self->hub, options, address);
+    if (status) {
+        return status;
+    }
+    status = kj__publication_copy(publication, &change, &copy);
+    if (!status) {
+        status = enqueue(self, copy);
+        kj_publication_unref(copy);
+    }
+    if (status && !kj__requests_withdraw(&self->hub.requests, address)) {
+        return KJ_OK; /* it was settled meanwhile, and so its handler is told */
+    }
+    if (!status) {
+        KJ__HUB_COUNT(&self->hub, published);
+    }
+    return status;
+}
+
+static enum kj_status nats_send_answer(struct kj__hub *hub, struct kj_publication *answer)
+{
+    return enqueue(KJ__CONTAINER_OF(hub, struct kj__nats, hub), answer);
 }
 
 static void nats_unsubscribe(struct kj_pubsub *base, struct kj_subscription *subscription)
@@ -150,7 +192,7 @@ static enum kj_status nats_ping(struct kj_pubsub *base, uint32_t timeout_ms)
     uint64_t deadline = kj__clock_monotonic_ms() + timeout_ms;
     pthread_mutex_lock(&self->lock);
     uint64_t ticket = ++self->ping_wanted;
-    self->ping_after = atomic_load(&self->hub.counters.published);
+    self->ping_after = atomic_load(&self->queued);
     if (self->ping_deadline_ms < deadline) {
         self->ping_deadline_ms = deadline;
     }
@@ -187,6 +229,7 @@ static void nats_close(struct kj_pubsub *base)
     while ((publication = kj__backlog_take(&self->outgoing))) {
         kj__nats_discard(self, publication);
     }
+    kj__requests_close(&self->hub.requests);
 }
 
 /* Releases what kj_pubsub_nats_new made before it started the courier. */
@@ -231,15 +274,27 @@ static void forget_left(struct kj__nats *self)
     }
 }
 
+/* Until libnats calls for none of them. */
+static void wait_for_inboxes(struct kj__nats *self)
+{
+    pthread_mutex_lock(&self->lock);
+    while (self->inboxes > 0) {
+        pthread_cond_wait(&self->changed, &self->lock);
+    }
+    pthread_mutex_unlock(&self->lock);
+}
+
 static void nats_free(struct kj_pubsub *base)
 {
     struct kj__nats *self = nats_of(base);
     nats_close(base);
+    kj__requests_stop(&self->hub.requests);
     for (struct kj__nats_subscription *s = first_open(self); s; s = first_open(self)) {
         nats_unsubscribe(base, &s->base);
     }
     pthread_join(self->courier, NULL);
     forget_left(self);
+    wait_for_inboxes(self);
     kj__hub_wait(&self->hub);
     fini(self);
     kj__hub_fini(&self->hub);
@@ -249,6 +304,7 @@ static void nats_free(struct kj_pubsub *base)
 static const struct kj_pubsub_ops nats_ops = {
     .name = "nats",
     .publish = nats_publish,
+    .request = nats_request,
     .subscribe = nats_subscribe,
     .unsubscribe = nats_unsubscribe,
     .stats = nats_stats,
@@ -334,7 +390,11 @@ static void init(struct kj__nats *self, const struct kj_pubsub_nats_options *opt
 static enum kj_status start(struct kj__nats *self, const struct kj__nats_urls *urls,
                             const struct kj_pubsub_nats_options *options)
 {
-    if (!kj__hub_init(&self->hub, "pubsub.nats", &options->errors)) {
+    const struct kj__hub_setup setup = {.module = "pubsub.nats",
+                                        .errors = &options->errors,
+                                        .request_limit = options->request_limit,
+                                        .send = nats_send_answer};
+    if (!kj__hub_init(&self->hub, &setup)) {
         return KJ_ENOMEM;
     }
     init(self, options);

@@ -28,6 +28,7 @@ struct kj__nats {
     struct kj__hub hub;
     struct kj__alarm *away, *back, *too_many, *too_large, *inbox_full, *unsendable, *undecodable;
     struct kj__backlog outgoing;
+    _Atomic uint64_t queued; /* publications, requests and answers put there so far */
     uint32_t reconnect_wait_ms;
     pthread_t courier;
     struct kj__nats_wire *wire; /* the courier's own */
@@ -47,6 +48,7 @@ struct kj__nats {
     uint64_t ping_wanted, ping_answered;          /* tickets */
     uint64_t ping_after;                          /* publications to be sent first */
     uint64_t ping_deadline_ms;
+    size_t inboxes; /* subscriptions to answers that libnats may still call for */
     enum kj_status ping_status;
 };
 

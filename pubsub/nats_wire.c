@@ -1,6 +1,7 @@
 /* nats_wire.c - see nats_wire.h. libnats's callbacks only set flags and wake the courier. */
 #include "pubsub/nats_wire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +126,62 @@ bool kj__nats_dial(struct kj__nats_line *line)
     pthread_mutex_unlock(&self->lock);
     tell_refusal(self, status);
     return false;
+}
+
+static void on_answer(natsConnection *connection, natsSubscription *handle, natsMsg *message,
+                      void *closure)
+{
+    struct kj__nats *self = closure;
+    struct kj__requests *requests = &self->hub.requests;
+    const char *address = natsMsg_GetSubject(message);
+    (void)connection;
+    (void)handle;
+    if (natsMsg_IsNoResponders(message)) {
+        kj__requests_fail(requests, address, KJ_ENOTFOUND);
+    } else {
+        kj__requests_answer(requests, address, (const uint8_t *)natsMsg_GetData(message),
+                            (size_t)natsMsg_GetDataLength(message));
+    }
+    natsMsg_Destroy(message);
+}
+
+static void on_inbox_ended(void *closure)
+{
+    struct kj__nats *self = closure;
+    pthread_mutex_lock(&self->lock);
+    self->inboxes--;
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->lock); /* the backend may be gone from here on */
+}
+
+natsStatus kj__nats_open_inbox(struct kj__nats *self)
+{
+    struct kj__nats_wire *wire = self->wire;
+    char pattern[KJ__REQUEST_PREFIX_SIZE + 1];
+    if (wire->inbox) {
+        return NATS_OK;
+    }
+    (void)snprintf(pattern, sizeof pattern, "%s*", self->hub.requests.prefix);
+    natsStatus status = natsConnection_Subscribe(
+        &wire->inbox, wire->lines[KJ__NATS_PUBLISHING].connection, pattern, on_answer, self);
+    if (status != NATS_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&self->lock);
+    self->inboxes++;
+    pthread_mutex_unlock(&self->lock);
+    status = natsSubscription_SetOnCompleteCB(wire->inbox, on_inbox_ended, self);
+    if (status != NATS_OK) { /* over already because the connection just ended */
+        on_inbox_ended(self);
+        kj__nats_close_inbox(self);
+    }
+    return status;
+}
+
+void kj__nats_close_inbox(struct kj__nats *self)
+{
+    natsSubscription_Destroy(self->wire->inbox);
+    self->wire->inbox = NULL;
 }
 
 void kj__nats_hang_up(struct kj__nats_line *line)

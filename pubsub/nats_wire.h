@@ -27,7 +27,9 @@ struct kj__nats_line {
 
 struct kj__nats_wire {
     struct kj__nats_line lines[KJ__NATS_LINE_COUNT];
-    bool confirmed;                 /* the broker knows who has joined and who has left */
+    natsSubscription *inbox; /* for answers, on the publishing line, whose broker's word that nobody
+                                listens comes there alone; NULL: none yet */
+    bool confirmed;          /* the broker knows who has joined and who has left */
     struct kj_publication *in_hand; /* to be sent next, or NULL */
     uint64_t handled;               /* publications taken from the queue and done with */
     uint64_t retry_at_ms;           /* when to look again unasked; 0: never */
@@ -35,6 +37,12 @@ struct kj__nats_wire {
 
 /* False when there is no connection to be had now; the reason has been told. */
 bool kj__nats_dial(struct kj__nats_line *line);
+
+/* Subscribes to the answers to our requests where that is not done yet. */
+natsStatus kj__nats_open_inbox(struct kj__nats *self);
+
+/* When the publishing line ends. */
+void kj__nats_close_inbox(struct kj__nats *self);
 
 /* Ends the connection, if any, and waits until libnats calls back no more for it. */
 void kj__nats_hang_up(struct kj__nats_line *line);

@@ -7,16 +7,52 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool kj__hub_init(struct kj__hub *hub, const char *module, const struct kj_pubsub_errors *errors)
+enum { DEFAULT_REPLY_TIMEOUT_MS = 60000 };
+
+static void release_alarms(struct kj__hub *hub)
+{
+    kj__alarm_release(hub->too_many_requests, &hub->reporter);
+    kj__alarm_release(hub->unanswered, &hub->reporter);
+}
+
+bool kj__hub_init(struct kj__hub *hub, const struct kj__hub_setup *setup)
 {
     memset(&hub->counters, 0, sizeof hub->counters);
     hub->alive = 0;
-    if (!kj__reporter_init(&hub->reporter, module, errors)) {
+    if (!kj__reporter_init(&hub->reporter, setup->module, setup->errors)) {
+        return false;
+    }
+    kj__requests_init(&hub->requests, setup->request_limit);
+    hub->desk = kj__desk_new(hub, setup->send);
+    hub->too_many_requests = kj__alarm_new(
+        KJ_EFULL,
+        "requests are refused because %" PRIu32
+        " wait for an answer already; see to those who answer or raise request_limit",
+        hub->requests.limit);
+    hub->unanswered = kj__alarm_new(KJ_ETIMEOUT, "a publication that asks for an answer got none "
+                                                 "in time; its handler is to call "
+                                                 "kj_publication_reply within reply_timeout_ms");
+    if (!hub->desk || !hub->too_many_requests || !hub->unanswered) {
+        kj__desk_close(hub->desk);
+        kj__requests_fini(&hub->requests);
+        release_alarms(hub);
+        kj__reporter_fini(&hub->reporter);
         return false;
     }
     pthread_mutex_init(&hub->lock, NULL);
     pthread_cond_init(&hub->gone, NULL);
     return true;
+}
+
+enum kj_status kj__hub_open_request(struct kj__hub *hub, const struct kj_request_options *options,
+                                    char address[KJ__REQUEST_ADDRESS_SIZE])
+{
+    enum kj_status status = kj__requests_open(&hub->requests, options, address);
+    if (status == KJ_EFULL) {
+        KJ__HUB_COUNT(hub, refused);
+        kj__alarm_raise(hub->too_many_requests, &hub->reporter);
+    }
+    return status;
 }
 
 void kj__hub_wait(struct kj__hub *hub)
@@ -26,10 +62,15 @@ void kj__hub_wait(struct kj__hub *hub)
         pthread_cond_wait(&hub->gone, &hub->lock);
     }
     pthread_mutex_unlock(&hub->lock);
+    kj__desk_close(hub->desk);
+    hub->desk = NULL;
 }
 
 void kj__hub_fini(struct kj__hub *hub)
 {
+    kj__desk_close(hub->desk);
+    kj__requests_fini(&hub->requests);
+    release_alarms(hub);
     kj__reporter_fini(&hub->reporter);
     pthread_cond_destroy(&hub->gone);
     pthread_mutex_destroy(&hub->lock);
@@ -38,6 +79,7 @@ void kj__hub_fini(struct kj__hub *hub)
 void kj__hub_stats(const struct kj__hub *hub, struct kj_pubsub_stats *stats)
 {
     const struct kj__hub_counters *counters = &hub->counters;
+    const struct kj__request_counters *requests = &hub->requests.counters;
     *stats = (struct kj_pubsub_stats){
         .published = atomic_load(&counters->published),
         .refused = atomic_load(&counters->refused),
@@ -47,6 +89,15 @@ void kj__hub_stats(const struct kj__hub *hub, struct kj_pubsub_stats *stats)
         .undecodable = atomic_load(&counters->undecodable),
         .discarded = atomic_load(&counters->discarded),
         .disconnects = atomic_load(&counters->disconnects),
+        .requests = atomic_load(&requests->requests),
+        .answered = atomic_load(&requests->answered),
+        .timed_out = atomic_load(&requests->timed_out),
+        .unheard = atomic_load(&requests->unheard),
+        .misanswered = atomic_load(&requests->misanswered),
+        .abandoned = atomic_load(&requests->abandoned),
+        .late_answers = atomic_load(&requests->late_answers),
+        .replies = atomic_load(&counters->replies),
+        .unanswered = atomic_load(&counters->unanswered),
     };
 }
 
@@ -56,6 +107,7 @@ static void hand_over(struct kj_subscription *subscription, struct kj_publicatio
         KJ__HUB_COUNT(subscription->hub, discarded);
     } else {
         KJ__HUB_COUNT(subscription->hub, delivered);
+        kj__reply_begin(publication, subscription->reply_timeout_ms);
         subscription->handler(publication, subscription->ctx);
     }
     kj_publication_unref(publication);
@@ -115,6 +167,8 @@ enum kj_status kj__subscription_init(struct kj_subscription *subscription, struc
     subscription->hub = hub;
     subscription->handler = setup->handler;
     subscription->ctx = setup->ctx;
+    subscription->reply_timeout_ms = options->reply_timeout_ms ? options->reply_timeout_ms
+                                                               : DEFAULT_REPLY_TIMEOUT_MS;
     atomic_init(&subscription->refs, 2);
     kj__backlog_init(&subscription->backlog, options->queue_limit, options->queue_bytes);
     subscription->topic = strdup(setup->topic);

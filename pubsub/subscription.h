@@ -8,18 +8,24 @@
 #define KJ_PUBSUB_SUBSCRIPTION_H
 
 #include "pubsub/backlog.h"
+#include "pubsub/reply.h"
 #include "pubsub/report.h"
+#include "pubsub/requests.h"
 
 #include <stdatomic.h>
 
 struct kj__hub_counters {
     _Atomic uint64_t published, refused, failed, delivered;
     _Atomic uint64_t dropped, undecodable, discarded, disconnects;
+    _Atomic uint64_t replies, unanswered;
 };
 
 struct kj__hub {
     struct kj__reporter reporter;
     struct kj__hub_counters counters;
+    struct kj__requests requests;
+    struct kj__desk *desk; /* a reference */
+    struct kj__alarm *too_many_requests, *unanswered;
     pthread_mutex_t lock;
     pthread_cond_t gone;
     size_t alive; /* subscriptions not yet freed; guarded by lock */
@@ -34,6 +40,7 @@ struct kj_subscription {
     _Atomic bool silent; /* once true the handler is not called again */
     kj_pubsub_handler handler;
     void *ctx;
+    uint32_t reply_timeout_ms;
     char *topic;
     char *group;                            /* NULL: none */
     struct kj__alarm *too_many, *too_large; /* dropped at the full queue, by its two bounds */
@@ -50,9 +57,20 @@ struct kj__subscription_setup {
 #define KJ__HUB_COUNT_BY(hub, member, by)                                                          \
     atomic_fetch_add_explicit(&(hub)->counters.member, (by), memory_order_relaxed)
 
-bool kj__hub_init(struct kj__hub *hub, const char *module, const struct kj_pubsub_errors *errors);
+struct kj__hub_setup {
+    const char *module; /* static; as the log names it */
+    const struct kj_pubsub_errors *errors;
+    uint32_t request_limit;
+    kj__send_answer send; /* how the backend carries an answer */
+};
 
-/* Waits until the last subscription is freed. */
+bool kj__hub_init(struct kj__hub *hub, const struct kj__hub_setup *setup);
+
+/* Opens a request, as kj__requests_open; a refusal is counted and reported. [any thread] */
+enum kj_status kj__hub_open_request(struct kj__hub *hub, const struct kj_request_options *options,
+                                    char address[KJ__REQUEST_ADDRESS_SIZE]);
+
+/* Waits until the last subscription is freed. No answer is sent from then on. */
 void kj__hub_wait(struct kj__hub *hub);
 
 /* Tells what is still to be reported. No subscription is left. */

@@ -117,6 +117,8 @@
       "Events whose identity or type is no word of a topic.")                                      \
     X(events_received, "events_received_total", COUNTER, "Publications received.")                 \
     X(events_undecodable, "events_undecodable_total", COUNTER, "Publications that hold no event.") \
+    X(tracking_ignored, "tracking_ignored_total", COUNTER,                                         \
+      "Trace headers and tracking data that are malformed or too large.")                          \
     X(events_summary_failed, "events_summary_failed_total", COUNTER,                               \
       "Events whose summary failed.")                                                              \
     X(events_queued, "events_queued_total", COUNTER, "Events queued for sessions.")                \
@@ -126,6 +128,11 @@
       "Events dropped since their session ended.")                                                 \
     X(dropped_no_memory, "events_dropped_no_memory_total", COUNTER,                                \
       "Events dropped for want of memory.")                                                        \
+    X(announcements, "announcements_total", COUNTER, "Messages that told gateways of the node.")   \
+    X(announcements_failed, "announcements_failed_total", COUNTER,                                 \
+      "Hellos to gateways that the backend did not take.")                                         \
+    X(goodbyes_unacknowledged, "announcements_goodbye_unacknowledged_total", COUNTER,              \
+      "Goodbyes that no gateway acknowledged.")                                                    \
     X(error_events, "error_events_total", COUNTER, "Error events sent.")                           \
     X(session_pushes, "session_pushes_total", COUNTER, "Events pushed to one session.")            \
     X(session_pushes_filtered, "session_pushes_filtered_total", COUNTER,                           \

@@ -26,6 +26,7 @@ enum kj_status kj__event_assemble_take(const struct kj__event_parts *parts, stru
     char *identity = text + parts->type_len + 1;
     atomic_init(&(*event)->references, 1);
     atomic_init(&(*event)->decoded, NULL);
+    (*event)->tracking = NULL;
     (*event)->encoding = parts->encoding;
     (*event)->is_blanked = false;
     (*event)->timestamp_ns = parts->timestamp_ns;
@@ -91,6 +92,7 @@ void kj_event_unref(struct kj_event *event)
     if (decoded != &undecodable) {
         json_decref(decoded);
     }
+    json_decref(event->tracking);
     free(event->entity);
     free(event);
 }

@@ -12,6 +12,12 @@ enum kj_status kj__event_new_take(const char *type, const char *identity, int64_
                                   enum kj_encoding encoding, struct kj__buffer *entity,
                                   struct kj_event **event);
 
+/* What its publication carries beside it; NULL: nothing. Borrowed. */
+const json_t *kj__event_tracking(const struct kj_event *event);
+
+/* Before the event is shared. Takes the reference. */
+void kj__event_set_tracking_take(struct kj_event *event, json_t *tracking);
+
 /* Appends the wire form without an allocation of its own. */
 enum kj_status kj__event_encode_into(const struct kj_event *event, enum kj_encoding encoding,
                                      struct kj__buffer *out);

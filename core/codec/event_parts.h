@@ -16,6 +16,7 @@
 struct kj_event {
     _Atomic size_t references;
     json_t *_Atomic decoded; /* the entity, made on demand; NULL before */
+    json_t *tracking;        /* an object of strings within the limits; NULL: none */
     enum kj_encoding encoding;
     bool is_blanked; /* made without secrets; set before anybody else has it */
     int64_t timestamp_ns;

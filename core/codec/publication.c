@@ -5,6 +5,7 @@
 #include "codec/encoding.h"
 #include "codec/msgpack.h"
 #include "codec/msgpack_reader.h"
+#include "codec/tracking.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,14 +18,16 @@ struct slice {
     size_t len;
 };
 
-/* Immutable but for the count. */
+/* Immutable but for the count, and for what lies behind the replier. */
 struct kj_publication {
     _Atomic size_t references;
     enum kj_encoding encoding;
     int32_t partition;
     int response_mode;
-    struct slice topic, data, tracking_name; /* each is followed by a NUL */
-    struct slice tracking_data;              /* as msgpack; empty means left out */
+    bool is_bare;                                      /* its message is its data */
+    struct kj__replier *replier;                       /* NULL: nobody waits for an answer */
+    struct slice topic, data, tracking_name, reply_to; /* each is followed by a NUL */
+    struct slice tracking_data;                        /* as msgpack; empty means left out */
     uint8_t storage[];
 };
 
@@ -48,7 +51,7 @@ static enum kj_status assemble(const struct kj_publication *parts,
                                struct kj_publication **publication)
 {
     size_t size = parts->topic.len + parts->data.len + parts->tracking_name.len +
-                  parts->tracking_data.len + 4;
+                  parts->reply_to.len + parts->tracking_data.len + 5;
     struct kj_publication *made = malloc(sizeof *made + size);
     if (!made) {
         return KJ_ENOMEM;
@@ -58,23 +61,15 @@ static enum kj_status assemble(const struct kj_publication *parts,
     made->encoding = parts->encoding;
     made->partition = parts->partition;
     made->response_mode = parts->response_mode;
+    made->is_bare = parts->is_bare;
+    made->replier = NULL;
     store(&made->topic, &parts->topic, &room);
     store(&made->data, &parts->data, &room);
     store(&made->tracking_name, &parts->tracking_name, &room);
+    store(&made->reply_to, &parts->reply_to, &room);
     store(&made->tracking_data, &parts->tracking_data, &room);
     *publication = made;
     return KJ_OK;
-}
-
-static bool is_object_of_strings(const json_t *value)
-{
-    json_t *members = (json_t *)(uintptr_t)value; /* iterators only read */
-    for (void *at = json_object_iter(members); at; at = json_object_iter_next(members, at)) {
-        if (!json_is_string(json_object_iter_value(at))) {
-            return false;
-        }
-    }
-    return json_is_object(value);
 }
 
 enum kj_status kj_publication_new(const struct kj_publication_options *options,
@@ -82,12 +77,19 @@ enum kj_status kj_publication_new(const struct kj_publication_options *options,
 {
     *publication = NULL;
     const json_t *tracking = options->tracking_data;
-    if (!options->topic || !*options->topic || (tracking && !is_object_of_strings(tracking))) {
+    if (!options->topic || !*options->topic) {
         return KJ_EINVAL;
+    }
+    enum kj_status status = tracking ? kj__tracking_check(tracking) : KJ_OK;
+    if (!status && options->tracking_name &&
+        strlen(options->tracking_name) > KJ_TRACKING_NAME_MAX) {
+        status = KJ_ELIMIT;
+    }
+    if (status) {
+        return status;
     }
     struct kj__buffer tracking_bytes;
     kj__buffer_init(&tracking_bytes);
-    enum kj_status status = KJ_OK;
     if (tracking) {
         status = kj__msgpack_encode(tracking, NULL, &tracking_bytes);
     } else {
@@ -111,6 +113,52 @@ enum kj_status kj_publication_new(const struct kj_publication_options *options,
     return status;
 }
 
+/* A template of a copy, member by member: the count may change meanwhile. */
+static struct kj_publication parts_of(const struct kj_publication *publication)
+{
+    return (struct kj_publication){.encoding = publication->encoding,
+                                   .partition = publication->partition,
+                                   .response_mode = publication->response_mode,
+                                   .topic = publication->topic,
+                                   .data = publication->data,
+                                   .tracking_name = publication->tracking_name,
+                                   .tracking_data = publication->tracking_data};
+}
+
+enum kj_status kj__publication_copy(const struct kj_publication *publication,
+                                    const struct kj__publication_change *change,
+                                    struct kj_publication **copy)
+{
+    struct kj_publication parts = parts_of(publication);
+    if (change->topic) {
+        parts.topic = slice_of_text(change->topic);
+    }
+    parts.reply_to = slice_of_text(change->reply_to);
+    parts.response_mode = (int)change->response_mode;
+    *copy = NULL;
+    return parts.topic.len ? assemble(&parts, copy) : KJ_EINVAL;
+}
+
+enum kj_status kj_publication_duplicate(const struct kj_publication *publication, const char *topic,
+                                        struct kj_publication **duplicate)
+{
+    struct kj_publication parts = parts_of(publication);
+    if (topic) {
+        parts.topic = slice_of_text(topic);
+    }
+    *duplicate = NULL;
+    return parts.topic.len ? assemble(&parts, duplicate) : KJ_EINVAL;
+}
+
+enum kj_status kj__publication_new_bare(const char *topic, const char *data,
+                                        struct kj_publication **publication)
+{
+    struct kj_publication parts = {
+        .is_bare = true, .topic = slice_of_text(topic), .data = slice_of_text(data)};
+    *publication = NULL;
+    return assemble(&parts, publication);
+}
+
 struct kj_publication *kj_publication_ref(struct kj_publication *publication)
 {
     atomic_fetch_add_explicit(&publication->references, 1, memory_order_relaxed);
@@ -121,6 +169,9 @@ void kj_publication_unref(struct kj_publication *publication)
 {
     if (publication &&
         atomic_fetch_sub_explicit(&publication->references, 1, memory_order_acq_rel) == 1) {
+        if (publication->replier) {
+            publication->replier->release(publication->replier);
+        }
         free(publication);
     }
 }
@@ -141,16 +192,69 @@ enum kj_encoding kj_publication_encoding(const struct kj_publication *publicatio
     return publication->encoding;
 }
 
+int32_t kj_publication_partition(const struct kj_publication *publication)
+{
+    return publication->partition;
+}
+
+static const char *text_or_null(const struct slice *slice)
+{
+    return slice->len ? (const char *)slice->bytes : NULL;
+}
+
+const char *kj_publication_tracking_name(const struct kj_publication *publication)
+{
+    return text_or_null(&publication->tracking_name);
+}
+
+const char *kj__publication_reply_to(const struct kj_publication *publication)
+{
+    return text_or_null(&publication->reply_to);
+}
+
+const uint8_t *kj__publication_tracking_bytes(const struct kj_publication *publication, size_t *len)
+{
+    /* An empty map is one byte. */
+    *len = publication->tracking_data.len > 1 ? publication->tracking_data.len : 0;
+    return publication->tracking_data.bytes;
+}
+
 size_t kj__publication_size(const struct kj_publication *publication)
 {
-    /* The topic is bounded by itself, and an empty map of tracking data is one byte. */
-    size_t tracking = publication->tracking_data.len > 1 ? publication->tracking_data.len : 0;
+    size_t tracking;
+    (void)kj__publication_tracking_bytes(publication, &tracking);
+    /* The topic is bounded by itself. */
     return publication->data.len + publication->tracking_name.len + tracking;
 }
 
 int kj__publication_response_mode(const struct kj_publication *publication)
 {
     return publication->response_mode;
+}
+
+void kj__publication_set_replier_take(struct kj_publication *publication,
+                                      struct kj__replier *replier)
+{
+    publication->replier = replier;
+}
+
+struct kj__replier *kj__publication_replier(const struct kj_publication *publication)
+{
+    return publication->replier;
+}
+
+bool kj_publication_wants_reply(const struct kj_publication *publication)
+{
+    return publication->replier && publication->response_mode == KJ_RESPONSE_PUBLICATION;
+}
+
+enum kj_status kj_publication_reply(struct kj_publication *publication,
+                                    const struct kj_publication *response)
+{
+    if (!response || !kj_publication_wants_reply(publication)) {
+        return KJ_EINVAL;
+    }
+    return publication->replier->reply(publication->replier, response);
 }
 
 static void put_text(struct kj__buffer *out, const char *text)
@@ -201,6 +305,19 @@ enum kj_status kj_publication_encode(const struct kj_publication *publication, u
         kj__buffer_append(&out, publication->tracking_data.bytes, publication->tracking_data.len);
     }
     put_text_member(&out, "trackingName", &publication->tracking_name);
+    *bytes = kj__buffer_take(&out, len);
+    return *bytes ? KJ_OK : KJ_ENOMEM;
+}
+
+enum kj_status kj__publication_message(const struct kj_publication *publication, uint8_t **bytes,
+                                       size_t *len)
+{
+    if (!publication->is_bare) {
+        return kj_publication_encode(publication, bytes, len);
+    }
+    struct kj__buffer out;
+    kj__buffer_init(&out);
+    kj__buffer_append(&out, publication->data.bytes, publication->data.len);
     *bytes = kj__buffer_take(&out, len);
     return *bytes ? KJ_OK : KJ_ENOMEM;
 }

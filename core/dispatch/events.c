@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "codec/error_array.h"
+#include "codec/event.h"
+#include "codec/tracking.h"
 #include "dispatch/message.h"
 #include "dispatch/protocol.h"
 #include "model/event.h"
@@ -43,9 +45,10 @@ static enum kj_status make_subject(const struct kj__events *events, const struct
     return KJ_EINVAL;
 }
 
-/* In msgpack, whatever the event was born in. */
+/* In msgpack, whatever the event was born in. `tracking` may be NULL. */
 static enum kj_status encode_and_publish(const struct kj__events_options *options,
-                                         const struct kj_event *event, const char *topic)
+                                         const struct kj_event *event, const char *topic,
+                                         const json_t *tracking)
 {
     struct kj__buffer bytes;
     struct kj_publication *publication = NULL;
@@ -57,7 +60,8 @@ static enum kj_status encode_and_publish(const struct kj__events_options *option
             &(struct kj_publication_options){.topic = topic,
                                              .encoding = KJ_ENCODING_MSGPACK,
                                              .data = bytes.data,
-                                             .len = bytes.len},
+                                             .len = bytes.len,
+                                             .tracking_data = tracking},
             &publication);
     }
     if (!status) {
@@ -81,7 +85,8 @@ static enum kj_status publish_shown(const struct kj__events *events, const struc
     }
     if (!status) {
         status = encode_and_publish(options, shown,
-                                    subject.data ? (const char *)subject.data : options->topic);
+                                    subject.data ? (const char *)subject.data : options->topic,
+                                    kj__event_tracking(event));
     }
     kj__buffer_fini(&subject);
     kj_event_unref(shown);
@@ -131,6 +136,23 @@ static void post_to_shards(struct kj__delivery *delivery, struct kj__message *me
     }
 }
 
+/* Lets the event carry what its publication carried. */
+static void attach_tracking(struct kj__events *events, struct kj_event *event,
+                            const struct kj_publication *publication)
+{
+    json_t *tracking;
+    enum kj_status status = kj_publication_tracking_data(publication, &tracking);
+    if (!status && tracking) {
+        status = kj__tracking_check(tracking);
+    }
+    if (status) {
+        KJ__COUNT(events->options.counters, tracking_ignored);
+        json_decref(tracking);
+    } else if (tracking) {
+        kj__event_set_tracking_take(event, tracking);
+    }
+}
+
 static void on_publication(struct kj_publication *publication, void *ctx)
 {
     int64_t arrived_ns = kj__clock_monotonic_ns();
@@ -151,6 +173,7 @@ static void on_publication(struct kj_publication *publication, void *ctx)
                         kj_status_text(status));
         return;
     }
+    attach_tracking(events, event, publication);
     struct kj__message *message = kj__message_new_take(event, handler, options->delivery,
                                                        &events->endpoint,
                                                        kj__interests_numbers(&events->interests));

@@ -32,6 +32,7 @@ void kj__context_fini(struct kj_context *context)
     free(context->location);
     free(context->next);
     kj__buffer_fini(&context->messages);
+    json_decref(context->tracking);
     json_decref(context->output);
     json_decref(context->input);
     json_decref(context->errors);
@@ -65,6 +66,11 @@ const char *kj_context_parameter(const struct kj_context *context, const char *n
 const char *kj_context_token(const struct kj_context *context)
 {
     return context->token;
+}
+
+const char *kj_context_tracking(const struct kj_context *context, const char *key)
+{
+    return json_string_value(json_object_get(context->tracking, key));
 }
 
 const struct kj_certificate *kj_context_peer_certificate(const struct kj_context *context)

@@ -51,6 +51,7 @@ struct kj_context {
     bool push_disabled;
     bool was_processed; /* a processor has seen it */
     bool is_audited;    /* it came as far as the authenticators */
+    json_t *tracking;   /* what travels with the events; NULL: nothing */
 
     struct kj__claims claims;
 };

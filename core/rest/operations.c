@@ -12,6 +12,7 @@
 #include "rest/patch.h"
 #include "rest/repeat.h"
 #include "rest/request.h"
+#include "rest/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +260,18 @@ static const char *event_type(enum kj_operation operation)
     }
 }
 
+/* Publishes with what traces the request. An event may be shared, and so a copy carries it. */
+static void publish_traced(const struct kj__api *api, const struct kj_context *context,
+                           struct kj_event *event)
+{
+    struct kj_event *traced = NULL;
+    if (context->tracking && kj_event_with_tracking(event, context->tracking, &traced)) {
+        KJ__COUNT(api->counters, tracking_ignored); /* the event matters more */
+    }
+    api->publish(traced ? traced : event, api->publish_ctx);
+    kj_event_unref(traced);
+}
+
 static void publish_output(const struct kj__api *api, const struct kj_context *context)
 {
     static struct kj__log_limit limit;
@@ -275,7 +288,7 @@ static void publish_output(const struct kj__api *api, const struct kj_context *c
                         kj_identity_name(identity), kj_status_text(status));
         return;
     }
-    api->publish(event, api->publish_ctx);
+    publish_traced(api, context, event);
     kj_event_unref(event);
 }
 
@@ -285,7 +298,7 @@ static void publish(const struct kj__api *api, const struct kj_context *context)
         return;
     }
     for (size_t i = 0; i < context->event_count; i++) {
-        api->publish(context->events[i], api->publish_ctx);
+        publish_traced(api, context, context->events[i]);
     }
     publish_output(api, context);
 }
@@ -329,6 +342,9 @@ static enum kj_status operate(const struct kj__api *api, struct kj_context *cont
     enum kj_status status = kj__request_parse(context, api);
     if (!status) {
         status = check_rate(api, context);
+    }
+    if (!status) {
+        status = kj__trace_read(context->http->headers, api->counters, &context->tracking);
     }
     if (!status) {
         status = check_relations(api, context);

@@ -71,6 +71,11 @@ struct kj_time kj_context_parameter_time(const struct kj_context *context, const
  * of an origin that is not allowed made the call. */
 const char *kj_context_token(const struct kj_context *context);
 
+/* What traces the request: "traceparent" and "tracestate" (W3C Trace Context),
+ * "x-external-tracking-id" and "x-external-tracking-type"; NULL: not sent, or malformed and
+ * ignored. The events of the call carry it too; see kj_event_tracking. */
+const char *kj_context_tracking(const struct kj_context *context, const char *key);
+
 /* The client's TLS certificate, which is good; NULL: it has shown none. */
 const struct kj_certificate *kj_context_peer_certificate(const struct kj_context *context);
 

@@ -52,6 +52,18 @@ const json_t *kj_event_entity(const struct kj_event *event);
 const uint8_t *kj_event_entity_bytes(const struct kj_event *event, size_t *len,
                                      enum kj_encoding *encoding);
 
+/* What its publication carries beside it, for whoever traces: "traceparent" and so on; NULL:
+ * nothing under that key. On the node where a request made the event it is what the request
+ * brought (see kj_context_tracking), on the others what came with it. Lives as long as the
+ * event.                                                               [any thread] */
+const char *kj_event_tracking(const struct kj_event *event, const char *key);
+
+/* A copy that also carries `tracking`, an object of strings; members the event has already stay.
+ * kj_server_push sends them. KJ_EINVAL, or KJ_ELIMIT for more than a publication may carry.
+ *                                                                      [any thread] */
+enum kj_status kj_event_with_tracking(const struct kj_event *event, const json_t *tracking,
+                                      struct kj_event **copy);
+
 /* Encodes the event for the wire, converting the entity when its encoding differs.
  * *bytes is malloc'd; the caller frees it.                             [any thread] */
 enum kj_status kj_event_encode(const struct kj_event *event, enum kj_encoding encoding,

@@ -26,6 +26,10 @@
  *     takes a reference to keep it.
  *  9. Groups. Of the subscriptions that name the same group and match, one receives each
  *     publication.
+ * 10. Requests. Of the answers to a request the first counts. Its handler is called exactly
+ *     once, on a thread of the backend: with the answer, or with why there is none, at the
+ *     latest when its time is over or the backend is closed. A request nobody subscribed to
+ *     fails at once.
  */
 #ifndef KUJATA_PUBSUB_H
 #define KUJATA_PUBSUB_H
@@ -53,23 +57,46 @@ struct kj_pubsub_errors {
     void *ctx;
 };
 
+/* Receives what became of a request: KJ_OK with the answer (`reply` is borrowed, and NULL for an
+ * ack), KJ_ETIMEOUT, KJ_ECLOSED, KJ_ENOTFOUND (nobody listens), KJ_EPARSE (the answer is no
+ * acknowledgement or no publication), KJ_EIO (the broker would not take it). Must not block for
+ * long: the handlers of a backend's requests run one after the other. */
+typedef void (*kj_reply_handler)(enum kj_status status, struct kj_publication *reply, void *ctx);
+
+struct kj_request_options {
+    enum kj_response_mode mode; /* KJ_RESPONSE_ACK or KJ_RESPONSE_PUBLICATION */
+    uint32_t timeout_ms;        /* 0: 10,000 */
+    kj_reply_handler on_reply;
+    void *ctx;
+};
+
 /* What happened so far; every publication ends in exactly one of delivered-per-
- * subscription, dropped or discarded. */
+ * subscription, dropped or discarded; every request in one of answered to abandoned. */
 struct kj_pubsub_stats {
-    uint64_t published;   /* accepted by kj_pubsub_publish */
-    uint64_t refused;     /* KJ_EFULL from kj_pubsub_publish */
+    uint64_t published;   /* accepted by kj_pubsub_publish and kj_pubsub_request */
+    uint64_t refused;     /* KJ_EFULL from either, and answers there was no room for */
     uint64_t failed;      /* accepted, then not sendable (too large for the broker) */
     uint64_t delivered;   /* handler calls */
     uint64_t dropped;     /* lost at a full subscription queue */
     uint64_t undecodable; /* foreign messages that are not publications */
     uint64_t discarded;   /* still queued when the subscription or the backend ended */
     uint64_t disconnects; /* times the broker went away */
+    uint64_t requests;    /* accepted by kj_pubsub_request */
+    uint64_t answered;
+    uint64_t timed_out;
+    uint64_t unheard;      /* nobody had subscribed */
+    uint64_t misanswered;  /* by what is no acknowledgement or no publication */
+    uint64_t abandoned;    /* closed before an answer came, or not sendable */
+    uint64_t late_answers; /* second ones, or after the end of the request */
+    uint64_t replies;      /* acknowledgements and publications sent as answers */
+    uint64_t unanswered;   /* publications whose handler gave no answer in time */
 };
 
 struct kj_subscribe_options {
-    const char *group;    /* promise 9; NULL: every publication */
-    uint32_t queue_limit; /* publications waiting for the handler; 0: 65,536 */
-    uint64_t queue_bytes; /* bytes of their data; 0: 256 MiB */
+    const char *group;         /* promise 9; NULL: every publication */
+    uint32_t queue_limit;      /* publications waiting for the handler; 0: 65,536 */
+    uint64_t queue_bytes;      /* bytes of their data; 0: 256 MiB */
+    uint32_t reply_timeout_ms; /* for kj_publication_reply, since the handler's call; 0: 60,000 */
 };
 
 /* The table a backend fills. Wrappers below validate, so an operation may rely on its
@@ -77,6 +104,8 @@ struct kj_subscribe_options {
 struct kj_pubsub_ops {
     const char *name; /* "local", "nats" */
     enum kj_status (*publish)(struct kj_pubsub *self, struct kj_publication *publication);
+    enum kj_status (*request)(struct kj_pubsub *self, const struct kj_publication *publication,
+                              const struct kj_request_options *options);
     enum kj_status (*subscribe)(struct kj_pubsub *self, const char *topic,
                                 const struct kj_subscribe_options *options,
                                 kj_pubsub_handler handler, void *ctx,
@@ -99,6 +128,21 @@ bool kj_topic_is_valid(const char *topic);
 /* Queues a publication for everyone who subscribed.                    [any thread]
  * KJ_EINVAL (topic is a pattern or malformed), KJ_EFULL, KJ_ECLOSED, KJ_ENOMEM. */
 enum kj_status kj_pubsub_publish(struct kj_pubsub *pubsub, struct kj_publication *publication);
+
+/* Publishes and waits, without blocking, for an answer; on_reply may run before this returns.
+ * An acknowledgement says that a handler is being called, a publication is what one answered with
+ * kj_publication_reply.                                                [any thread]
+ * As kj_pubsub_publish; KJ_EFULL also when too many requests are under way (request_limit of
+ * the backend). Then on_reply is not called. */
+enum kj_status kj_pubsub_request(struct kj_pubsub *pubsub, const struct kj_publication *publication,
+                                 const struct kj_request_options *options);
+
+/* The same, but blocks until it is settled, and returns how. *reply (may be NULL) is the
+ * caller's, and NULL for an acknowledgement. Not from a reply handler, which it would wait for. */
+enum kj_status kj_pubsub_request_wait(struct kj_pubsub *pubsub,
+                                      const struct kj_publication *publication,
+                                      enum kj_response_mode mode, uint32_t timeout_ms,
+                                      struct kj_publication **reply);
 
 /* Subscribes `handler` to a topic or pattern. It may run before this returns. [any thread]
  * KJ_EINVAL, KJ_ECLOSED, KJ_ENOMEM. A broker that is away is not an error. */

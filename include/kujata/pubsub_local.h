@@ -5,6 +5,7 @@
 #include <kujata/pubsub.h>
 
 struct kj_pubsub_local_options {
+    uint32_t request_limit; /* requests waiting for an answer; 0: 4,096 */
     struct kj_pubsub_errors errors;
 };
 

@@ -22,6 +22,7 @@ struct kj_pubsub_nats_options {
     uint32_t reconnect_wait_ms;   /* pause between two tries; 0: 500 */
     uint32_t publish_queue_limit; /* publications waiting for the broker; 0: 65,536 */
     uint64_t publish_queue_bytes; /* bytes of their data; 0: 256 MiB */
+    uint32_t request_limit;       /* requests waiting for an answer; 0: 4,096 */
     struct kj_pubsub_errors errors;
 };
 

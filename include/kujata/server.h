@@ -6,6 +6,7 @@
 #ifndef KUJATA_SERVER_H
 #define KUJATA_SERVER_H
 
+#include <kujata/announce.h>
 #include <kujata/error.h>
 #include <kujata/event.h>
 #include <kujata/handlers.h>
@@ -120,8 +121,9 @@ struct kj_server_options {
      * false, and an empty value is true. Else any value is true, and an empty one unknown. */
     bool strict_flags;
 
-    struct kj_http_policy http;  /* zero: every default */
-    struct kj_life_handler life; /* zero: nothing happens */
+    struct kj_http_policy http;          /* zero: every default */
+    struct kj_life_handler life;         /* zero: nothing happens */
+    struct kj_announce_options announce; /* zero: gateways hear nothing */
 
     struct kj_dispatch_handler dispatch; /* zero: every default */
     struct kj_publish_handler publish;   /* zero: publish everything */

@@ -6,6 +6,7 @@
 #include <kujata/pubsub_nats.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -102,12 +103,49 @@ static void a_publication_without_memory_is_refused_or_counted(void **state)
     }
 }
 
+static void count_call(enum kj_status status, struct kj_publication *reply, void *ctx)
+{
+    (void)status;
+    (void)reply;
+    atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+static void requesting_survives_each_failing_allocation(void **state)
+{
+    enum kj_status (*const opens[])(struct kj_pubsub **) = {open_local, open_nats};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct kj_pubsub *pubsub = NULL;
+        struct kj_subscription *subscription = NULL;
+        atomic_int calls = 0;
+        int accepted = 0;
+        const struct kj_request_options options = {
+            .mode = KJ_RESPONSE_PUBLICATION, .on_reply = count_call, .ctx = &calls};
+        assert_int_equal(opens[i](&pubsub), KJ_OK);
+        assert_int_equal(kj_pubsub_subscribe(pubsub, "events", NULL, ignore, NULL, &subscription),
+                         KJ_OK);
+        struct kj_publication *publication = publication_of("events", 1);
+        bool has_failed = true;
+        for (long number = 0; has_failed; number++) {
+            allocator_fail_after(number, false);
+            enum kj_status status = kj_pubsub_request(pubsub, publication, &options);
+            has_failed = allocator_recover();
+            assert_true(status == KJ_OK || status == KJ_ENOMEM);
+            accepted += status == KJ_OK;
+        }
+        kj_publication_unref(publication);
+        kj_pubsub_free(pubsub); /* which tells each request that was accepted, once */
+        assert_int_equal(atomic_load(&calls), accepted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(constructors_survive_each_failing_allocation),
         cmocka_unit_test(subscribing_survives_each_failing_allocation),
         cmocka_unit_test(a_publication_without_memory_is_refused_or_counted),
+        cmocka_unit_test(requesting_survives_each_failing_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -516,6 +516,19 @@ int suite_run(const char *name, suite_open open)
         SUITE_TEST(a_kept_publication_outlives_the_backend),
         SUITE_TEST(each_of_many_publishers_keeps_its_order),
         SUITE_TEST(a_handler_may_publish_and_others_come_and_go),
+        SUITE_TEST(an_acknowledgement_does_not_wait_for_the_handler),
+        SUITE_TEST(a_request_is_answered_with_a_publication),
+        SUITE_TEST(tracking_travels_both_ways),
+        SUITE_TEST(of_two_answers_the_first_counts),
+        SUITE_TEST(one_member_of_a_group_answers),
+        SUITE_TEST(a_request_nobody_hears_fails_at_once),
+        SUITE_TEST(a_request_without_an_answer_times_out),
+        SUITE_TEST(an_answer_is_given_once_and_in_time),
+        SUITE_TEST(an_answer_after_the_backend_is_gone_is_refused),
+        SUITE_TEST(a_request_passed_on_asks_for_nothing),
+        SUITE_TEST(requests_are_bounded_and_told_once_each),
+        SUITE_TEST(a_request_is_checked),
+        SUITE_TEST(a_reply_handler_may_request),
     };
 #undef SUITE_TEST
     open_backend = open;

@@ -9,6 +9,7 @@ import msgpack
 from deadline import eventually
 from fleet import create_all, numbers_of
 from programs import Broker
+from rawnats import RawNats
 from rawws import TEXT, RawWebSocket
 
 numbers = itertools.count()
@@ -95,6 +96,33 @@ def test_a_publication_is_what_bahamut_writes(serve, broker):
     assert publication["encoding"] == event["encoding"] == "application/msgpack"
     assert msgpack.unpackb(event["entity"])["ID"] == made["ID"]
     spy.close()
+
+
+def test_a_trace_travels_with_the_events_of_its_request(serve, broker):
+    node = serve("--pubsub", broker.url, "--print-counters")
+    spy = RawNats(broker.port, "events")
+    session = RawWebSocket(node.port)
+    wait_until_joined(node, session)
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers = {"traceparent": trace, "tracestate": "a=1", "X-External-Tracking-ID": "job 7"}
+    node.request("POST", "/tasks", json={"title": "traced"}, headers=headers)
+    headers = {"traceparent": trace.upper()}
+    node.request("POST", "/tasks", json={"title": "not traced"}, headers=headers)
+    tracking = []
+    while len(tracking) < 2:
+        publication = msgpack.unpackb(spy.message()[2])
+        if msgpack.unpackb(publication["data"], timestamp=0)["identity"] == "task":
+            tracking.append(publication["trackingData"])
+    assert tracking == [
+        {"traceparent": trace, "tracestate": "a=1", "x-external-tracking-id": "job 7"},
+        {},
+    ]
+    spy.close()
+    event = read_event(session)
+    while event["entity"].get("title") != "traced":
+        event = read_event(session)
+    assert sorted(event) == ["encoding", "entity", "identity", "timestamp", "type"]
+    assert node.counters()["tracking_ignored_total"] == 1
 
 
 def test_nodes_outlive_their_broker(serve, broker):

@@ -1,4 +1,4 @@
-foreach(part access bahamut body parameters processor query routes idempotency lenient patch meta policy)
+foreach(part access bahamut body parameters processor query routes idempotency lenient patch meta policy trace)
     kujata_test(rest_${part}_test SOURCES rest/${part}_test.c rest/fixture.c
         MODULES handlers rest delivery model codec base)
 endforeach()

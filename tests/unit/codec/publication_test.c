@@ -51,7 +51,7 @@ static void publication_made_here_matches_the_vector(void **state)
         KJ_OK);
 
     assert_encodes(publication, plain_hex);
-    assert_int_equal(kj__publication_response_mode(publication), KJ__RESPONSE_NONE);
+    assert_int_equal(kj__publication_response_mode(publication), KJ_RESPONSE_NONE);
     kj_publication_unref(publication);
     free(event);
 }
@@ -66,7 +66,7 @@ static void publication_carries_every_member(void **state)
 
     assert_string_equal(kj_publication_topic(publication), topic);
     assert_int_equal(kj_publication_encoding(publication), KJ_ENCODING_MSGPACK);
-    assert_int_equal(kj__publication_response_mode(publication), KJ__RESPONSE_PUBLICATION);
+    assert_int_equal(kj__publication_response_mode(publication), KJ_RESPONSE_PUBLICATION);
     const uint8_t *data = kj_publication_data(publication, &len);
     assert_bytes_hex(data, len, EVENT);
     assert_encodes(publication, full_hex);
@@ -113,6 +113,82 @@ static void publication_options_are_checked(void **state)
         assert_null(publication);
     }
     json_decref(number);
+}
+
+static void publication_tracking_is_read_and_kept_by_copies(void **state)
+{
+    (void)state;
+    struct kj_publication *publication, *copy;
+    json_t *tracking;
+
+    assert_int_equal(decode_hex(full_hex, NULL, &publication), KJ_OK);
+    assert_int_equal(kj_publication_duplicate(publication, NULL, &copy), KJ_OK);
+    kj_publication_unref(publication);
+
+    assert_encodes(copy, full_hex);
+    assert_string_equal(kj_publication_tracking_name(copy), "tn");
+    assert_int_equal(kj_publication_partition(copy), 3);
+    assert_false(kj_publication_wants_reply(copy));
+    assert_int_equal(kj_publication_tracking_data(copy, &tracking), KJ_OK);
+    assert_int_equal(json_object_size(tracking), 1);
+    assert_string_equal(json_string_value(json_object_get(tracking, "k")), "v");
+    json_decref(tracking);
+    assert_int_equal(kj_publication_duplicate(copy, "else.where", &publication), KJ_OK);
+    assert_string_equal(kj_publication_topic(publication), "else.where");
+    kj_publication_unref(publication);
+    assert_int_equal(kj_publication_duplicate(copy, "", &publication), KJ_EINVAL);
+    assert_null(publication);
+    kj_publication_unref(copy);
+
+    assert_int_equal(decode_hex(plain_hex, NULL, &publication), KJ_OK);
+    assert_null(kj_publication_tracking_name(publication));
+    assert_int_equal(kj_publication_tracking_data(publication, &tracking), KJ_OK);
+    assert_null(tracking);
+    kj_publication_unref(publication);
+}
+
+static json_t *tracking_of(size_t members, size_t value_len)
+{
+    static char value[KJ_TRACKING_BYTES_MAX + 1];
+    json_t *tracking = json_object();
+    memset(value, 'v', value_len);
+    for (size_t i = 0; i < members; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "%08zu", i);
+        json_object_set_new(tracking, key, json_stringn(value, value_len));
+    }
+    return tracking;
+}
+
+static void publication_tracking_is_bounded(void **state)
+{
+    (void)state;
+    static char name[KJ_TRACKING_NAME_MAX + 2];
+    memset(name, 'n', KJ_TRACKING_NAME_MAX + 1);
+    const struct {
+        size_t members, value_len;
+        const char *name;
+        enum kj_status status;
+    } rows[] = {
+        {KJ_TRACKING_MEMBERS_MAX, KJ_TRACKING_BYTES_MAX / KJ_TRACKING_MEMBERS_MAX - 8, name + 1,
+         KJ_OK},
+        {KJ_TRACKING_MEMBERS_MAX + 1, 1, NULL, KJ_ELIMIT},
+        {1, KJ_TRACKING_BYTES_MAX - 7, NULL, KJ_ELIMIT},
+        {1, 1, name, KJ_ELIMIT},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        json_t *tracking = tracking_of(rows[i].members, rows[i].value_len);
+        struct kj_publication *publication;
+        assert_int_equal(
+            kj_publication_new(&(struct kj_publication_options){.topic = "t",
+                                                                .tracking_name = rows[i].name,
+                                                                .tracking_data = tracking},
+                               &publication),
+            rows[i].status);
+        assert_true((publication != NULL) == (rows[i].status == KJ_OK));
+        kj_publication_unref(publication);
+        json_decref(tracking);
+    }
 }
 
 static void publication_without_topic_takes_the_subject(void **state)
@@ -200,6 +276,8 @@ int main(void)
         cmocka_unit_test(publication_carries_every_member),
         cmocka_unit_test(publication_options_reach_the_wire),
         cmocka_unit_test(publication_options_are_checked),
+        cmocka_unit_test(publication_tracking_is_read_and_kept_by_copies),
+        cmocka_unit_test(publication_tracking_is_bounded),
         cmocka_unit_test(publication_without_topic_takes_the_subject),
         cmocka_unit_test(publication_without_tracking_data_is_written_without),
         cmocka_unit_test(publication_with_an_unknown_encoding_is_json),

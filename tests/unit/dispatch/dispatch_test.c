@@ -158,6 +158,87 @@ static void each_event_is_summarised_once_and_decided_per_session(void **state)
     }
 }
 
+static bool dispatch_traced(struct kj_session *session, const struct kj_event *event,
+                            const void *summary, void *ctx)
+{
+    (void)session;
+    (void)summary;
+    (void)ctx;
+    const char *parent = kj_event_tracking(event, "traceparent");
+    return parent && strcmp(parent, "p") == 0;
+}
+
+static void tracking_reaches_handlers_and_no_session(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->dispatch.should_dispatch = dispatch_traced;
+    start(fixture);
+    int fd = connect_session(fixture, "", NULL);
+    json_t *entity = json_pack("{s:i}", "n", 7);
+    json_t *tracking = json_pack("{s:s,s:s}", "traceparent", "p", "k", "v");
+    struct kj_event *plain, *traced;
+    assert_int_equal(kj_event_new_untyped("task", KJ_EVENT_CREATE, entity, &plain), KJ_OK);
+    assert_int_equal(kj_event_with_tracking(plain, tracking, &traced), KJ_OK);
+
+    assert_int_equal(kj__events_publish(&fixture->events, plain), KJ_OK);
+    assert_int_equal(kj__events_publish(&fixture->events, traced), KJ_OK);
+
+    uint8_t payload[FRAME_MAX];
+    size_t len;
+    read_frame(fd, payload, &len);
+    json_t *seen = json_loads((const char *)payload, 0, NULL);
+    assert_int_equal(json_object_size(seen), 5);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(seen, "entity"), "n")), 7);
+    json_decref(seen);
+    kj_event_unref(plain);
+    kj_event_unref(traced);
+    json_decref(tracking);
+    json_decref(entity);
+    close(fd);
+}
+
+static void too_much_tracking_is_left_out(void **state)
+{
+    /* an envelope with 65 members, which only others can send */
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_session(fixture, "", NULL);
+    json_t *entity = json_pack("{s:i}", "n", 7);
+    struct kj_event *event;
+    assert_int_equal(kj_event_new_untyped("task", KJ_EVENT_CREATE, entity, &event), KJ_OK);
+    uint8_t *bytes, envelope[2048];
+    size_t event_len, len = 0;
+    assert_int_equal(kj_event_encode(event, KJ_ENCODING_MSGPACK, &bytes, &event_len), KJ_OK);
+    static const uint8_t head[] = "\x83\xa4"
+                                  "data\xc4";
+    memcpy(envelope, head, sizeof head - 1);
+    len += sizeof head - 1;
+    envelope[len++] = (uint8_t)event_len;
+    memcpy(envelope + len, bytes, event_len);
+    len += event_len;
+    static const char middle[] = "\xa8"
+                                 "encoding\xb3"
+                                 "application/msgpack\xac"
+                                 "trackingData\xde\x00\x41";
+    memcpy(envelope + len, middle, sizeof middle - 1);
+    len += sizeof middle - 1;
+    for (uint8_t i = 0; i < 65; i++) {
+        const uint8_t member[] = {0xa2, (uint8_t)('a' + i / 10), (uint8_t)('0' + i % 10), 0xa0};
+        memcpy(envelope + len, member, sizeof member);
+        len += sizeof member;
+    }
+    struct kj_publication *publication;
+    assert_int_equal(kj_publication_decode(envelope, len, "events", &publication), KJ_OK);
+    assert_int_equal(kj_pubsub_publish(fixture->pubsub, publication), KJ_OK);
+    assert_int_equal(read_number(fd), 7);
+    assert_int_equal(fixture->counters.tracking_ignored, 1);
+    kj_publication_unref(publication);
+    free(bytes);
+    kj_event_unref(event);
+    json_decref(entity);
+    close(fd);
+}
+
 static bool refuse_users(const struct kj_event *event, void *ctx)
 {
     (void)ctx;
@@ -411,6 +492,8 @@ int main(void)
         WITH_FIXTURE(filters_choose_identities_and_types),
         WITH_FIXTURE(related_identities_let_an_event_pass),
         WITH_FIXTURE(each_event_is_summarised_once_and_decided_per_session),
+        WITH_FIXTURE(tracking_reaches_handlers_and_no_session),
+        WITH_FIXTURE(too_much_tracking_is_left_out),
         WITH_FIXTURE(the_publish_handler_can_refuse),
         WITH_FIXTURE(a_bad_config_closes_with_1003),
         WITH_FIXTURE(a_bad_config_is_told_and_mutes_where_errors_were_asked_for),
