@@ -3,6 +3,7 @@
 #include "options.h"
 #include "serve_http.h"
 #include "serve_security.h"
+#include "serve_store.h"
 
 #include <inttypes.h>
 #include <kujata/kujata.h>
@@ -19,7 +20,7 @@ static const char command[] = "serve";
 /* What the command line says. */
 struct settings {
     const char *model;
-    int store; /* of store_names */
+    struct store_settings store;
     const char *pubsub;
     const char *nats_user, *nats_password, *nats_credentials;
     uint32_t nats_queue_messages, nats_queue_bytes;
@@ -43,8 +44,6 @@ struct node {
     struct security security;
     struct kj_server *server;
 };
-
-static const char *const store_names[] = {"memory", NULL};
 
 static const char *const policy_names[] = {
     [KJ_QUEUE_DROP_NEWEST] = "drop-newest",
@@ -168,8 +167,6 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
                 "default 127.0.0.1:8080; port 0 picks a free one")},
         {OPTION("--health", OPTION_ADDRESS, &server->health_listen, "ADDR:PORT",
                 "where /, /ready and /metrics are served; default: nowhere")},
-        {OPTION("--store", OPTION_CHOICE, &settings->store, "memory", "where objects are kept"),
-         .choices = store_names},
         {OPTION("--pubsub", OPTION_TEXT, &settings->pubsub, "local|nats://HOST:PORT[,...]",
                 "what carries events between nodes; default local")},
         {OPTION("--nats-user", OPTION_TEXT, &settings->nats_user, "NAME", "for the broker")},
@@ -229,7 +226,8 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
         {OPTION("--strict-flags", OPTION_SWITCH, &server->strict_flags, NULL,
                 "recursive=false and the like mean false")},
     };
-    struct option all[COUNT(options) + GROUPS_MAX + SECURITY_OPTIONS_MAX + HTTP_OPTIONS_MAX];
+    struct option
+        all[COUNT(options) + GROUPS_MAX + SECURITY_OPTIONS_MAX + HTTP_OPTIONS_MAX + STORE_OPTIONS];
     memcpy(all, options, sizeof options);
     size_t count = COUNT(options) + add_tls_options(settings, all + COUNT(options));
     count += add_write_options(settings, all + count);
@@ -237,6 +235,7 @@ static enum options_result parse(struct settings *settings, int argc, char *cons
     count += http_add_options(&settings->http, all + count);
     count += security_add_options(&settings->security, all + count);
     count += add_announce_options(settings, all + count);
+    count += store_add_options(&settings->store, all + count);
     return options_parse(command, all, count, argc, argv);
 }
 
@@ -276,12 +275,16 @@ static int make_pubsub(struct node *node, const struct settings *settings)
                : 0;
 }
 
+static int make_store(struct node *node, struct settings *settings)
+{
+    int exit_status = store_make(command, &settings->store, node->model, &node->store);
+    settings->server.counter_source = store_counters(node->store);
+    return exit_status;
+}
+
 static int make_server(struct node *node, struct settings *settings)
 {
     struct kj_error error = {0};
-    if (kj_store_memory_new(&node->store)) {
-        return options_fail(EXIT_FAILURE, command, "no memory for the store");
-    }
     struct kj_processor processor = kj_store_processor(node->store);
     settings->server.model = node->model;
     settings->server.pubsub = node->pubsub;
@@ -414,6 +417,7 @@ int command_serve(int argc, char *const *argv)
 
     int exit_status = make_model(&node, &settings);
     exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);
+    exit_status = exit_status ? exit_status : make_store(&node, &settings);
     exit_status = exit_status ? exit_status : make_server(&node, &settings);
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
     kj_server_free(node.server);

@@ -159,10 +159,12 @@ static bool is_ready(struct kj_error *error, void *ctx)
 static void add_metrics(struct kj__buffer *out, void *ctx)
 {
     struct kj_server *server = ctx;
-    kj__server_metrics(&(struct kj__server_numbers){.counters = &server->counters,
-                                                    .traffic = &server->traffic,
-                                                    .delivery = server->delivery},
-                       out);
+    kj__server_metrics(
+        &(struct kj__server_numbers){.counters = &server->counters,
+                                     .traffic = &server->traffic,
+                                     .delivery = server->delivery,
+                                     .source = &server->options.values.counter_source},
+        out);
 }
 
 static enum kj_status start_health(struct kj_server *server, struct kj_error *error)
@@ -541,6 +543,19 @@ void kj_server_count_auth_reload(struct kj_server *server, bool was_good)
     }
 }
 
+/* Counters of others, whose help is for /metrics alone. */
+struct foreign_visit {
+    void (*visit)(const char *name, uint64_t value, void *ctx);
+    void *ctx;
+};
+
+static void visit_foreign(const char *name, const char *help, uint64_t value, void *ctx)
+{
+    (void)help;
+    const struct foreign_visit *foreign = ctx;
+    foreign->visit(name, value, foreign->ctx);
+}
+
 void kj_server_counters(const struct kj_server *server,
                         void (*visit)(const char *name, uint64_t value, void *ctx), void *ctx)
 {
@@ -548,6 +563,11 @@ void kj_server_counters(const struct kj_server *server,
     visit(name, atomic_load_explicit(&server->counters.member, memory_order_relaxed), ctx);
     KJ__COUNTER_MAP(VISIT_COUNTER)
 #undef VISIT_COUNTER
+    struct foreign_visit foreign = {visit, ctx};
+    const struct kj_counter_source *source = &server->options.values.counter_source;
+    if (source->read) {
+        source->read(source->ctx, visit_foreign, &foreign);
+    }
 }
 
 struct wanted_counter {

@@ -77,6 +77,15 @@ static uint64_t read_queue_messages(struct kj__shard *shard)
     return atomic_load_explicit(&shard->gauges.queue_messages, memory_order_relaxed);
 }
 
+static void add_foreign(const char *name, const char *help, uint64_t value, void *out)
+{
+    static const char counted[] = "_total";
+    size_t len = strlen(name);
+    size_t tail = sizeof counted - 1;
+    bool is_counter = len > tail && strcmp(name + len - tail, counted) == 0;
+    kj__metrics_family(out, name, is_counter ? KJ__COUNTER : KJ__GAUGE, help, (double)value);
+}
+
 void kj__server_metrics(const struct kj__server_numbers *numbers, struct kj__buffer *out)
 {
     kj__traffic_metrics(numbers->traffic, out);
@@ -92,6 +101,9 @@ void kj__server_metrics(const struct kj__server_numbers *numbers, struct kj__buf
         add_shards(numbers->delivery, out, "shard_queue_messages_current",
                    "Frames that wait for the sockets of a shard's sessions.", read_queue_messages);
         kj__dispatch_metrics(&numbers->delivery->dispatch, out);
+    }
+    if (numbers->source->read) {
+        numbers->source->read(numbers->source->ctx, add_foreign, out);
     }
     kj__metrics_process(out);
 }

@@ -36,12 +36,28 @@ static enum kj_status refuse_missing(struct kj_context *context, const struct kj
     return refuse(context, 404, "Object not found", text);
 }
 
-/* A missing object is the client's to know; anything else stays what it is. */
+/* What a client may know of a storage that fails; anything else stays what it is. */
+static enum kj_status explain(struct kj_context *context, enum kj_status status)
+{
+    switch (status) {
+    case KJ_ETIMEOUT:
+        return refuse(context, 503, "Service Unavailable", "The storage is busy: try again later");
+    case KJ_EFULL:
+        return refuse(context, 507, "Insufficient Storage", "The storage is full");
+    case KJ_EIO:
+        return refuse(context, 500, "Internal Server Error", "The storage failed");
+    case KJ_ELIMIT:
+        return refuse(context, 400, "Bad Request", "The storage cannot hold such an object");
+    default:
+        return status;
+    }
+}
+
 static enum kj_status outcome(struct kj_context *context, enum kj_status status)
 {
     const struct kj_request *request = kj_context_request(context);
     return status == KJ_ENOTFOUND ? refuse_missing(context, request->identity, request->object_id)
-                                  : status;
+                                  : explain(context, status);
 }
 
 /* What is under a parent needs one. */
@@ -76,7 +92,7 @@ static enum kj_status create(struct kj_context *context, void *ctx)
     const struct kj_request *request = kj_context_request(context);
     enum kj_status status = check_parent(context, store);
     if (status) {
-        return status;
+        return explain(context, status);
     }
     char id[KJ_OBJECT_ID_SIZE];
     kj_object_id_make(id);
@@ -93,7 +109,7 @@ static enum kj_status create(struct kj_context *context, void *ctx)
     }
     if (status) {
         json_decref(object);
-        return status;
+        return explain(context, status);
     }
     kj_context_set_output_take(context, object);
     return KJ_OK;
@@ -315,7 +331,7 @@ static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
         status = list_objects(context, store, &query);
     }
     kj__cursor_fini(&cursor);
-    return status;
+    return explain(context, status);
 }
 
 static enum kj_status info(struct kj_context *context, void *ctx)
@@ -331,7 +347,7 @@ static enum kj_status info(struct kj_context *context, void *ctx)
         status = list(context, store, &query, NULL, &total);
     }
     kj_context_set_count(context, total);
-    return status;
+    return explain(context, status);
 }
 
 struct kj_processor kj_store_processor(struct kj_store *store)

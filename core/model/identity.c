@@ -39,6 +39,25 @@ bool kj_identity_attribute_type(const struct kj_identity *identity, const char *
     return attribute != NULL;
 }
 
+/* ID and parent are found by other means. */
+static bool is_indexed(const struct kj__attribute *attribute)
+{
+    return attribute->type != KJ_TYPE_LIST && attribute->type != KJ_TYPE_OBJECT &&
+           !attribute->secret && !attribute->unindexed && strcmp(attribute->name, "ID") != 0 &&
+           strcmp(attribute->name, "parentID") != 0 && strcmp(attribute->name, "parentType") != 0;
+}
+
+const char *kj_identity_next_indexed(const struct kj_identity *identity, const char *name)
+{
+    size_t index = name
+                       ? (size_t)(kj__identity_attribute(identity, name) - identity->attributes) + 1
+                       : 0;
+    while (index < identity->attribute_count && !is_indexed(&identity->attributes[index])) {
+        index++;
+    }
+    return index < identity->attribute_count ? identity->attributes[index].name : NULL;
+}
+
 static enum kj__member_kind kind_of(const void *ctx, const char *member)
 {
     const struct kj__attribute *attribute = kj__identity_attribute(ctx, member);

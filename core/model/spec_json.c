@@ -84,6 +84,16 @@ static enum kj_status read_flag(const json_t *value, void *field, const char *na
     return KJ_OK;
 }
 
+static enum kj_status read_not(const json_t *value, void *field, const char *name,
+                               struct kj__walk *walk)
+{
+    enum kj_status status = read_flag(value, field, name, walk);
+    if (!status) {
+        *(bool *)field = !*(bool *)field;
+    }
+    return status;
+}
+
 static enum kj_status read_count(const json_t *value, void *field, const char *name,
                                  struct kj__walk *walk)
 {
@@ -260,6 +270,7 @@ static const struct member attribute_members[] = {
     {"read_only", read_flag, offsetof(struct kj_attribute_spec, read_only)},
     {"creation_only", read_flag, offsetof(struct kj_attribute_spec, creation_only)},
     {"secret", read_flag, offsetof(struct kj_attribute_spec, secret)},
+    {"indexed", read_not, offsetof(struct kj_attribute_spec, unindexed)},
     {"default", read_default, offsetof(struct kj_attribute_spec, default_json)},
     {"allowed", read_allowed, offsetof(struct kj_attribute_spec, allowed)},
     {"pattern", read_text, offsetof(struct kj_attribute_spec, pattern)},

@@ -19,7 +19,7 @@ struct kj__attribute {
     char *name;
     enum kj_attribute_type type;
     enum kj_attribute_type items; /* of a list */
-    bool required, read_only, creation_only, secret;
+    bool required, read_only, creation_only, secret, unindexed;
     bool has_default;
     json_t *initial; /* what an absent member becomes; copied, never handed out */
     char **allowed;  /* sorted, NULL at the end; NULL: any string */

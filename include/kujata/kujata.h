@@ -8,12 +8,14 @@
 #include <kujata/auth_rules.h>
 #include <kujata/certificate.h>
 #include <kujata/context.h>
+#include <kujata/counter.h>
 #include <kujata/encoding.h>
 #include <kujata/error.h>
 #include <kujata/event.h>
 #include <kujata/filter.h>
 #include <kujata/handlers.h>
 #include <kujata/http_policy.h>
+#include <kujata/log.h>
 #include <kujata/model.h>
 #include <kujata/namespaces.h>
 #include <kujata/processor.h>
@@ -26,6 +28,7 @@
 #include <kujata/session.h>
 #include <kujata/status.h>
 #include <kujata/store.h>
+#include <kujata/store_sqlite.h>
 #include <kujata/subscriber.h>
 #include <kujata/time.h>
 

@@ -59,6 +59,7 @@ struct kj_attribute_spec {
     bool read_only;             /* what a client sends is ignored */
     bool creation_only;         /* kept from the stored object on an update */
     bool secret;                /* blank in answers and events */
+    bool unindexed;             /* storages keep no index of it; "indexed": false in files */
     const char *default_json;   /* a JSON text used when absent; NULL: the type's zero */
     const char *const *allowed; /* strings, NULL at the end; NULL: any */
     const char *pattern;        /* POSIX extended regex a string must match; NULL: any */
@@ -152,5 +153,10 @@ int kj_identity_version(const struct kj_identity *identity);
 /* The type of an attribute; false when the identity has none of that name. */
 bool kj_identity_attribute_type(const struct kj_identity *identity, const char *name,
                                 enum kj_attribute_type *type);
+
+/* The attributes that storages keep an index of, one after another in the order of their names:
+ * the one behind `name`, the first behind NULL; NULL at the end. They hold one string, number,
+ * boolean or time, no secret, and are neither marked as unindexed nor ID, parentID, parentType. */
+const char *kj_identity_next_indexed(const struct kj_identity *identity, const char *name);
 
 #endif

@@ -7,6 +7,7 @@
 #define KUJATA_SERVER_H
 
 #include <kujata/announce.h>
+#include <kujata/counter.h>
 #include <kujata/error.h>
 #include <kujata/event.h>
 #include <kujata/handlers.h>
@@ -112,6 +113,9 @@ struct kj_server_options {
     const char *token_cookie; /* the cookie's name; NULL: none */
     bool token_in_query;      /* in the query of REST calls too; sessions may always */
     struct kj_auditor audit;  /* zero: nobody is told */
+
+    /* What the application's own parts count, shown with the server's counters. Zero: nothing. */
+    struct kj_counter_source counter_source;
 
     /* The health listener's "ADDR:PORT"; NULL: none. See docs/metrics.md. */
     const char *health_listen;

@@ -44,7 +44,9 @@ typedef enum kj_status (*kj_store_edit)(json_t *object, void *ctx);
 
 /* What a storage does. Operations may be called from any number of threads. Objects carry
  * their "ID". A storage copies what it keeps; results are new references the caller owns and
- * may change. KJ_ENOTFOUND where no such object exists, KJ_EIO where the medium fails. */
+ * may change. KJ_ENOTFOUND where no such object exists. Where the medium fails: KJ_ETIMEOUT when
+ * it is held by others, KJ_EFULL when it has no room, else KJ_EIO. KJ_ELIMIT for an object that it
+ * cannot hold. */
 struct kj_store_ops {
     const char *name; /* "memory" */
     /* KJ_EEXIST for an ID that is taken, KJ_EINVAL for an object without one. */

@@ -1,6 +1,26 @@
-foreach(part auth_threads jwt_text store store_processor store_random store_threads)
+foreach(part auth_threads jwt_text)
     kujata_test(handlers_${part}_test SOURCES handlers/${part}_test.c rest/fixture.c
         MODULES handlers rest delivery model codec base)
+endforeach()
+# What every storage promises is tested on each of them.
+foreach(part store store_processor store_random store_threads)
+    set(sources handlers/${part}_test.c handlers/storage.c rest/fixture.c)
+    kujata_test(handlers_${part}_test SOURCES ${sources}
+        MODULES handlers rest delivery model codec base)
+    kujata_test(handlers_${part}_sqlite_test SOURCES ${sources}
+        MODULES handlers rest delivery model codec base)
+    target_compile_definitions(handlers_${part}_sqlite_test PRIVATE STORAGE_SQLITE)
+endforeach()
+# What only the one in SQLite does.
+foreach(part filter memory own)
+    set(allocator "")
+    if(part STREQUAL memory)
+        set(allocator FAILING_ALLOCATOR)
+    endif()
+    kujata_test(handlers_store_sqlite_${part}_test
+        SOURCES handlers/store_sqlite_${part}_test.c handlers/storage.c rest/fixture.c
+        MODULES handlers rest delivery model codec base ${allocator})
+    target_compile_definitions(handlers_store_sqlite_${part}_test PRIVATE STORAGE_SQLITE)
 endforeach()
 kujata_test(handlers_namespaces_test SOURCES handlers/namespaces_test.c dispatch/fixture.c
     MODULES handlers dispatch rest delivery model codec pubsub base)

@@ -1,4 +1,5 @@
-foreach(test declaration file validation conform event parameter filter_parse filter_match filter_random)
+foreach(test declaration file validation conform event parameter filter_parse filter_match filter_random
+        filter_walk)
     kujata_test(model_${test}_test SOURCES model/${test}_test.c MODULES model codec base)
 endforeach()
 target_compile_definitions(model_file_test

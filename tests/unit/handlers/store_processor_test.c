@@ -1,6 +1,7 @@
 /* store_processor_test.c - an identity served from a storage, over REST. */
 #include "unit/rest/cmocka_all.h"
 
+#include "unit/handlers/storage.h"
 #include "unit/rest/fixture.h"
 
 #include <stdio.h>
@@ -12,6 +13,8 @@ static int set_up(void **state)
 {
     (void)state;
     fixture_init(&fixture);
+    kj_store_free(fixture.store);
+    assert_int_equal(storage_open(fixture.model, &fixture.store), KJ_OK);
     fixture_serve_store(&fixture);
     return 0;
 }
@@ -19,6 +22,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    storage_close(fixture.store);
+    fixture.store = NULL;
     fixture_fini(&fixture);
     return 0;
 }

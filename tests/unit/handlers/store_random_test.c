@@ -1,7 +1,8 @@
-/* store_random_test.c - lists of the memory store against a naive twin: random objects, filters,
+/* store_random_test.c - lists of a storage against a naive twin: random objects, filters,
  * orders and pages. */
 #include "unit/rest/cmocka_all.h"
 
+#include "unit/handlers/storage.h"
 #include "unit/rest/fixture.h"
 
 #include <stdio.h>
@@ -75,7 +76,7 @@ static int set_up(void **state)
     (void)state;
     model = fixture_model();
     list = kj_model_identity(model, "list");
-    assert_int_equal(kj_store_memory_new(&store), KJ_OK);
+    assert_int_equal(storage_open(model, &store), KJ_OK);
     for (int i = 0; i < OBJECTS; i++) {
         twins[i].parent = (int)draw(PARENTS);
         twins[i].name = (int)draw(NAMES);
@@ -89,7 +90,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    kj_store_free(store);
+    storage_close(store);
     kj_model_free(model);
     return 0;
 }

@@ -1,6 +1,7 @@
-/* store_test.c - the promises of a storage, kept by the one in memory. */
+/* store_test.c - the promises of a storage, kept by each. */
 #include "unit/rest/cmocka_all.h"
 
+#include "unit/handlers/storage.h"
 #include "unit/rest/fixture.h"
 
 #include <stdio.h>
@@ -17,13 +18,13 @@ static int set_up(void **state)
     model = fixture_model();
     task = kj_model_identity(model, "task");
     list = kj_model_identity(model, "list");
-    return kj_store_memory_new(&store);
+    return storage_open(model, &store);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    kj_store_free(store);
+    storage_close(store);
     kj_model_free(model);
     return 0;
 }

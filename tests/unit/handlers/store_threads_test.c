@@ -1,6 +1,7 @@
-/* store_threads_test.c - a storage in memory under several threads. */
+/* store_threads_test.c - a storage under several threads. */
 #include "unit/rest/cmocka_all.h"
 
+#include "unit/handlers/storage.h"
 #include "unit/rest/fixture.h"
 
 #include <pthread.h>
@@ -21,13 +22,13 @@ static int set_up(void **state)
     model = fixture_model();
     task = kj_model_identity(model, "task");
     assert_int_equal(kj_filter_parse("count >= 0", &filter, NULL), KJ_OK);
-    return kj_store_memory_new(&store);
+    return storage_open(model, &store);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    kj_store_free(store);
+    storage_close(store);
     kj_filter_unref(filter);
     kj_model_free(model);
     return 0;
