@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTIONS_MAX = 256 };
-
 /* One parsing under way. */
 struct parsing {
     const char *command;
@@ -207,10 +205,22 @@ static void print_help(const struct parsing *parsing)
     for (size_t i = 0; i < parsing->count; i++) {
         const struct option *option = &parsing->options[i];
         char left[96];
+        if (option->heading) {
+            printf("\n%s:\n", option->heading);
+        }
         snprintf(left, sizeof left, "%s%s%s", option->name ? option->name : "",
                  option->name && option->value ? " " : "", option->value ? option->value : "");
         printf("  %-48s %s\n", left, option->help);
     }
+}
+
+void options_add(struct option_table *table, const char *heading, const struct option *rows,
+                 size_t count)
+{
+    assert(table->count + count <= OPTIONS_MAX);
+    memcpy(table->rows + table->count, rows, count * sizeof *rows);
+    table->rows[table->count].heading = heading;
+    table->count += count;
 }
 
 enum options_result options_parse(const char *command, const struct option *options, size_t count,

@@ -36,11 +36,26 @@ struct option {
     bool required;
     uint32_t minimum, maximum;
     const char *const *choices; /* NULL at the end */
+    const char *heading;        /* in the help, above this row; NULL: none */
 };
 
 /* What every row says; the rest follows by name where the kind needs it. */
 #define OPTION(name_, kind_, target_, value_, help_)                                               \
     .name = (name_), .kind = (kind_), .target = (target_), .value = (value_), .help = (help_)
+
+enum { OPTIONS_MAX = 256 };
+
+/* Rows that are put together from groups. */
+struct option_table {
+    struct option rows[OPTIONS_MAX];
+    size_t count;
+};
+
+/* Adds copies of the rows, the first with this heading (NULL: none). */
+void options_add(struct option_table *table, const char *heading, const struct option *rows,
+                 size_t count);
+#define OPTIONS_ADD(table, heading, rows)                                                          \
+    options_add((table), (heading), (rows), sizeof(rows) / sizeof *(rows))
 
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG };
 

@@ -17,9 +17,9 @@ static int fail_for_memory(void)
 
 /* ---- flags ---- */
 
-size_t http_add_options(struct http_settings *settings, struct option *to)
+void http_add_options(struct http_settings *settings, struct option_table *table)
 {
-    const struct option options[HTTP_OPTIONS_MAX] = {
+    const struct option rows[] = {
         {OPTION("--no-compression", OPTION_SWITCH, &settings->no_compression, NULL,
                 "never compress answers")},
         {OPTION("--cors-origin", OPTION_TEXT, &settings->cors_origin, "URL|*|mirror",
@@ -55,8 +55,7 @@ size_t http_add_options(struct http_settings *settings, struct option *to)
         {OPTION("--trusted-proxy", OPTION_LIST, &settings->trusted_proxies, "ADDR[/BITS]",
                 "whose X-Forwarded-For is believed; repeatable")},
     };
-    memcpy(to, options, sizeof options);
-    return HTTP_OPTIONS_MAX;
+    OPTIONS_ADD(table, "HTTP", rows);
 }
 
 /* ---- rates ---- */

@@ -16,10 +16,8 @@ struct http_settings {
     const char *root_file, *root_type, *root_redirect;
 };
 
-enum { HTTP_OPTIONS_MAX = 17 };
-
-/* Adds the flags to a table that has room for so many; returns how many there are. */
-size_t http_add_options(struct http_settings *settings, struct option *to);
+/* Adds the flags. */
+void http_add_options(struct http_settings *settings, struct option_table *table);
 
 /* What the policy borrows until the server is made. */
 struct http_parts {

@@ -9,9 +9,9 @@ static const char command[] = "serve";
 
 /* ---- the command line ---- */
 
-size_t security_add_options(struct security_settings *settings, struct option *to)
+void security_add_options(struct security_settings *settings, struct option_table *table)
 {
-    const struct option options[] = {
+    const struct option rows[] = {
         {OPTION("--auth-tokens", OPTION_TEXT, &settings->tokens_file, "FILE",
                 "let in who shows a token of this file: TOKEN CLAIM=VALUE... on each line")},
         {OPTION("--jwt-alg", OPTION_TEXT, &settings->jwt.algorithm, "NAME",
@@ -42,10 +42,7 @@ size_t security_add_options(struct security_settings *settings, struct option *t
         {OPTION("--audit", OPTION_TEXT, &settings->audit_file, "FILE",
                 "append a line of JSON for each call and each session")},
     };
-    enum { COUNT = sizeof options / sizeof *options };
-    _Static_assert((int)COUNT <= (int)SECURITY_OPTIONS_MAX, "room in the table");
-    memcpy(to, options, sizeof options);
-    return COUNT;
+    OPTIONS_ADD(table, "who gets in", rows);
 }
 
 /* ---- making ---- */

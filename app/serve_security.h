@@ -19,10 +19,8 @@ struct security_settings {
     const char *audit_file;
 };
 
-enum { SECURITY_OPTIONS_MAX = 16 };
-
-/* Adds the flags to a table that has room for so many; returns how many there are. */
-size_t security_add_options(struct security_settings *settings, struct option *to);
+/* Adds the flags. */
+void security_add_options(struct security_settings *settings, struct option_table *table);
 
 enum { SECURITY_CHAIN_MAX = 4 };
 

@@ -8,9 +8,9 @@ static const char scheme[] = "sqlite:";
 
 enum { READERS_MAX = 64 };
 
-size_t store_add_options(struct store_settings *settings, struct option to[STORE_OPTIONS])
+void store_add_options(struct store_settings *settings, struct option_table *table)
 {
-    const struct option options[STORE_OPTIONS] = {
+    const struct option rows[] = {
         {OPTION("--store", OPTION_TEXT, &settings->where, "memory|sqlite:PATH",
                 "where objects are kept; default memory")},
         {OPTION("--store-relaxed", OPTION_SWITCH, &settings->is_relaxed, NULL,
@@ -28,8 +28,7 @@ size_t store_add_options(struct store_settings *settings, struct option to[STORE
                 "of the file; default: as the disk has room"),
          .minimum = 1, .maximum = UINT32_MAX},
     };
-    memcpy(to, options, sizeof options);
-    return STORE_OPTIONS;
+    OPTIONS_ADD(table, "where objects are kept", rows);
 }
 
 int store_make(const char *command, const struct store_settings *settings,

@@ -12,10 +12,8 @@ struct store_settings {
     uint32_t busy_ms, readers, cache_bytes, max_megabytes;
 };
 
-enum { STORE_OPTIONS = 6 };
-
-/* Writes the rows of a table of options and returns how many. */
-size_t store_add_options(struct store_settings *settings, struct option to[STORE_OPTIONS]);
+/* Adds the flags. */
+void store_add_options(struct store_settings *settings, struct option_table *table);
 
 /* Returns an exit status; a fault is told on stderr. */
 int store_make(const char *command, const struct store_settings *settings,

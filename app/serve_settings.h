@@ -1,0 +1,33 @@
+/* serve_settings.h - what the command line of `kujata serve` says. */
+#ifndef KUJATA_APP_SERVE_SETTINGS_H
+#define KUJATA_APP_SERVE_SETTINGS_H
+
+#include "options.h"
+#include "serve_http.h"
+#include "serve_security.h"
+#include "serve_store.h"
+
+#include <kujata/kujata.h>
+
+struct serve_settings {
+    const char *model;
+    struct store_settings store;
+    const char *pubsub;
+    const char *nats_user, *nats_password, *nats_credentials;
+    uint32_t nats_queue_messages, nats_queue_bytes;
+    int queue_policy;
+    int io;
+    int client_certificate; /* none, optional or required; -1: the default */
+    struct text_list origins;
+    bool print_counters;
+    bool namespaces;
+    struct security_settings security;
+    struct http_settings http;
+    struct kj_server_options server;
+};
+
+/* Fills them in, as options_parse does. Values are borrowed from argv. */
+enum options_result serve_parse(struct serve_settings *settings, const char *command, int argc,
+                                char *const *argv);
+
+#endif
