@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 /* What civetweb keeps for a connection between the callbacks of one upgrade. */
@@ -48,11 +47,39 @@ static bool fill_request(const struct mg_connection *connection, struct parts *p
     return true;
 }
 
-/* As in bahamut, any key will do that is not empty. */
-static bool has_key(const struct kj__fields *headers)
+static bool names(const struct mg_connection *connection, const char *header, const char *word)
 {
-    const char *key = kj__fields_get(headers, "Sec-WebSocket-Key");
-    return key && key[0];
+    const char *value = mg_get_header(connection, header);
+    return value && strcasestr(value, word);
+}
+
+/* Why bahamut takes a request for no handshake, in its words and its order; NULL: it is one. As
+ * there, any key will do that is not empty. */
+static const char *find_fault(const struct mg_connection *connection)
+{
+    const char *version = mg_get_header(connection, "Sec-WebSocket-Version");
+    const char *key = mg_get_header(connection, "Sec-WebSocket-Key");
+    return !names(connection, "Connection", "upgrade")
+               ? "websocket: the client is not using the websocket protocol: 'upgrade' token not "
+                 "found in 'Connection' header"
+           : !names(connection, "Upgrade", "websocket")
+               ? "websocket: the client is not using the websocket protocol: 'websocket' token not "
+                 "found in 'Upgrade' header"
+           : !version || strcmp(version, "13") != 0
+               ? "websocket: unsupported version: 13 not found in 'Sec-Websocket-Version' header"
+           : !key || !key[0] ? "websocket: not a websocket handshake: 'Sec-WebSocket-Key' header "
+                               "is missing or blank"
+                             : NULL;
+}
+
+static void fill_refusal(struct mg_connection *connection, struct kj__http_response *response)
+{
+    const char *fault = find_fault(connection);
+    kj__exchange_fill_error(connection, response, 400,
+                            fault ? fault : "This is not a websocket handshake");
+    if (fault) {
+        kj__fields_add(&response->headers, "Sec-WebSocket-Version", "13");
+    }
 }
 
 /* What civetweb does not check of RFC 6455 4.2.1. */
@@ -61,7 +88,7 @@ static bool is_handshake(struct mg_connection *connection, const struct kj__fiel
     const struct mg_request_info *info = mg_get_request_info(connection);
     return !kj__exchange_find_fault(connection) && strcmp(info->request_method, "GET") == 0 &&
            strcmp(info->http_version, "1.1") == 0 && info->content_length <= 0 &&
-           !kj__fields_get(headers, "Transfer-Encoding") && has_key(headers);
+           !kj__fields_get(headers, "Transfer-Encoding") && !find_fault(connection);
 }
 
 static void *prepare(struct kj__http *http, struct mg_connection *connection)
@@ -80,7 +107,7 @@ static void *prepare(struct kj__http *http, struct mg_connection *connection)
                                 "Unable to find the requested resource");
     } else if (!is_handshake(connection, &parts.headers)) {
         KJ__COUNT(http->options.counters, http_malformed);
-        kj__exchange_fill_error(connection, &response, 400, "This is not a websocket handshake");
+        fill_refusal(connection, &response);
     } else {
         session = endpoint->prepare(endpoint->ctx, &request, &response);
     }
@@ -235,26 +262,13 @@ bool kj__upgrade_is_meant(const struct mg_connection *connection)
            info->request_method && strcmp(info->request_method, "GET") == 0;
 }
 
-/* What gorilla, and so bahamut, answers to a handshake that is none. */
+/* civetweb saw no handshake in it. */
 void kj__upgrade_refuse(struct mg_connection *connection)
 {
     struct kj__http_response response;
-    const char *version = mg_get_header(connection, "Sec-WebSocket-Version");
-    const char *upgrade = mg_get_header(connection, "Upgrade");
-    const char *fault =
-        !upgrade || strcasecmp(upgrade, "websocket") != 0
-            ? "websocket: the client is not using the websocket protocol: 'websocket' token not "
-              "found in 'Upgrade' header"
-        : !version || strcmp(version, "13") != 0
-            ? "websocket: unsupported version: 13 not found in 'Sec-Websocket-Version' header"
-        : !mg_get_header(connection, "Sec-WebSocket-Key")
-            ? "websocket: not a websocket handshake: 'Sec-WebSocket-Key' header is missing or blank"
-            : "websocket: the client is not using the websocket protocol: 'upgrade' token not "
-              "found in 'Connection' header";
     KJ__COUNT(kj__http_of(connection)->options.counters, http_malformed);
     kj__http_response_init(&response);
-    kj__exchange_fill_error(connection, &response, 400, fault);
-    kj__fields_add(&response.headers, "Sec-WebSocket-Version", "13");
+    fill_refusal(connection, &response);
     kj__exchange_send(connection, &response, true);
     kj__http_response_fini(&response);
 }
