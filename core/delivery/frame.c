@@ -3,6 +3,8 @@
 
 #include "base/id.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,9 +21,15 @@ struct feeding {
     struct kj__frame_outcome *outcome;
 };
 
-static bool fail(const struct feeding *feeding, uint16_t code, const char *reason)
+__attribute__((format(printf, 3, 4))) static bool fail(const struct feeding *feeding, uint16_t code,
+                                                       const char *format, ...)
 {
-    *feeding->outcome = (struct kj__frame_outcome){.code = code, .reason = reason};
+    struct kj__frame_outcome *outcome = feeding->outcome;
+    va_list arguments;
+    *outcome = (struct kj__frame_outcome){.code = code};
+    va_start(arguments, format);
+    (void)vsnprintf(outcome->reason, sizeof outcome->reason, format, arguments);
+    va_end(arguments);
     return false;
 }
 
@@ -88,7 +96,7 @@ static bool check_opcode(const struct feeding *feeding, uint8_t opcode, bool is_
     case KJ__FRAME_PONG:
         return is_final || fail(feeding, KJ__CLOSE_PROTOCOL_ERROR, "FIN not set on control");
     default:
-        return fail(feeding, KJ__CLOSE_PROTOCOL_ERROR, "bad opcode");
+        return fail(feeding, KJ__CLOSE_PROTOCOL_ERROR, "bad opcode %u", opcode);
     }
 }
 
@@ -98,7 +106,10 @@ static bool check_start(const struct feeding *feeding)
     const uint8_t *header = feeding->reader->header;
     bool is_masked = (header[1] & MASK_BIT) != 0;
     if (header[0] & RESERVED_BITS) {
-        return fail(feeding, KJ__CLOSE_PROTOCOL_ERROR, "reserved bit set");
+        return fail(feeding, KJ__CLOSE_PROTOCOL_ERROR, "RSV%d set",
+                    header[0] & 0x40   ? 1
+                    : header[0] & 0x20 ? 2
+                                       : 3);
     }
     if (is_masked != (feeding->limits->role == KJ__FRAME_SERVER)) {
         return fail(feeding, KJ__CLOSE_PROTOCOL_ERROR, "bad MASK");
@@ -229,7 +240,7 @@ static bool handle_close(const struct feeding *feeding, const uint8_t *payload, 
     }
     uint16_t code = (uint16_t)big_endian(payload, 2);
     if (!is_sendable_code(code)) {
-        return fail(feeding, KJ__CLOSE_PROTOCOL_ERROR, "bad close code");
+        return fail(feeding, KJ__CLOSE_PROTOCOL_ERROR, "bad close code %u", code);
     }
     if (!kj__utf8_is_valid(payload + 2, len - 2)) {
         return fail(feeding, KJ__CLOSE_INVALID_DATA, "invalid utf8 payload in close frame");

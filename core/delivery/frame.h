@@ -41,7 +41,7 @@ enum {
     KJ__CLOSE_TRY_LATER = 1013,
 };
 
-enum { KJ__FRAME_HEADER_MAX = 14, KJ__CONTROL_PAYLOAD_MAX = 125 };
+enum { KJ__FRAME_HEADER_MAX = 14, KJ__CONTROL_PAYLOAD_MAX = 125, KJ__REASON_SIZE = 40 };
 
 enum kj__frame_role {
     KJ__FRAME_SERVER = 0, /* peers mask, we do not */
@@ -92,9 +92,9 @@ static inline bool kj__frame_reader_is_idle(const struct kj__frame_reader *reade
 
 /* How a feed ended. Neither a code nor is_stopped: all was taken, go on. */
 struct kj__frame_outcome {
-    bool is_stopped;    /* a callback returned false */
-    uint16_t code;      /* the connection must be failed with this close code; 0: not so */
-    const char *reason; /* static, for the close frame and the log */
+    bool is_stopped;              /* a callback returned false */
+    uint16_t code;                /* the connection must be failed with this; 0: not so */
+    char reason[KJ__REASON_SIZE]; /* for the close frame and the log, in bahamut's words */
 };
 
 /* Feeds bytes, which are unmasked in place. After anything but "go on" the reader is only good
