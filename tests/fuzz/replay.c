@@ -1,14 +1,18 @@
-/* replay.c - runs a fuzz target on the files of a corpus and on mutations of them.
+/* replay.c - runs a fuzz target on the files of a corpus and on mutations of them, or, with
+ * --random, on ten million random bytes.
  *
- * For builds without libFuzzer. The mutations come from a fixed seed, so a failure comes back.
+ * For builds without libFuzzer. All of it comes from a fixed seed, so a failure comes back.
  */
 #include "fuzz.h"
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { MUTATIONS_PER_FILE = 400, CHANGES_MAX = 8, FILE_MAX = 1 << 20 };
+
+enum { RANDOM_BYTES = 10 * 1000 * 1000, PIECE_MAX = 512 };
 
 static uint64_t random_state = 1;
 
@@ -103,8 +107,31 @@ static int replay_folder(const char *folder)
     return count;
 }
 
+/* Every other piece is made of the bytes that mean something to one of the languages read here,
+ * since what has none of them is refused at once. */
+static void feed_random(void)
+{
+    static const char meaning[] = "{}[]\":,\\/u0123456789.eE+-truefalsenull =!<>&|%()'_$\n\t"
+                                  "\x80\x81\x82\x90\x91\xa1\xa4\xc0\xc4\xca\xcb\xcf\xd6\xd7\xff";
+    bool has_meaning = false;
+    for (size_t fed = 0; fed < RANDOM_BYTES; has_meaning = !has_meaning) {
+        uint8_t piece[PIECE_MAX];
+        size_t len = 1 + random_below(PIECE_MAX);
+        for (size_t i = 0; i < len; i++) {
+            piece[i] = has_meaning ? (uint8_t)meaning[random_below(sizeof meaning - 1)]
+                                   : (uint8_t)random_below(256);
+        }
+        feed(piece, len);
+        fed += len;
+    }
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--random") == 0) {
+        feed_random();
+        return 0;
+    }
     feed((const uint8_t *)"", 0);
     for (int i = 1; i < argc; i++) {
         struct stat info;
