@@ -19,6 +19,7 @@ char *__wrap_strndup(const char *text, size_t len);
 
 static _Atomic long left = -1; /* calls until the one that fails; negative: none does */
 static _Atomic bool is_for_good, has_failed;
+static _Thread_local bool spared;
 
 void allocator_fail_after(long calls, bool for_good)
 {
@@ -34,8 +35,16 @@ bool allocator_recover(void)
     return atomic_load(&has_failed);
 }
 
+void allocator_spare(bool is_spared)
+{
+    spared = is_spared;
+}
+
 static bool fails(void)
 {
+    if (spared) {
+        return false;
+    }
     if (atomic_load(&is_for_good) && atomic_load(&has_failed)) {
         return true;
     }

@@ -15,4 +15,7 @@ void allocator_fail_after(long calls, bool for_good);
 /* Ends it, and says whether one failed. */
 bool allocator_recover(void);
 
+/* While this thread is spared, none of its calls fails or counts. */
+void allocator_spare(bool is_spared);
+
 #endif
