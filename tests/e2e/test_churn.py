@@ -14,7 +14,7 @@ import pytest
 
 from fleet import create_all, raise_file_limit
 from programs import SANITIZED
-from rawws import CLOSE, TEXT, RawWebSocket, frame
+from rawws import CLOSE, PING, PONG, TEXT, RawWebSocket, frame
 
 SEED = int(os.environ.get("KUJATA_CHURN_SEED", "0")) or random.randrange(1, 1 << 32)
 PLACES = 60
@@ -62,7 +62,7 @@ class Place:
 
     def _take_frame(self):
         buffer = self.buffer
-        if len(buffer) < 4:
+        if len(buffer) < 2 or (buffer[1] == 126 and len(buffer) < 4):
             return False
         length, head = buffer[1], 2
         assert length <= 126, "nothing here is longer"
@@ -73,9 +73,11 @@ class Place:
         payload = bytes(buffer[head : head + length])
         opcode = buffer[0]
         del buffer[: head + length]
-        assert opcode in (0x80 | TEXT, 0x80 | CLOSE)
+        assert opcode in (0x80 | TEXT, 0x80 | CLOSE, 0x80 | PING)
         if opcode == 0x80 | TEXT:
             self._take_event(payload)
+        elif opcode == 0x80 | PING:
+            self.send(frame(PONG, payload))
         return True
 
     def _take_event(self, payload):
@@ -197,3 +199,77 @@ def test_sessions_that_churn_get_events_in_order(serve, io, policy):
         value for name, value in counters.items() if name.startswith("events_dropped_")
     )
     assert 0 <= ended - begun <= counters["http_ws_connections_total"]
+
+
+# ---- a crowd ----
+
+GUESTS = 500  # at a time
+EVENTS = 20_000
+ARRIVALS = 5  # for each batch of events: a thousand in all
+
+
+class Guest(Place):
+    """Wants little of what goes by, as most do, and says so once."""
+
+    def __init__(self, port, chance):
+        super().__init__(port, chance, errors=False)
+        self.wants_all = chance.random() < 0.02
+        number = chance.randrange(EVENTS)
+        config = chance.choice(
+            [
+                {"identities": {"list": []}},
+                {"identities": {"task": ["delete"]}},
+                {"identities": {"task": []}, "filters": {"task": f"number == {number}"}},
+                {"identities": {"task": []}, "filters": {"task": f'title matches ["{number}$"]'}},
+            ]
+        )
+        self.send(frame(TEXT, json.dumps({} if self.wants_all else config).encode()))
+
+
+class House(Crowd):
+    def __init__(self, port):
+        super().__init__(port)
+        self.arrivals = 0
+        self.arrived = threading.Semaphore(0)
+
+    def connect(self):
+        guest = Guest(self.port, self.chance)
+        self.places[guest.fileno()] = guest
+        self.poller.register(guest.fileno(), select.EPOLLIN)
+        self.arrivals += 1
+        self.arrived.release()
+
+    def move(self):
+        if len(self.places) >= GUESTS:
+            self.remove(self.chance.choice(list(self.places)))
+        self.connect()
+
+
+def publish_to(house):
+    """No faster than guests arrive."""
+    for first in range(0, EVENTS, BATCH):
+        for _ in range(ARRIVALS):
+            house.arrived.acquire()
+        create_all(house.port, BATCH, first=first, title=f"t{first}")
+
+
+def test_hundreds_filter_and_leave_while_events_go_by(serve):
+    raise_file_limit(4096)
+    node = serve("--print-counters")
+    house = House(node.port)
+    publisher = threading.Thread(target=publish_to, args=(house,), daemon=True)
+    publisher.start()
+    print(f"KUJATA_CHURN_SEED={SEED}")  # shown when it fails
+    while publisher.is_alive():
+        house.move()
+        house.read()
+    publisher.join()
+    for descriptor in list(house.places):
+        house.remove(descriptor)
+    counters = node.counters()
+    assert house.received > 0
+    assert house.arrivals >= ARRIVALS * EVENTS // BATCH
+    assert counters["http_ws_connections_current"] == 0
+    # Who leaves at once may be gone before there is a session.
+    assert house.arrivals * 0.9 <= counters["http_ws_connections_total"] <= house.arrivals
+    assert counters["events_published_total"] >= EVENTS
