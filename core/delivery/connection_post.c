@@ -134,12 +134,18 @@ static void run_rearm(struct kj__job *base, struct kj__shard *shard)
     finish(job);
 }
 
+static bool try_post(struct kj__shard *shard, struct kj__job *job)
+{
+    return kj__shard_try_post(shard, job) == KJ_OK;
+}
+
 void kj__connection_set_expiry(struct kj__connection *connection, int64_t expires_ms)
 {
     atomic_store(&connection->expires_ms, expires_ms);
     if (connection->is_announced) {
-        /* Without memory for the job it is seen to at the next ping. */
-        post(connection, (struct connection_job){0}, run_rearm, kj__shard_post);
+        /* The shard itself may call, so it must not wait for room. Without room or memory for the
+         * job the expiry is seen to at the next ping. */
+        post(connection, (struct connection_job){0}, run_rearm, try_post);
     }
 }
 
