@@ -188,17 +188,18 @@ static struct kj_store_query query_of(const struct kj_request *request)
     return query;
 }
 
-/* The place of the object with the ID that the client sent, in an order. */
-static enum kj_status find_place(struct kj_context *context, struct kj_store *store,
+/* The place of the object with an ID that the client sent, in an order. */
+static enum kj_status find_place(struct kj_context *context, struct kj_store *store, const char *id,
                                  struct kj__cursor *cursor)
 {
     const struct kj_request *request = kj_context_request(context);
     json_t *object = NULL;
-    enum kj_status status = store->ops->get(store, request->identity, request->after, &object);
+    enum kj_status status = store->ops->get(store, request->identity, id, &object);
     if (status == KJ_ENOTFOUND) {
         return refuse(context, 400, "Bad Request", "Parameter `after` names no object");
     }
     if (!status) {
+        kj__cursor_fini(cursor);
         status = kj__cursor_of(cursor, request->order, object);
     }
     json_decref(object);
@@ -215,9 +216,12 @@ static enum kj_status read_after(struct kj_context *context, struct kj_store *st
         return KJ_OK;
     }
     enum kj_status status = is_marked ? kj__cursor_read(cursor, request->order, request->after)
-                                      : find_place(context, store, cursor);
+                                      : KJ_OK;
     if (status == KJ_EPARSE) {
         return refuse(context, 400, "Bad Request", "Parameter `after` does not go with `order`");
+    }
+    if (!status && json_array_size(cursor->keys) == 0) {
+        status = find_place(context, store, is_marked ? cursor->id : request->after, cursor);
     }
     query->after = cursor->id;
     query->after_keys = cursor->keys;
