@@ -115,7 +115,7 @@ void kj__filter_visit_keys(const json_t *entity, const char *member,
 
 /* Whether a filter makes sense for an identity: its members are attributes, none of them secret,
  * and each constant can be converted to the attribute's type. KJ_EINVAL with `error` naming
- * attribute and constant. Members below an attribute of type object are not looked at. */
+ * attribute and constant, and its position the byte where the one at fault is. Members below an attribute of type object are not looked at. */
 enum kj_status kj__filter_check(const struct kj_filter *filter, const struct kj_identity *identity,
                                 struct kj_error *error);
 

@@ -324,13 +324,14 @@ static void bad_filters_are_refused_with_their_place(void **state)
     (void)state;
     static const struct {
         const char *query, *description;
-        int position; /* -1: none */
+        int position;
     } cases[] = {
         {"name+%3D%3D", "invalid value. found EOF", 7},
-        {"nothing+==+1", "attribute \"nothing\" of list does not exist", -1},
-        {"secret+==+s", "attribute \"secret\" of list is secret", -1},
+        {"nothing+==+1", "attribute \"nothing\" of list does not exist", 0},
+        {"secret+==+s", "attribute \"secret\" of list is secret", 0},
         {"date+==+x", "attribute \"date\" of list is compared with an RFC 3339 time: \"x\" is none",
-         -1},
+         8},
+        {"name+==+a+and+(+nothing+exists+)", "attribute \"nothing\" of list does not exist", 16},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char target[128];
@@ -346,7 +347,8 @@ static void bad_filters_are_refused_with_their_place(void **state)
         const json_t *data = json_object_get(json_array_get(errors, 0), "data");
         const json_t *position = json_object_get(data, "position");
         assert_string_equal(json_string_value(json_object_get(data, "parameter")), "q");
-        assert_int_equal(position ? json_integer_value(position) : -1, cases[i].position);
+        assert_true(json_is_integer(position));
+        assert_int_equal(json_integer_value(position), cases[i].position);
         json_decref(errors);
     }
 }
