@@ -94,6 +94,9 @@ struct kj__filter_round {
 bool kj__filter_matches(const struct kj_filter *filter, const json_t *entity,
                         struct kj__filter_round *round);
 
+/* How many evaluations by kj_filter_matches, which has no round, were given up.   [any thread] */
+uint64_t kj__filter_cut(const struct kj_filter *filter);
+
 /* For an index: a member that must equal one of some constants for the filter to match, which is
  * so when `member == constant` or `member in [constants]` stands in the outermost conjunction.
  * Keys are hashes: equal values have equal keys, unequal ones most often not, so an index finds

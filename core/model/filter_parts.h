@@ -116,6 +116,7 @@ bool kj__filter_constant_hash(const struct kj__filter_constant *constant, uint64
 
 struct kj_filter {
     _Atomic size_t references;
+    _Atomic uint64_t cut; /* evaluations by kj_filter_matches that were given up */
     struct kj__filter_node *root;
     char *text; /* canonical, malloc'd */
     size_t len;

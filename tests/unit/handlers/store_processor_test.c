@@ -319,6 +319,22 @@ static void filters_select_and_count(void **state)
     assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "2");
 }
 
+static void objects_too_costly_for_a_filter_are_counted(void **state)
+{
+    (void)state;
+    static const char target[] = "/lists?q=description+matches+'(a%7Caa)*(a?)%7B300%7Da%7B300%7Db'";
+    static char json[60000];
+    char id[KJ_OBJECT_ID_SIZE];
+    (void)snprintf(json, sizeof json, "{\"name\":\"n\",\"description\":\"%050000d\"}", 0);
+    fixture_create(&fixture, "/lists", json, id);
+    fixture_create(&fixture, "/lists", "{\"name\":\"m\",\"description\":\"b\"}", id);
+
+    assert_string_equal(list_names(target), "");
+    assert_int_equal(fixture.counters.query_filters_cut, 1);
+    assert_string_equal(list_names("/lists?q=description+matches+'^b'"), "m");
+    assert_int_equal(fixture.counters.query_filters_cut, 1);
+}
+
 static void bad_filters_are_refused_with_their_place(void **state)
 {
     (void)state;
@@ -551,6 +567,7 @@ int main(void)
         TEST(a_list_ends_at_the_largest_page),
         TEST(a_list_that_takes_too_long_is_a_400),
         TEST(filters_select_and_count),
+        TEST(objects_too_costly_for_a_filter_are_counted),
         TEST(bad_filters_are_refused_with_their_place),
         TEST(fields_asked_for_are_those_of_every_object),
         TEST(an_order_by_a_secret_is_refused),
