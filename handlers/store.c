@@ -188,6 +188,15 @@ static struct kj_store_query query_of(const struct kj_request *request)
     return query;
 }
 
+/* Whether the object is in the list asked for. The place of another one would tell of its values. */
+static bool is_listed(const struct kj_request *request, const json_t *object)
+{
+    const char *type = json_string_value(json_object_get(object, "parentType"));
+    const char *id = json_string_value(json_object_get(object, "parentID"));
+    return !request->parent_identity || (type && id && strcmp(type, parent_type(request)) == 0 &&
+                                         strcmp(id, request->parent_id) == 0);
+}
+
 /* The place of the object with an ID that the client sent, in an order. */
 static enum kj_status find_place(struct kj_context *context, struct kj_store *store, const char *id,
                                  struct kj__cursor *cursor)
@@ -195,7 +204,8 @@ static enum kj_status find_place(struct kj_context *context, struct kj_store *st
     const struct kj_request *request = kj_context_request(context);
     json_t *object = NULL;
     enum kj_status status = store->ops->get(store, request->identity, id, &object);
-    if (status == KJ_ENOTFOUND) {
+    if (status == KJ_ENOTFOUND || (!status && !is_listed(request, object))) {
+        json_decref(object);
         return refuse(context, 400, "Bad Request", "Parameter `after` names no object");
     }
     if (!status) {

@@ -244,6 +244,26 @@ static void after_needs_its_object_only_in_an_order(void **state)
                         "Parameter `after` names no object");
 }
 
+static void after_knows_no_object_of_another_parent(void **state)
+{
+    (void)state;
+    char lists[2][KJ_OBJECT_ID_SIZE];
+    char task[KJ_OBJECT_ID_SIZE];
+    char target[128];
+    create_lists(2, lists);
+    (void)snprintf(target, sizeof target, "/lists/%s/tasks", lists[0]);
+    fixture_create(&fixture, target, "{\"name\":\"t\"}", task);
+
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(target, sizeof target, "/lists/%s/tasks?order=name&after=%s", lists[i],
+                       task);
+        fixture_send(&fixture, "GET", target, "");
+        assert_int_equal(fixture.response.status, i == 0 ? 200 : 400);
+    }
+    assert_string_equal(fixture_error(&fixture, "description"),
+                        "Parameter `after` names no object");
+}
+
 static void a_list_ends_at_the_largest_page(void **state)
 {
     (void)state;
@@ -564,6 +584,7 @@ int main(void)
         TEST(a_page_that_holds_the_rest_has_no_next),
         TEST(several_keys_order),
         TEST(after_needs_its_object_only_in_an_order),
+        TEST(after_knows_no_object_of_another_parent),
         TEST(a_list_ends_at_the_largest_page),
         TEST(a_list_that_takes_too_long_is_a_400),
         TEST(filters_select_and_count),
