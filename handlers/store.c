@@ -204,17 +204,28 @@ static struct kj_store_query query_of(const struct kj_request *request)
     return query;
 }
 
-/* The place of the object with the ID that the client sent, in an order. */
-static enum kj_status find_place(struct kj_context *context, struct kj_store *store,
+/* Whether the object is in the list asked for. The place of another one would tell of its values. */
+static bool is_listed(const struct kj_request *request, const json_t *object)
+{
+    const char *type = json_string_value(json_object_get(object, "parentType"));
+    const char *id = json_string_value(json_object_get(object, "parentID"));
+    return !request->parent_identity || (type && id && strcmp(type, parent_type(request)) == 0 &&
+                                         strcmp(id, request->parent_id) == 0);
+}
+
+/* The place of the object with an ID that the client sent, in an order. */
+static enum kj_status find_place(struct kj_context *context, struct kj_store *store, const char *id,
                                  struct kj__cursor *cursor)
 {
     const struct kj_request *request = kj_context_request(context);
     json_t *object = NULL;
-    enum kj_status status = store->ops->get(store, request->identity, request->after, &object);
-    if (status == KJ_ENOTFOUND) {
+    enum kj_status status = store->ops->get(store, request->identity, id, &object);
+    if (status == KJ_ENOTFOUND || (!status && !is_listed(request, object))) {
+        json_decref(object);
         return refuse(context, 400, "Bad Request", "Parameter `after` names no object");
     }
     if (!status) {
+        kj__cursor_fini(cursor);
         status = kj__cursor_of(cursor, request->order, object);
     }
     json_decref(object);
@@ -231,9 +242,12 @@ static enum kj_status read_after(struct kj_context *context, struct kj_store *st
         return KJ_OK;
     }
     enum kj_status status = is_marked ? kj__cursor_read(cursor, request->order, request->after)
-                                      : find_place(context, store, cursor);
+                                      : KJ_OK;
     if (status == KJ_EPARSE) {
         return refuse(context, 400, "Bad Request", "Parameter `after` does not go with `order`");
+    }
+    if (!status && json_array_size(cursor->keys) == 0) {
+        status = find_place(context, store, is_marked ? cursor->id : request->after, cursor);
     }
     query->after = cursor->id;
     query->after_keys = cursor->keys;

@@ -2,7 +2,7 @@
  *
  * Behind the mark, in hexadecimal digits: the ID as JSON, then each key as it was asked for and
  * its value as JSON, with a line feed behind each of these. JSON has no line feeds of its own,
- * and only its scalars are read: a cursor comes from anyone.
+ * and only its scalars are read: a cursor comes from anyone. Where that is too long, the ID alone.
  */
 #include "handlers/store_cursor.h"
 
@@ -97,12 +97,17 @@ char *kj__cursor_write(const struct kj__cursor *cursor, const char *const *order
     }
     append_value(&text, id);
     json_decref(id);
+    if (text.failed) {
+        return strdup(cursor->id);
+    }
+    size_t id_len = text.len;
     for (size_t i = 0; order[i]; i++) {
         append(&text, order[i], strlen(order[i]));
         append(&text, "\n", 1);
         append_value(&text, json_array_get(cursor->keys, i));
     }
-    return text.failed ? strdup(cursor->id) : write_digits(&text);
+    text.len = text.failed ? id_len : text.len;
+    return write_digits(&text);
 }
 
 /* ---- reading ---- */
@@ -144,18 +149,28 @@ static bool next_line(const struct text *text, size_t *at, const char **line, si
     return true;
 }
 
-/* A new reference; NULL for what is no scalar, and without memory. */
-static json_t *next_value(const struct text *text, size_t *at)
+/* A new reference in *value. KJ_EPARSE for what is no scalar, KJ_ENOMEM. */
+static enum kj_status next_value(const struct text *text, size_t *at, json_t **value)
 {
     const char *line;
     size_t len;
+    json_error_t error = {.text = ""};
+    *value = NULL;
     if (!next_line(text, at, &line, &len) || len == 0) {
-        return NULL;
+        return KJ_EPARSE;
     }
-    if (*line == '[' || *line == '{') {
-        return len == 2 && line[1] == ']' ? json_array() : NULL;
+    if (len == 2 && memcmp(line, "[]", 2) == 0) {
+        *value = json_array();
+        return *value ? KJ_OK : KJ_ENOMEM;
     }
-    return json_loadb(line, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    if (!memchr("\"-0123456789tfn", *line, sizeof "\"-0123456789tfn" - 1)) {
+        return KJ_EPARSE; /* nesting could be as deep as the text is long */
+    }
+    *value = json_loadb(line, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (*value) {
+        return KJ_OK;
+    }
+    return error.text[0] ? KJ_EPARSE : KJ_ENOMEM; /* jansson has no words for want of memory */
 }
 
 static bool skip_key(const struct text *text, size_t *at, const char *key)
@@ -167,18 +182,37 @@ static bool skip_key(const struct text *text, size_t *at, const char *key)
     return is_there;
 }
 
-static bool read_text(struct kj__cursor *cursor, const char *const *order, const struct text *text)
+static enum kj_status read_id(struct kj__cursor *cursor, const struct text *text, size_t *at)
+{
+    json_t *id;
+    enum kj_status status = next_value(text, at, &id);
+    if (!status && !json_is_string(id)) {
+        status = KJ_EPARSE;
+    }
+    if (!status) {
+        cursor->id = strdup(json_string_value(id));
+        status = cursor->id ? KJ_OK : KJ_ENOMEM;
+    }
+    json_decref(id);
+    return status;
+}
+
+static enum kj_status read_text(struct kj__cursor *cursor, const char *const *order,
+                                const struct text *text)
 {
     size_t at = 0;
-    json_t *id = next_value(text, &at);
-    cursor->id = json_is_string(id) ? strdup(json_string_value(id)) : NULL;
-    json_decref(id);
-    bool ok = cursor->id != NULL;
-    for (; ok && *order; order++) {
-        ok = skip_key(text, &at, *order) &&
-             json_array_append_new(cursor->keys, next_value(text, &at)) == 0;
+    enum kj_status status = read_id(cursor, text, &at);
+    if (!status && at == text->len) {
+        return KJ_OK; /* the ID alone */
     }
-    return ok && at == text->len;
+    for (; !status && *order; order++) {
+        json_t *value = NULL;
+        status = skip_key(text, &at, *order) ? next_value(text, &at, &value) : KJ_EPARSE;
+        if (!status && json_array_append_new(cursor->keys, value)) {
+            status = KJ_ENOMEM;
+        }
+    }
+    return !status && at != text->len ? KJ_EPARSE : status;
 }
 
 enum kj_status kj__cursor_read(struct kj__cursor *cursor, const char *const *order,
@@ -189,6 +223,5 @@ enum kj_status kj__cursor_read(struct kj__cursor *cursor, const char *const *ord
     if (!cursor->keys) {
         return KJ_ENOMEM;
     }
-    bool ok = *order && read_digits(&read, text + 1) && read_text(cursor, order, &read);
-    return ok ? KJ_OK : KJ_EPARSE;
+    return *order && read_digits(&read, text + 1) ? read_text(cursor, order, &read) : KJ_EPARSE;
 }

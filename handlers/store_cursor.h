@@ -2,7 +2,7 @@
  *
  * In the order of IDs a cursor is the ID of the last object. In any other it carries the ID and
  * the values that object was ordered by, so that the next page starts at the right place even
- * when the object is gone or changed meanwhile. It holds nothing that the page did not show.
+ * when the object is gone or changed meanwhile. It holds nothing that the client may not see.
  */
 #ifndef KJ_HANDLERS_STORE_CURSOR_H
 #define KJ_HANDLERS_STORE_CURSOR_H
@@ -14,7 +14,7 @@
 /* A place in a list: kj_store_query.after and after_keys. */
 struct kj__cursor {
     char *id;
-    json_t *keys;
+    json_t *keys; /* empty: the values are those of the object with the ID */
 };
 
 void kj__cursor_fini(struct kj__cursor *cursor);
@@ -27,8 +27,9 @@ bool kj__cursor_is_marked(const char *text);
 enum kj_status kj__cursor_of(struct kj__cursor *cursor, const char *const *order,
                              const json_t *object);
 
-/* malloc'd; NULL when there is no memory. Where the values are too long for a URL it is the ID
- * alone: the next page then needs the object to be there. */
+/* malloc'd; NULL when there is no memory. Where the values are too long for a URL it holds the ID
+ * alone: the next page then needs the object to be there. An ID that is too long itself is left
+ * as it is. */
 char *kj__cursor_write(const struct kj__cursor *cursor, const char *const *order);
 
 /* The reverse, of a marked text. KJ_EPARSE for one that was not written for this order, KJ_ENOMEM;

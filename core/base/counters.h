@@ -108,6 +108,8 @@
       "Different wishes of sessions that shards keep.")                                            \
     X(filters_evaluated, "filters_evaluated_total", COUNTER, "Filters evaluated on events.")       \
     X(filters_cut, "filters_cut_short_total", COUNTER, "Filters whose evaluation was cut short.")  \
+    X(query_filters_cut, "query_filters_cut_short_total", COUNTER,                                 \
+      "Evaluations of q on an object that were cut short.")                                        \
     X(events_published, "events_published_total", COUNTER, "Events given to the backend.")         \
     X(events_publish_refused, "events_publish_refused_total", COUNTER,                             \
       "Events a publish handler refused.")                                                         \

@@ -13,18 +13,35 @@ static int hex_value(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
+/* The byte behind a '%'; -1 for what is no escape, 0 for a NUL. */
+static int escaped_byte(const char *digits)
+{
+    int high = hex_value(digits[0]);
+    int low = high >= 0 ? hex_value(digits[1]) : -1;
+    return low < 0 ? -1 : high * 16 + low;
+}
+
+bool kj__url_is_well_escaped(const char *text)
+{
+    for (const char *at = strchr(text, '%'); at; at = strchr(at + 1, '%')) {
+        if (escaped_byte(at + 1) <= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 long kj__url_decode(const char *text, size_t len, bool plus_is_blank, char *out)
 {
     size_t used = 0;
     for (size_t i = 0; i < len; i++) {
         char byte = text[i];
         if (byte == '%') {
-            int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
-            int low = high >= 0 ? hex_value(text[i + 2]) : -1;
-            if (low < 0 || (high == 0 && low == 0)) {
+            int escaped = i + 2 < len ? escaped_byte(text + i + 1) : -1;
+            if (escaped <= 0) {
                 return -1;
             }
-            byte = (char)(high * 16 + low);
+            byte = (char)escaped;
             i += 2;
         } else if (byte == '+' && plus_is_blank) {
             byte = ' ';

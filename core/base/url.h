@@ -11,6 +11,9 @@
  * Returns the length, or -1 for a bad escape or an escaped NUL. */
 long kj__url_decode(const char *text, size_t len, bool plus_is_blank, char *out);
 
+/* Whether every '%' begins an escape, and none of a NUL: then a query has no pair that is left out. */
+bool kj__url_is_well_escaped(const char *text);
+
 /* Adds each pair of "a=1&b=2" to `fields`. A pair with a bad escape is left out, as Go's
  * net/url does. False when there is no memory. */
 bool kj__url_parse_query(const char *query, struct kj__fields *fields);

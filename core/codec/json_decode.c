@@ -11,7 +11,8 @@
 static enum kj_status explain(const json_error_t *failure, struct kj_error *error)
 {
     size_t position = failure->position > 0 ? (size_t)failure->position : 0;
-    switch (json_error_code(failure)) {
+    /* Where jansson fails without a word, it is memory. */
+    switch (failure->text[0] ? json_error_code(failure) : json_error_out_of_memory) {
     case json_error_out_of_memory:
         kj_error_set(error, position, "out of memory");
         return KJ_ENOMEM;

@@ -177,5 +177,16 @@ const char *kj_filter_text(const struct kj_filter *filter)
 bool kj_filter_matches(const struct kj_filter *filter, const json_t *object)
 {
     struct kj__filter_round round = {.now_ns = kj__clock_wall_ns()};
-    return kj__filter_matches(filter, object, &round);
+    bool matches = kj__filter_matches(filter, object, &round);
+    if (round.cut) {
+        /* A count more does not change what the filter says. */
+        struct kj_filter *counting = (struct kj_filter *)(uintptr_t)filter;
+        atomic_fetch_add_explicit(&counting->cut, round.cut, memory_order_relaxed);
+    }
+    return matches;
+}
+
+uint64_t kj__filter_cut(const struct kj_filter *filter)
+{
+    return atomic_load_explicit(&filter->cut, memory_order_relaxed);
 }

@@ -94,6 +94,9 @@ struct kj__filter_round {
 bool kj__filter_matches(const struct kj_filter *filter, const json_t *entity,
                         struct kj__filter_round *round);
 
+/* How many evaluations by kj_filter_matches, which has no round, were given up.   [any thread] */
+uint64_t kj__filter_cut(const struct kj_filter *filter);
+
 /* For an index: a member that must equal one of some constants for the filter to match, which is
  * so when `member == constant` or `member in [constants]` stands in the outermost conjunction.
  * Keys are hashes: equal values have equal keys, unequal ones most often not, so an index finds
@@ -115,7 +118,7 @@ void kj__filter_visit_keys(const json_t *entity, const char *member,
 
 /* Whether a filter makes sense for an identity: its members are attributes, none of them secret,
  * and each constant can be converted to the attribute's type. KJ_EINVAL with `error` naming
- * attribute and constant. Members below an attribute of type object are not looked at. */
+ * attribute and constant, and its position the byte where the one at fault is. Members below an attribute of type object are not looked at. */
 enum kj_status kj__filter_check(const struct kj_filter *filter, const struct kj_identity *identity,
                                 struct kj_error *error);
 

@@ -11,12 +11,18 @@ struct check {
     enum kj_status status;
 };
 
-static bool fail(struct check *check, const struct kj__filter_node *comparison, const char *reason)
+static bool fail_at(struct check *check, const struct kj__filter_node *comparison, size_t position,
+                    const char *reason)
 {
-    kj_error_set(check->error, 0, "attribute \"%s\" of %s %s", comparison->key,
+    kj_error_set(check->error, position, "attribute \"%s\" of %s %s", comparison->key,
                  kj_identity_name(check->identity), reason);
     check->status = KJ_EINVAL;
     return true;
+}
+
+static bool fail(struct check *check, const struct kj__filter_node *comparison, const char *reason)
+{
+    return fail_at(check, comparison, comparison->position, reason);
 }
 
 static bool fits(const struct kj__filter_constant *constant, enum kj_attribute_type type)
@@ -53,8 +59,8 @@ static bool check_constants(struct check *check, const struct kj__filter_node *c
             kj__filter_constant_write(constant, &reason);
             kj__buffer_append_text(&reason, " is none");
             kj__buffer_append_byte(&reason, '\0');
-            (void)fail(check, comparison,
-                       reason.failed ? "does not fit" : (const char *)reason.data);
+            (void)fail_at(check, comparison, constant->position,
+                          reason.failed ? "does not fit" : (const char *)reason.data);
             kj__buffer_fini(&reason);
             return true;
         }

@@ -146,6 +146,7 @@ static enum kj_status read_comparison(struct kj__filter_parser *parser,
     }
     memcpy(node->key, key->word, key->word_len);
     node->key_len = key->word_len;
+    node->position = key->start;
     node->has_dot = memchr(node->key, '.', node->key_len) != NULL;
     enum kj_status status = read_comparator(parser, &node->comparator);
     if (!status && node->comparator < KJ__FILTER_EXISTS) {

@@ -65,7 +65,8 @@ struct kj__filter_constant {
     bool boolean;
     char *text; /* malloc'd; as written, "true" or "false"; empty for times */
     size_t len;
-    union { /* by is_number and is_time, which exclude each other */
+    size_t position; /* in the text that was read first; for errors */
+    union {          /* by is_number and is_time, which exclude each other */
         struct kj__filter_number number;
         struct kj__timestamp time;
         int64_t duration_ns; /* of KJ__FILTER_NOW */
@@ -90,6 +91,7 @@ struct kj__filter_node {
     bool has_dot;
     struct kj__filter_constant *constants;
     size_t constant_count;
+    size_t position; /* of the key, as in a constant */
     size_t key_len;
     char key[];
 };
@@ -114,6 +116,7 @@ bool kj__filter_constant_hash(const struct kj__filter_constant *constant, uint64
 
 struct kj_filter {
     _Atomic size_t references;
+    _Atomic uint64_t cut; /* evaluations by kj_filter_matches that were given up */
     struct kj__filter_node *root;
     char *text; /* canonical, malloc'd */
     size_t len;

@@ -153,6 +153,7 @@ static enum kj_status read_constant(struct kj__filter_parser *parser,
     if (!constant) {
         return KJ_ENOMEM;
     }
+    constant->position = token->start;
     if (is_time_call(parser, token)) {
         return read_time(parser, token, constant);
     }

@@ -211,6 +211,13 @@ static bool copy_answer(struct copy *copy, const struct kj__http_response *answe
     return true;
 }
 
+static size_t size_of(const struct kj__idempotency_id *id, const struct kj__http_response *answer)
+{
+    /* The key is in the map's entry as well. */
+    return sizeof(struct entry) + sizeof(struct kj__map_entry) + 2 * (strlen(id->key) + 1) +
+           answer->headers.text.len + answer->body.len;
+}
+
 /* Lock held. How many others had to go for it. */
 static size_t keep(struct kj__idempotency *store, struct entry *entry,
                    const struct kj__http_response *answer, const struct copy *copy)
@@ -221,9 +228,6 @@ static size_t keep(struct kj__idempotency *store, struct entry *entry,
     entry->headers = copy->headers;
     entry->body = copy->body;
     entry->body_len = answer->body.len;
-    /* The key is in the map's entry as well. */
-    entry->size = sizeof *entry + sizeof(struct kj__map_entry) + 2 * (strlen(entry->key) + 1) +
-                  answer->headers.text.len + entry->body_len;
     kj__list_append(&store->kept, &entry->by_age);
     store->kept_count++;
     store->kept_bytes += entry->size;
@@ -248,12 +252,14 @@ void kj__idempotency_finish(struct kj__idempotency *store, const struct kj__idem
 {
     struct copy copy = {0};
     /* One that does not fit would only push out all the others. */
-    bool fits = answer && answer->body.len < store->limits.bytes;
+    size_t size = answer ? size_of(id, answer) : 0;
+    bool fits = answer && size <= store->limits.bytes;
     bool is_kept = fits && copy_answer(&copy, answer);
     size_t evictions = answer && !is_kept;
     pthread_mutex_lock(&store->lock);
     struct entry *entry = kj__map_get(&store->entries, id->key);
     entry->is_firm = is_firm;
+    entry->size = size;
     if (is_kept) {
         evictions = keep(store, entry, answer, &copy);
     } else {

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "model/filter.h"
 #include "model/identity.h"
 #include "rest/answer.h"
 #include "rest/api.h"
@@ -242,6 +243,9 @@ static enum kj_status process(const struct kj__api *api, struct kj_context *cont
         context->was_processed = true;
         status = is_by_update ? kj__patch_by_update(context, processor)
                               : function(context, processor->ctx);
+    }
+    if (context->filter) {
+        KJ__COUNT_BY(api->counters, query_filters_cut, kj__filter_cut(context->filter));
     }
     return !status && kj__context_has_failed(context) ? KJ_EREFUSED : status;
 }

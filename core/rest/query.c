@@ -326,9 +326,9 @@ enum kj_status kj__query_parse(struct kj__query *query, const char *text,
                                const char *trace)
 {
     struct reader reader = {.query = query, .rules = rules, .errors = errors, .trace = trace};
-    if (strstr(text, "%00")) {
+    if (!kj__url_is_well_escaped(text)) {
         /* The parser leaves such a pair out, which would answer another question. */
-        return refuse(&reader, "kujata", "Parameters must not hold a NUL");
+        return refuse(&reader, "kujata", "Parameters hold a bad escape or a NUL");
     }
     kj__fields_init(&reader.unread, false);
     enum kj_status status = KJ_ENOMEM;

@@ -170,13 +170,11 @@ static void fill_request(struct kj_context *context)
 }
 
 /* Elemental's words; the place is in the error's data. */
-static enum kj_status refuse_filter(struct kj_context *context, bool has_position,
-                                    const struct kj_error *fault)
+static enum kj_status refuse_filter(struct kj_context *context, const struct kj_error *fault)
 {
-    json_t *data = json_pack("{s:s}", "parameter", "q");
-    if (!data || (has_position && json_object_set_new(data, "position",
-                                                      json_integer((json_int_t)fault->position)))) {
-        json_decref(data);
+    json_t *data = json_pack("{s:s, s:I}", "parameter", "q", "position",
+                             (json_int_t)fault->position);
+    if (!data) {
         return KJ_ENOMEM;
     }
     struct kj_api_error error = {
@@ -194,12 +192,11 @@ static enum kj_status read_filter(struct kj_context *context)
         return KJ_OK;
     }
     enum kj_status status = kj_filter_parse(text, &context->filter, &error);
-    bool is_parsed = !status;
     if (!status) {
         status = kj__filter_check(context->filter, context->request.identity, &error);
     }
     if (status) {
-        return status == KJ_ENOMEM ? status : refuse_filter(context, !is_parsed, &error);
+        return status == KJ_ENOMEM ? status : refuse_filter(context, &error);
     }
     context->request.filter = context->filter;
     return KJ_OK;

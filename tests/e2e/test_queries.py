@@ -194,7 +194,7 @@ def test_a_bad_filter_is_told_in_the_encoding_asked_for(tasks):
     assert answer.status_code == 400
     (error,) = decode(answer)
     assert error["description"] == 'attribute "nothing" of task does not exist'
-    assert error["data"] == {"parameter": "q"}
+    assert error["data"] == {"parameter": "q", "position": 0}
 
 
 @pytest.mark.parametrize("query", ["q=secret == s", "order=secret", "order=number&after=~00",

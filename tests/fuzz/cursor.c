@@ -33,7 +33,7 @@ static void try_again(const struct kj__cursor *cursor)
     if (kj__cursor_is_marked(text) && strcmp(text, cursor->id) != 0) {
         FUZZ_REQUIRE(kj__cursor_read(&again, order, text) == KJ_OK);
         FUZZ_REQUIRE(strcmp(again.id, cursor->id) == 0);
-        FUZZ_REQUIRE(json_equal(again.keys, cursor->keys));
+        FUZZ_REQUIRE(json_array_size(again.keys) == 0 || json_equal(again.keys, cursor->keys));
         kj__cursor_fini(&again);
     }
     free(text);
@@ -46,7 +46,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     enum kj_status status = kj__cursor_read(&cursor, order, text);
     FUZZ_REQUIRE(status == KJ_OK || status == KJ_EPARSE);
     if (!status) {
-        FUZZ_REQUIRE(json_array_size(cursor.keys) == 2);
+        size_t count = json_array_size(cursor.keys);
+        FUZZ_REQUIRE(count == 0 || count == 2);
+        for (size_t i = 0; i < count; i++) {
+            const json_t *value = json_array_get(cursor.keys, i);
+            FUZZ_REQUIRE(!json_is_object(value) && json_array_size(value) == 0);
+        }
         try_again(&cursor);
     }
     kj__cursor_fini(&cursor);

@@ -30,6 +30,7 @@ static void url_decode_resolves_escapes(void **state)
 
         long used = kj__url_decode(rows[i].text, len, rows[i].plus_is_blank, out);
 
+        assert_int_equal(kj__url_is_well_escaped(rows[i].text), rows[i].decoded != NULL);
         if (rows[i].decoded) {
             assert_int_equal(used, strlen(rows[i].decoded));
             assert_string_equal(out, rows[i].decoded);

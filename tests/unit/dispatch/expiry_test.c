@@ -144,6 +144,68 @@ static void a_renewed_token_moves_the_end(void **state)
     close(fd);
 }
 
+/* On a shard whose inbox is full, the end is moved by the shard itself. */
+struct mover {
+    struct kj__job job;
+    struct kj_session *session;
+    _Atomic bool is_running, inbox_is_full, is_done;
+};
+
+static void run_nothing(struct kj__job *job, struct kj__shard *shard)
+{
+    (void)job;
+    (void)shard;
+}
+
+static void run_mover(struct kj__job *job, struct kj__shard *shard)
+{
+    (void)shard;
+    struct mover *mover = (struct mover *)job;
+    mover->is_running = true;
+    while (!mover->inbox_is_full) {
+        poll(NULL, 0, 1);
+    }
+    kj_session_set_expiry(mover->session, now_ms() - 1);
+    mover->is_done = true;
+}
+
+static void a_shard_with_a_full_inbox_may_move_the_end(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    static struct kj__job nothing = {.run = run_nothing};
+    fixture->limits.ping_interval_ms = 100;
+    start(fixture);
+    struct kj_session *session = prepare(fixture, "", NULL, &refusal);
+    int fd = attach(session);
+    struct mover mover = {.job.run = run_mover, .session = kj_session_ref(session)};
+    struct kj__shard *shard = session->connection.shard;
+    assert_int_equal(kj__shard_try_post(shard, &mover.job), KJ_OK);
+    while (!mover.is_running) {
+        poll(NULL, 0, 1);
+    }
+    enum kj_status status = KJ_OK;
+    while (!status) {
+        status = kj__shard_try_post(shard, &nothing);
+    }
+    assert_int_equal(status, KJ_EFULL);
+    mover.inbox_is_full = true;
+    for (int waited = 0; !mover.is_done; waited++) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 1);
+    }
+
+    uint8_t payload[FRAME_MAX];
+    size_t len;
+    uint8_t first = read_frame(fd, payload, &len);
+    while (first == 0x89) { /* pings */
+        first = read_frame(fd, payload, &len);
+    }
+    assert_int_equal(first, 0x88);
+    kj_session_unref(session);
+    close(fd);
+}
+
 /* ---- handshakes ---- */
 
 static enum kj_auth leave_words(struct kj_session *session, struct kj_error *error, void *ctx)
@@ -224,6 +286,7 @@ int main(void)
         TEST(another_thread_may_move_the_end),
         TEST(what_was_published_before_the_end_still_goes_out),
         TEST(a_renewed_token_moves_the_end),
+        TEST(a_shard_with_a_full_inbox_may_move_the_end),
         TEST(handshakes_are_audited_and_refusals_counted),
         TEST(the_token_of_a_cookie_stands_between_header_and_query),
     };

@@ -163,6 +163,8 @@ static void a_cursor_goes_with_its_order_only(void **state)
         "/lists?order=name&order=date&after=%s",
         "/lists?order=name&after=~%.0s",
         "/lists?order=name&after=~7b7d0a%.0s",
+        "/lists?order=name&after=~2231220a6e616d650a205b5b5d5d0a%.0s", /* "1", name, [[]] */
+        "/lists?order=name&after=~2231220a6e616d650a0d7b7d0a%.0s",
         "/lists?after=%s",
     };
     char ids[3][KJ_OBJECT_ID_SIZE];
@@ -194,8 +196,22 @@ static void values_too_long_for_a_cursor_leave_the_id(void **state)
     }
 
     assert_string_equal(list_names("/lists?limit=1&order=description"), "n0");
-    assert_string_equal(fixture_header(&fixture, "X-Next"), ids[0]);
+    assert_true(strlen(fixture_header(&fixture, "X-Next")) < 100);
     assert_string_equal(list_names(next_page("/lists?limit=1&order=description")), "n1");
+    assert_null(fixture_header(&fixture, "X-Next"));
+
+    const char *two_keys = "/lists?limit=1&order=name&order=description";
+    assert_string_equal(list_names(two_keys), "n0");
+    const char *next = next_page(two_keys);
+    assert_string_equal(list_names(next), "n1");
+
+    char target[64];
+    (void)snprintf(target, sizeof target, "/lists/%s", ids[0]);
+    fixture_send(&fixture, "DELETE", target, "");
+    fixture_send(&fixture, "GET", next, "");
+    assert_int_equal(fixture.response.status, 400);
+    assert_string_equal(fixture_error(&fixture, "description"),
+                        "Parameter `after` names no object");
 }
 
 static void a_page_that_holds_the_rest_has_no_next(void **state)
@@ -229,6 +245,26 @@ static void after_needs_its_object_only_in_an_order(void **state)
     fixture_send(&fixture, "GET", "/lists?after=00&order=name", "");
 
     assert_int_equal(fixture.response.status, 400);
+    assert_string_equal(fixture_error(&fixture, "description"),
+                        "Parameter `after` names no object");
+}
+
+static void after_knows_no_object_of_another_parent(void **state)
+{
+    (void)state;
+    char lists[2][KJ_OBJECT_ID_SIZE];
+    char task[KJ_OBJECT_ID_SIZE];
+    char target[128];
+    create_lists(2, lists);
+    (void)snprintf(target, sizeof target, "/lists/%s/tasks", lists[0]);
+    fixture_create(&fixture, target, "{\"name\":\"t\"}", task);
+
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(target, sizeof target, "/lists/%s/tasks?order=name&after=%s", lists[i],
+                       task);
+        fixture_send(&fixture, "GET", target, "");
+        assert_int_equal(fixture.response.status, i == 0 ? 200 : 400);
+    }
     assert_string_equal(fixture_error(&fixture, "description"),
                         "Parameter `after` names no object");
 }
@@ -308,18 +344,35 @@ static void filters_select_and_count(void **state)
     assert_string_equal(fixture_header(&fixture, "X-Count-Total"), "2");
 }
 
+static void objects_too_costly_for_a_filter_are_counted(void **state)
+{
+    (void)state;
+    static const char target[] = "/lists?q=description+matches+'(a%7Caa)*(a?)%7B300%7Da%7B300%7Db'";
+    static char json[60000];
+    char id[KJ_OBJECT_ID_SIZE];
+    (void)snprintf(json, sizeof json, "{\"name\":\"n\",\"description\":\"%050000d\"}", 0);
+    fixture_create(&fixture, "/lists", json, id);
+    fixture_create(&fixture, "/lists", "{\"name\":\"m\",\"description\":\"b\"}", id);
+
+    assert_string_equal(list_names(target), "");
+    assert_int_equal(fixture.counters.query_filters_cut, 1);
+    assert_string_equal(list_names("/lists?q=description+matches+'^b'"), "m");
+    assert_int_equal(fixture.counters.query_filters_cut, 1);
+}
+
 static void bad_filters_are_refused_with_their_place(void **state)
 {
     (void)state;
     static const struct {
         const char *query, *description;
-        int position; /* -1: none */
+        int position;
     } cases[] = {
         {"name+%3D%3D", "invalid value. found EOF", 7},
-        {"nothing+==+1", "attribute \"nothing\" of list does not exist", -1},
-        {"secret+==+s", "attribute \"secret\" of list is secret", -1},
+        {"nothing+==+1", "attribute \"nothing\" of list does not exist", 0},
+        {"secret+==+s", "attribute \"secret\" of list is secret", 0},
         {"date+==+x", "attribute \"date\" of list is compared with an RFC 3339 time: \"x\" is none",
-         -1},
+         8},
+        {"name+==+a+and+(+nothing+exists+)", "attribute \"nothing\" of list does not exist", 16},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char target[128];
@@ -335,7 +388,8 @@ static void bad_filters_are_refused_with_their_place(void **state)
         const json_t *data = json_object_get(json_array_get(errors, 0), "data");
         const json_t *position = json_object_get(data, "position");
         assert_string_equal(json_string_value(json_object_get(data, "parameter")), "q");
-        assert_int_equal(position ? json_integer_value(position) : -1, cases[i].position);
+        assert_true(json_is_integer(position));
+        assert_int_equal(json_integer_value(position), cases[i].position);
         json_decref(errors);
     }
 }
@@ -535,9 +589,11 @@ int main(void)
         TEST(a_page_that_holds_the_rest_has_no_next),
         TEST(several_keys_order),
         TEST(after_needs_its_object_only_in_an_order),
+        TEST(after_knows_no_object_of_another_parent),
         TEST(a_list_ends_at_the_largest_page),
         TEST(a_list_that_takes_too_long_is_a_400),
         TEST(filters_select_and_count),
+        TEST(objects_too_costly_for_a_filter_are_counted),
         TEST(bad_filters_are_refused_with_their_place),
         TEST(fields_asked_for_are_those_of_every_object),
         TEST(an_order_by_a_secret_is_refused),

@@ -18,6 +18,8 @@ static const struct {
     {"GET", "/lists", "order=-name&limit=1", ""},
     {"GET", "/lists", "order=-name&order=date&limit=1&q=name+!=+x&level=low&level=high", ""},
     {"GET", "/lists", "order=name&after=1&limit=1", ""},
+    {"GET", "/lists", "order=name&after=~2231220a6e616d650a226e220a", ""}, /* "1", name, "n" */
+    {"GET", "/lists", "order=name&after=~2231220a", ""},
     {"GET", "/lists", "q=name+==", ""},
     {"GET", "/lists", "depth=x", ""},
     {"DELETE", "/users/1", "", ""},
@@ -60,12 +62,23 @@ static int send_failing(size_t which, const char *accept, long failing_call)
     return status;
 }
 
-/* True once the request needs fewer calls than it would take to fail. */
-static bool survives(size_t which, const char *accept, long failing_call)
+/* In a text jansson takes want of memory for a fault of the text, in most places. */
+static bool holds_texts(size_t which)
+{
+    return strchr(requests[which].body, '"') || strchr(requests[which].query, '~');
+}
+
+/* True once the request needs fewer calls than it would take to fail. Without memory the answer is
+ * a server's error or what it is with it, and nothing that the client is to blame for. */
+static bool survives(size_t which, const char *accept, long failing_call, int *expected)
 {
     int status = send_failing(which, accept, failing_call);
     bool is_over = !allocator_recover();
     assert_in_range(status, 200, 599);
+    if (status < 500 && !holds_texts(which)) {
+        *expected = *expected ? *expected : status;
+        assert_int_equal(status, *expected);
+    }
     for (size_t i = 0; i < fixture.event_count; i++) {
         kj_event_unref(fixture.events[i]);
     }
@@ -103,9 +116,10 @@ static void every_request_is_answered_without_memory(void **state)
     for (size_t which = 0; which < sizeof requests / sizeof *requests; which++) {
         for (size_t i = 0; i < 2; i++) {
             long failing_call = 0;
+            int expected = 0;
             do {
                 insert_list("2");
-            } while (!survives(which, accepts[i], failing_call++));
+            } while (!survives(which, accepts[i], failing_call++, &expected));
             assert_true(failing_call > 3);
         }
     }

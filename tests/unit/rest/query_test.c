@@ -36,7 +36,10 @@ static const struct {
     {"order=a&order=", "Parameter `order` must be set when provided"},
     {"recursive=", "Unknown parameter: `recursive`"},
     {"override&propagated", "Unknown parameter: `override`|Unknown parameter: `propagated`"},
-    {"after=%00", "Parameters must not hold a NUL"},
+    {"after=%00", "Parameters hold a bad escape or a NUL"},
+    {"page=1&q=name+matches+100%&limit=1", "Parameters hold a bad escape or a NUL"},
+    {"q=%4", "Parameters hold a bad escape or a NUL"},
+    {"q%zz=1", "Parameters hold a bad escape or a NUL"},
     {"order=a&order=a&order=a&order=a&order=a&order=a&order=a&order=a&order=a&order=a&order=a&"
      "order=a&order=a&order=a&order=a&order=a&order=a",
      "Parameter `order` is given more than 16 times"},
