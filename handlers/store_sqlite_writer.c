@@ -152,9 +152,11 @@ static void analyse(struct kj__sqlite_connection *connection, uint64_t *due)
  * all others wait for it. */
 static void gather(struct kj__sqlite_writer *writer, size_t expected)
 {
+    writer->wanted = 1;
     while (!writer->first && !writer->is_stopping) {
         pthread_cond_wait(&writer->work, &writer->lock);
     }
+    writer->wanted = expected;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += GATHER_MAX_NS;
@@ -169,7 +171,7 @@ static void gather(struct kj__sqlite_writer *writer, size_t expected)
 }
 
 /* Lock held. A write is gone as soon as its owner may look. Returns how many there were. */
-static size_t finish(struct kj__sqlite_writer *writer, struct kj__sqlite_write *batch)
+static size_t finish(struct kj__sqlite_write *batch)
 {
     size_t count = 0;
     for (; batch; count++) {
@@ -177,7 +179,6 @@ static size_t finish(struct kj__sqlite_writer *writer, struct kj__sqlite_write *
         batch->is_done = true;
         batch = next;
     }
-    pthread_cond_broadcast(&writer->done);
     return count;
 }
 
@@ -198,7 +199,10 @@ static void *write_all(void *arg)
         analyse(writer->connection, &analyse_due);
         pthread_mutex_lock(&writer->lock);
         expected = writer->count; /* these wait already, those are about to come back */
-        expected += finish(writer, batch);
+        expected += finish(batch);
+        pthread_mutex_unlock(&writer->lock);
+        pthread_cond_broadcast(&writer->done);
+        pthread_mutex_lock(&writer->lock);
     }
     pthread_mutex_unlock(&writer->lock);
     return NULL;
@@ -251,8 +255,9 @@ enum kj_status kj__sqlite_write(struct kj__sqlite_writer *writer,
     pthread_mutex_lock(&writer->lock);
     *writer->last = &write;
     writer->last = &write.next;
-    writer->count++;
-    pthread_cond_signal(&writer->work);
+    if (++writer->count >= writer->wanted) {
+        pthread_cond_signal(&writer->work);
+    }
     while (!write.is_done) {
         pthread_cond_wait(&writer->done, &writer->lock);
     }

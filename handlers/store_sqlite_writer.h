@@ -32,6 +32,7 @@ struct kj__sqlite_writer {
     pthread_cond_t work, done;
     struct kj__sqlite_write *first, **last; /* guarded by lock, as is all below */
     size_t count;                           /* in the queue */
+    size_t wanted;                          /* in it before the thread is woken */
     bool is_stopping;
 };
 
