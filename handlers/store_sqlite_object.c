@@ -108,24 +108,19 @@ static enum kj_status count_in(struct kj__sqlite_connection *connection,
     return status;
 }
 
-/* Runs a statement over a number, perhaps the ID and the parent, and the keys. */
+/* Runs a statement over the keys, then a number, and perhaps the ID and the parent. */
 static enum kj_status write_keys(struct kj__sqlite_connection *connection,
                                  struct kj__sqlite_form *form, const char *sql, int64_t number,
                                  const int64_t *parent)
 {
-    struct kj__sqlite_values values = {0};
-    (void)kj__sqlite_add_integer(&values, number);
+    size_t count = form->keys.count;
+    (void)kj__sqlite_add_integer(&form->keys, number);
     if (parent) {
-        add_text(&values, form->id);
-        (void)kj__sqlite_add_integer(&values, *parent);
+        add_text(&form->keys, form->id);
+        (void)kj__sqlite_add_integer(&form->keys, *parent);
     }
-    for (size_t i = 0; i < form->keys.count; i++) {
-        struct kj__sqlite_value *key = &form->keys.at[i];
-        (void)kj__sqlite_add_key_take(&values, key->key, key->len);
-        key->key = NULL;
-    }
-    enum kj_status status = kj__sqlite_run(connection, sql, &values);
-    kj__sqlite_values_fini(&values);
+    enum kj_status status = kj__sqlite_run(connection, sql, &form->keys);
+    form->keys.count = count; /* what was added owns nothing */
     return status;
 }
 
@@ -202,8 +197,8 @@ enum kj_status kj__sqlite_run_update(struct kj__sqlite_connection *connection, i
     if (!status && !place.is_same_parent) {
         status = KJ_EINVAL;
     }
-    if (!status && place.revision != form->revision) {
-        form->is_stale = true;
+    form->is_stale = !status && place.revision != form->revision;
+    if (form->is_stale) {
         return KJ_OK;
     }
     struct kj__sqlite_values values = {0};
@@ -231,6 +226,7 @@ enum kj_status kj__sqlite_run_remove(struct kj__sqlite_connection *connection, i
     enum kj_status status = kj__sqlite_read_place(connection, form, true, &place);
     char *delete_keys = sqlite3_mprintf("DELETE FROM keys_%lld WHERE object = ?1",
                                         form->collection->number);
+    free(form->text);
     form->text = place.text;
     (void)kj__sqlite_add_integer(&values, place.number);
     (void)kj__sqlite_add_integer(&values, place.parent);

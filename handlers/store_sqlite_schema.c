@@ -251,17 +251,18 @@ static enum kj_status write_statements(struct kj__sqlite_collection *collection)
     sqlite3_str *update = sqlite3_str_new(NULL);
     sqlite3_str *values = sqlite3_str_new(NULL);
     int count = (int)collection->attribute_count;
-    sqlite3_str_appendf(insert, "INSERT INTO keys_%lld(object, ID, parent", collection->number);
+    sqlite3_str_appendf(insert, "INSERT INTO keys_%lld(", collection->number);
     sqlite3_str_appendf(update, "UPDATE keys_%lld SET", collection->number);
     for (int i = 0; i < count; i++) {
-        sqlite3_str_appendf(insert, ", k%lld", collection->attributes[i].number);
-        sqlite3_str_appendf(values, ", ?%d", i + 4);
+        sqlite3_str_appendf(insert, "k%lld, ", collection->attributes[i].number);
+        sqlite3_str_appendf(values, "?%d, ", i + 1);
         sqlite3_str_appendf(update, "%s k%lld = ?%d", i ? "," : "",
-                            collection->attributes[i].number, i + 2);
+                            collection->attributes[i].number, i + 1);
     }
     char *places = sqlite3_str_finish(values);
-    sqlite3_str_appendf(insert, ") VALUES(?1, ?2, ?3%s)", places ? places : "");
-    sqlite3_str_appendall(update, " WHERE object = ?1");
+    sqlite3_str_appendf(insert, "object, ID, parent) VALUES(%s?%d, ?%d, ?%d)", places ? places : "",
+                        count + 1, count + 2, count + 3);
+    sqlite3_str_appendf(update, " WHERE object = ?%d", count + 1);
     sqlite3_free(places);
     collection->insert_keys = sqlite3_str_finish(insert);
     char *text = sqlite3_str_finish(update);

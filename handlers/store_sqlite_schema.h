@@ -24,8 +24,8 @@ struct kj__sqlite_collection {
     int64_t number;
     struct kj__sqlite_attribute *attributes;
     size_t attribute_count;
-    char *insert_keys; /* parameters: object, ID, parent, the keys */
-    char *update_keys; /* parameters: object, the keys; NULL when there are none */
+    char *insert_keys; /* parameters: the keys, object, ID, parent */
+    char *update_keys; /* parameters: the keys, object; NULL when there are none */
 };
 
 struct kj__sqlite_schema {

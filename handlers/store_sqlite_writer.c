@@ -10,9 +10,9 @@ enum {
     SECOND_NS = 1000000000,
 };
 
-/* KJ_OK leaves what the write did in the transaction; else that is undone. */
-static enum kj_status run_one(struct kj__sqlite_connection *connection, int64_t revision,
-                              const struct kj__sqlite_write *write)
+/* In a savepoint: KJ_OK leaves what the write did in the transaction; else that is undone. */
+static enum kj_status run_carefully(struct kj__sqlite_connection *connection, int64_t revision,
+                                    const struct kj__sqlite_write *write)
 {
     enum kj_status status = kj__sqlite_run(connection, "SAVEPOINT write", NULL);
     if (status) {
@@ -51,38 +51,66 @@ static enum kj_status end(struct kj__sqlite_connection *connection, enum kj_stat
     return status;
 }
 
-/* Runs writes from `first` on in one transaction. Most often all; a fault of the medium may end
- * the transaction with the write it met. Returns the first that was not run. */
-static struct kj__sqlite_write *run_transaction(struct kj__sqlite_connection *connection,
-                                                struct kj__sqlite_write *first)
+static void finish_transaction(struct kj__sqlite_connection *connection,
+                               struct kj__sqlite_write *first, const struct kj__sqlite_write *last,
+                               enum kj_status status)
 {
-    int64_t revision = 0;
     uint64_t count = 0;
-    struct kj__sqlite_write *write = first;
-    enum kj_status status = begin(connection, &revision);
-    if (status) {
-        (void)end(connection, status);
-        for (; write; write = write->next) {
-            write->status = status;
-        }
-        return NULL;
-    }
-    for (; write && !status; write = write->next) {
-        write->status = run_one(connection, revision, write);
-        count += write->status == KJ_OK;
-        if (sqlite3_get_autocommit(connection->db)) {
-            status = write->status ? write->status : KJ_EIO;
-        }
-    }
     status = end(connection, status);
-    for (struct kj__sqlite_write *ran = first; ran != write && status; ran = ran->next) {
-        ran->status = ran->status ? ran->status : status;
+    for (struct kj__sqlite_write *write = first; write != last; write = write->next) {
+        count += write->status == KJ_OK;
+        write->status = write->status ? write->status : status;
     }
     if (!status) {
         atomic_fetch_add(&connection->numbers->commits, 1);
         atomic_fetch_add(&connection->numbers->writes, count);
     }
+}
+
+/* Runs all writes in one transaction. False, with nothing done, when one failed halfway. */
+static bool run_fast(struct kj__sqlite_connection *connection, struct kj__sqlite_write *first)
+{
+    int64_t revision = 0;
+    enum kj_status status = begin(connection, &revision);
+    for (struct kj__sqlite_write *write = first; write; write = write->next) {
+        int changes = sqlite3_total_changes(connection->db);
+        write->status = status ? status : write->run(connection, revision, write->ctx);
+        if (!status && write->status &&
+            (sqlite3_get_autocommit(connection->db) ||
+             sqlite3_total_changes(connection->db) != changes)) {
+            (void)end(connection, write->status);
+            return false;
+        }
+    }
+    finish_transaction(connection, first, NULL, status);
+    return true;
+}
+
+/* Runs writes from `first` on in one transaction, so that each can be undone by itself. A fault of
+ * the medium may end the transaction with the write it met. Returns the first that was not run. */
+static struct kj__sqlite_write *run_slowly(struct kj__sqlite_connection *connection,
+                                           struct kj__sqlite_write *first)
+{
+    int64_t revision = 0;
+    enum kj_status status = begin(connection, &revision);
+    struct kj__sqlite_write *write = first;
+    bool is_lost = false;
+    for (; write && !is_lost; write = write->next) {
+        write->status = status ? status : run_carefully(connection, revision, write);
+        is_lost = !status && sqlite3_get_autocommit(connection->db);
+    }
+    finish_transaction(connection, first, write, is_lost ? KJ_EIO : status);
     return write;
+}
+
+/* Savepoints cost a third of a write, so they are for batches that need them. */
+static void run_batch(struct kj__sqlite_connection *connection, struct kj__sqlite_write *batch)
+{
+    if (!run_fast(connection, batch)) {
+        while (batch) {
+            batch = run_slowly(connection, batch);
+        }
+    }
 }
 
 /* Lock held. Takes a batch from the queue. */
@@ -124,9 +152,11 @@ static void analyse(struct kj__sqlite_connection *connection, uint64_t *due)
  * all others wait for it. */
 static void gather(struct kj__sqlite_writer *writer, size_t expected)
 {
+    writer->wanted = 1;
     while (!writer->first && !writer->is_stopping) {
         pthread_cond_wait(&writer->work, &writer->lock);
     }
+    writer->wanted = expected;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += GATHER_MAX_NS;
@@ -141,7 +171,7 @@ static void gather(struct kj__sqlite_writer *writer, size_t expected)
 }
 
 /* Lock held. A write is gone as soon as its owner may look. Returns how many there were. */
-static size_t finish(struct kj__sqlite_writer *writer, struct kj__sqlite_write *batch)
+static size_t finish(struct kj__sqlite_write *batch)
 {
     size_t count = 0;
     for (; batch; count++) {
@@ -149,7 +179,6 @@ static size_t finish(struct kj__sqlite_writer *writer, struct kj__sqlite_write *
         batch->is_done = true;
         batch = next;
     }
-    pthread_cond_broadcast(&writer->done);
     return count;
 }
 
@@ -166,13 +195,14 @@ static void *write_all(void *arg)
             break;
         }
         pthread_mutex_unlock(&writer->lock);
-        for (struct kj__sqlite_write *rest = batch; rest;) {
-            rest = run_transaction(writer->connection, rest);
-        }
+        run_batch(writer->connection, batch);
         analyse(writer->connection, &analyse_due);
         pthread_mutex_lock(&writer->lock);
         expected = writer->count; /* these wait already, those are about to come back */
-        expected += finish(writer, batch);
+        expected += finish(batch);
+        pthread_mutex_unlock(&writer->lock);
+        pthread_cond_broadcast(&writer->done);
+        pthread_mutex_lock(&writer->lock);
     }
     pthread_mutex_unlock(&writer->lock);
     return NULL;
@@ -225,8 +255,9 @@ enum kj_status kj__sqlite_write(struct kj__sqlite_writer *writer,
     pthread_mutex_lock(&writer->lock);
     *writer->last = &write;
     writer->last = &write.next;
-    writer->count++;
-    pthread_cond_signal(&writer->work);
+    if (++writer->count >= writer->wanted) {
+        pthread_cond_signal(&writer->work);
+    }
     while (!write.is_done) {
         pthread_cond_wait(&writer->done, &writer->lock);
     }

@@ -1,8 +1,9 @@
 /* store_sqlite_writer.h - the one thread that writes.
  *
- * Writes wait in a queue. The thread takes all there are, runs each in a savepoint of its own
- * within one transaction, commits, and wakes whoever waits: while a commit is on its way to the
- * disk, the writes for the next one gather. Nothing of an application runs on it.
+ * Writes wait in a queue. The thread takes all there are, runs them in one transaction, commits,
+ * and wakes whoever waits: while a commit is on its way to the disk, the writes for the next one
+ * gather. When a write fails halfway, all of its transaction are run again, each in a savepoint of
+ * its own. Nothing of an application runs on the thread.
  */
 #ifndef KJ_HANDLERS_STORE_SQLITE_WRITER_H
 #define KJ_HANDLERS_STORE_SQLITE_WRITER_H
@@ -13,7 +14,8 @@
 
 /* One write, on the stack of the thread that waits for it. */
 struct kj__sqlite_write {
-    /* Runs on the writer's thread. Anything but KJ_OK undoes what it did, and nothing else.
+    /* Runs on the writer's thread, perhaps again after what it did was undone. Anything but KJ_OK
+     * undoes what it did, and nothing else.
      * `revision` is greater than that of any object there is. */
     enum kj_status (*run)(struct kj__sqlite_connection *connection, int64_t revision, void *ctx);
     void *ctx;
@@ -30,6 +32,7 @@ struct kj__sqlite_writer {
     pthread_cond_t work, done;
     struct kj__sqlite_write *first, **last; /* guarded by lock, as is all below */
     size_t count;                           /* in the queue */
+    size_t wanted;                          /* in it before the thread is woken */
     bool is_stopping;
 };
 
