@@ -334,7 +334,7 @@ static enum kj_status run_once(const struct kj__api *api, struct kj_context *con
             kj__answer_errors(context, status, response);
         }
         kj__repeat_finish(api->idempotency, context, response, &id);
-        return status;
+        return KJ_OK; /* its errors are answered */
     default:
         return status;
     }

@@ -336,6 +336,31 @@ static void a_refusal_of_the_processor_is_kept_but_claims_no_key(void **state)
     free(body);
 }
 
+/* Says once more that it was here. */
+static json_t *stamp(struct kj_context *context, const json_t *errors, void *ctx)
+{
+    (void)context;
+    (void)ctx;
+    json_t *stamped = json_deep_copy(errors);
+    json_t *error = json_array_get(stamped, 0);
+    const char *title = json_string_value(json_object_get(error, "title"));
+    json_object_set_new(error, "title", json_sprintf("%s!", title));
+    return stamped;
+}
+
+static void the_errors_of_a_write_with_a_key_are_transformed_once(void **state)
+{
+    (void)state;
+    int status = 409;
+    fixture_serve_with(&fixture, answer_with, &status);
+    fixture.api.policy.transformer.transform = stamp;
+    assert_int_equal(create(keyed, named), 409);
+    assert_string_equal(fixture_error(&fixture, "title"), "t!");
+    assert_int_equal(create(keyed, named), 409);
+    assert_string_equal(fixture_error(&fixture, "title"), "t!");
+    assert_int_equal(runs, 1);
+}
+
 static void what_no_processor_saw_is_not_kept(void **state)
 {
     (void)state;
@@ -635,6 +660,7 @@ int main(void)
         TEST(who_is_refused_sees_no_answer_and_leaves_none),
         TEST(answers_that_invite_a_retry_are_not_kept),
         TEST(a_refusal_of_the_processor_is_kept_but_claims_no_key),
+        TEST(the_errors_of_a_write_with_a_key_are_transformed_once),
         TEST(what_no_processor_saw_is_not_kept),
         TEST(an_answer_without_a_body_claims_no_key),
         TEST(without_a_store_keys_mean_nothing),
