@@ -112,6 +112,22 @@ static bool negotiate(const struct kj__handshake *handshake, struct kj__session_
     return true;
 }
 
+/* As many as a push config may have: handlers look them up for each event. */
+enum { PARAMETERS_MAX = 128 };
+
+static bool check_query(const struct kj__handshake *handshake, struct kj__refusal *refusal)
+{
+    size_t count = 1;
+    for (const char *at = strchr(handshake->query, '&'); at; at = strchr(at + 1, '&')) {
+        count++;
+    }
+    if (count <= PARAMETERS_MAX) {
+        return true;
+    }
+    kj_error_set(&refusal->text, 0, "The query has more than %d parameters", PARAMETERS_MAX);
+    return refuse(refusal, 400, "Bad Request", "kujata", refusal->text.text);
+}
+
 static bool check_origin(struct kj__events *events, const struct kj__handshake *handshake,
                          struct kj__refusal *refusal)
 {
@@ -249,7 +265,8 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
                                         .remote_address = handshake->remote_address,
                                         .certificate = handshake->certificate};
     struct kj_session *session = NULL;
-    if (negotiate(handshake, &origin, refusal) && check_origin(events, handshake, refusal) &&
+    if (negotiate(handshake, &origin, refusal) && check_query(handshake, refusal) &&
+        check_origin(events, handshake, refusal) &&
         take_place(events, handshake->remote_address, refusal)) {
         session = kj__session_new(&events->sessions_slab, events->options.delivery,
                                   &events->endpoint, &origin);

@@ -295,6 +295,27 @@ static void parameters_are_merged_and_the_url_stays_known(void **state)
     close(fd);
 }
 
+static void the_parameters_of_a_url_are_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    char query[2 * 129 + sizeof "namespace=/"] = "";
+    for (int i = 0; i < 127; i++) {
+        strcat(query, "a&");
+    }
+    strcat(query, "namespace=/");
+    start(fixture);
+    struct kj_session *session = prepare(fixture, query, NULL, &refusal);
+    assert_string_equal(kj_session_query_parameter(session, "namespace"), "/");
+    close(attach(session));
+
+    strcat(query, "&a");
+    assert_null(prepare(fixture, query, NULL, &refusal));
+    assert_int_equal(refusal.error.code, 400);
+    assert_string_equal(refusal.error.description, "The query has more than 128 parameters");
+    assert_int_equal(fixture->counters.handshakes_refused, 1);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -308,6 +329,7 @@ int main(void)
         WITH_FIXTURE(a_push_to_a_shard_that_does_not_keep_up_returns_at_once),
         WITH_FIXTURE(threads_push_while_sessions_end),
         WITH_FIXTURE(parameters_are_merged_and_the_url_stays_known),
+        WITH_FIXTURE(the_parameters_of_a_url_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
