@@ -123,19 +123,22 @@ static enum kj_status check_identity(const struct kj_identity_spec *spec, struct
 static enum kj_status index_name(struct kj_model *model, struct kj_identity *identity,
                                  struct kj__walk *walk)
 {
-    const struct kj_identity *first = kj__map_get(&model->by_name, identity->name);
+    struct kj_identity *first = kj__map_get(&model->by_name, identity->name);
     if (!first) {
         identity->namesake = identity;
         return kj__map_put(&model->by_name, identity->name, identity, NULL) ? KJ_OK : KJ_ENOMEM;
     }
     identity->namesake = first;
-    for (const struct kj_identity *other = model->identities; other != identity; other++) {
-        if (other->namesake == first && other->version == identity->version) {
+    for (struct kj_identity *other = first;; other = other->next_version) {
+        if (other->version == identity->version) {
             return kj__walk_fail(walk, "name", "the name is taken in version %d",
                                  identity->version);
         }
+        if (!other->next_version) {
+            other->next_version = identity;
+            return KJ_OK;
+        }
     }
-    return KJ_OK;
 }
 
 static enum kj_status index_category(struct kj_model *model, struct kj_identity *identity,

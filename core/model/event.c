@@ -12,7 +12,7 @@
 /* A new reference: the entity itself, or a copy where something is to be blanked. */
 static json_t *without_secrets(const struct kj_identity *identity, const json_t *entity)
 {
-    if (!identity->has_secrets) {
+    if (!kj__identity_has_secrets(identity)) {
         return json_incref((json_t *)entity);
     }
     json_t *copy = json_copy((json_t *)entity);
@@ -94,7 +94,7 @@ enum kj_status kj__model_hide_secrets(const struct kj_model *model, const struct
 {
     const struct kj_identity *identity = event->is_blanked ? NULL : identity_of(model, event);
     *shown = NULL;
-    if (!identity || !identity->has_secrets) {
+    if (!identity || !kj__identity_has_secrets(identity)) {
         /* A reference more does not change what the event says. */
         *shown = kj_event_ref((struct kj_event *)(uintptr_t)event);
         return KJ_OK;

@@ -26,7 +26,25 @@ bool kj__identity_has_attribute(const struct kj_identity *identity, const char *
 bool kj__identity_is_secret(const struct kj_identity *identity, const char *name)
 {
     const struct kj__attribute *attribute = kj__identity_attribute(identity, name);
-    return attribute && attribute->secret;
+    if (attribute) {
+        return attribute->secret;
+    }
+    bool is_secret = false;
+    for (const struct kj_identity *version = identity->namesake; version && !is_secret;
+         version = version->next_version) {
+        attribute = kj__identity_attribute(version, name);
+        is_secret = attribute && attribute->secret;
+    }
+    return is_secret;
+}
+
+bool kj__identity_has_secrets(const struct kj_identity *identity)
+{
+    const struct kj_identity *version = identity->namesake;
+    while (version && !version->has_secrets) {
+        version = version->next_version;
+    }
+    return version != NULL;
 }
 
 bool kj_identity_attribute_type(const struct kj_identity *identity, const char *name,
@@ -159,11 +177,15 @@ void kj__identity_drop_protected(const struct kj_identity *identity, json_t *pat
 enum kj_status kj__identity_blank_secrets(const struct kj_identity *identity, json_t *object)
 {
     enum kj_status status = KJ_OK;
-    for (size_t i = 0; identity->has_secrets && !status && i < identity->attribute_count; i++) {
-        const struct kj__attribute *attribute = &identity->attributes[i];
-        if (attribute->secret && json_object_get(object, attribute->name) &&
-            json_object_set_new(object, attribute->name, kj__type_zero(attribute->type)) != 0) {
-            status = KJ_ENOMEM;
+    for (const struct kj_identity *version = identity->namesake; version && !status;
+         version = version->next_version) {
+        for (size_t i = 0; version->has_secrets && !status && i < version->attribute_count; i++) {
+            const struct kj__attribute *attribute = &version->attributes[i];
+            if (attribute->secret && json_object_get(object, attribute->name) &&
+                kj__identity_is_secret(identity, attribute->name) &&
+                json_object_set_new(object, attribute->name, kj__type_zero(attribute->type))) {
+                status = KJ_ENOMEM;
+            }
         }
     }
     return status;

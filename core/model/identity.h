@@ -20,7 +20,13 @@ bool kj__model_allows(const struct kj_model *model, const struct kj_identity *pa
                       const struct kj_identity *child, enum kj_operation operation);
 
 bool kj__identity_has_attribute(const struct kj_identity *identity, const char *name);
+
+/* Whether an attribute is secret: as the identity declares it, or, where it does not, as any other
+ * version does, since versions share their objects. */
 bool kj__identity_is_secret(const struct kj_identity *identity, const char *name);
+
+/* Whether there is any such. */
+bool kj__identity_has_secrets(const struct kj_identity *identity);
 
 /* For the msgpack encoder; the result borrows the identity. */
 struct kj__member_kinds kj__identity_kinds(const struct kj_identity *identity);

@@ -37,6 +37,7 @@ struct kj_identity {
     size_t attribute_count;
     bool has_secrets;
     const struct kj_identity *namesake;   /* the first identity of that name; often itself */
+    struct kj_identity *next_version;     /* the next identity of that name, or NULL */
     struct kj_identity *next_of_category; /* of another version, or NULL */
 };
 

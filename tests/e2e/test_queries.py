@@ -8,6 +8,7 @@ import msgpack
 import pytest
 
 from programs import KUJATA, Node
+from rawws import PING, PONG, TEXT, RawWebSocket
 
 JSON, MSGPACK = "application/json", "application/msgpack"
 
@@ -56,8 +57,8 @@ TASKS = [
 ]  # fmt: skip
 
 
-def start(path, *flags):
-    path.write_text(json.dumps(MODEL))
+def start(path, *flags, model=MODEL):
+    path.write_text(json.dumps(model))
     command = [KUJATA, "serve", "--model", str(path), "--listen", "127.0.0.1:0"]
     return Node(*flags, program=command)
 
@@ -201,6 +202,36 @@ def test_a_bad_filter_is_told_in_the_encoding_asked_for(tasks):
                                    "order=number&after=~", "after=~00"])  # fmt: skip
 def test_what_is_secret_or_forged_is_refused(tasks, query):
     assert tasks.request("GET", "/v/1/tasks?" + query).status_code == 400
+
+
+def test_a_secret_of_one_version_is_one_in_those_without_the_attribute(tmp_path):
+    versions = [
+        {"name": "user", "category": "users", "version": 1, "attributes": [{"name": "name"}]},
+        {"name": "user", "category": "users", "version": 2,
+         "attributes": [{"name": "name"}, {"name": "word", "secret": True}]},
+    ]  # fmt: skip
+    model = {"identities": versions, "relations": [{"child": "user", "operations": ["all"]}]}
+    node = start(tmp_path / "model.json", model=model)
+    try:
+        for word in ("hush", "quiet"):
+            made = node.create("/v/2/users", name="x", word=word)
+        for path in ("/v/1/users", "/v/2/users", "/users", f"/v/1/users/{made['ID']}"):
+            for accept in (JSON, MSGPACK):
+                shown = get(node, accept, path=path).content
+                assert b"word" in shown and b"hush" not in shown and b"quiet" not in shown
+        assert get(node, path="/v/1/users", order="word", limit=1).status_code == 400
+        assert get(node, path="/v/1/users", q="word == hush").status_code == 400
+
+        session = RawWebSocket(node.port)
+        session.send(TEXT, b"{}")
+        session.send(PING, b"in force")
+        assert session.receive()[2] == PONG
+        node.request("PATCH", f"/v/1/users/{made['ID']}", json={"name": "y"})
+        entity = json.loads(session.message()[1])["entity"]
+        assert (entity["name"], entity["word"]) == ("y", "")
+        session.close()
+    finally:
+        node.stop()
 
 
 def test_fields_thin_every_object_of_a_list(tasks):
