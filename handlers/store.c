@@ -204,7 +204,7 @@ static struct kj_store_query query_of(const struct kj_request *request)
     return query;
 }
 
-/* Whether the object is in the list asked for. The place of another one would tell of its values. */
+/* Whether the object is in the list asked for: the place of another would tell of its values. */
 static bool is_listed(const struct kj_request *request, const json_t *object)
 {
     const char *type = json_string_value(json_object_get(object, "parentType"));

@@ -1,10 +1,8 @@
 /* rate.c - see rate.h. */
 #include "base/rate.h"
 
-#include "base/hash.h"
+#include "base/address.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +10,6 @@ enum {
     NS_PER_SECOND = 1000000000,
     SETS = 2048, /* a power of two */
     SLOTS_OF_A_SET = 4,
-    NETWORK_BYTES = 8, /* of IPv6: what a client can choose lies behind them */
 };
 
 struct kj__address_bucket {
@@ -84,14 +81,6 @@ void kj__address_buckets_fini(struct kj__address_buckets *buckets)
     pthread_mutex_destroy(&buckets->lock);
 }
 
-static uint64_t key_of(const char *address)
-{
-    struct in6_addr ipv6;
-    uint64_t hash = inet_pton(AF_INET6, address, &ipv6) == 1 ? kj__hash(&ipv6, NETWORK_BYTES)
-                                                             : kj__hash(address, strlen(address));
-    return hash ? hash : 1;
-}
-
 /* Lock held. */
 static struct kj__address_bucket *find_slot(struct kj__address_buckets *buckets, uint64_t key)
 {
@@ -115,7 +104,7 @@ int64_t kj__address_buckets_take(struct kj__address_buckets *buckets, const char
     if (!buckets->slots) {
         return 0;
     }
-    uint64_t key = key_of(address);
+    uint64_t key = kj__address_key(address);
     int64_t wait_ns;
     pthread_mutex_lock(&buckets->lock);
     struct kj__address_bucket *slot = find_slot(buckets, key);

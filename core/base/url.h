@@ -11,7 +11,7 @@
  * Returns the length, or -1 for a bad escape or an escaped NUL. */
 long kj__url_decode(const char *text, size_t len, bool plus_is_blank, char *out);
 
-/* Whether every '%' begins an escape, and none of a NUL: then a query has no pair that is left out. */
+/* Whether every '%' begins an escape, none of a NUL: then no pair of a query is left out. */
 bool kj__url_is_well_escaped(const char *text);
 
 /* Adds each pair of "a=1&b=2" to `fields`. A pair with a bad escape is left out, as Go's

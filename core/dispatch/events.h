@@ -67,16 +67,15 @@ enum kj_status kj__events_start(struct kj__events *events);
 /* Refuses handshakes and new tokens from now on. */
 void kj__events_close(struct kj__events *events);
 
-/* Waits for the authenticators, then for publications under way to reach the shards, at most `timeout_ms`, then ends the
- * subscription. */
+/* Waits for the authenticators, then for publications under way to reach the shards, at most
+ * `timeout_ms`, then ends the subscription. */
 void kj__events_stop(struct kj__events *events, uint32_t timeout_ms);
 
 /* Once the delivery is stopped, and before it is freed. */
 void kj__events_fini(struct kj__events *events);
 
-/* Asks the publish handler, hides what secrets are left, encodes and publishes. Never blocks; counts
- * what fails.
- *                                                                      [any thread] */
+/* Asks the publish handler, hides what secrets are left, encodes and publishes. Never blocks;
+ * counts what fails.                                                                [any thread] */
 enum kj_status kj__events_publish(struct kj__events *events, const struct kj_event *event);
 
 /* ---- the handshake, on an HTTP worker ---- */

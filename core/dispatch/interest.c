@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of all filters of one config, compiled: a message of 64 KiB can hold texts that take megabytes. */
+/* Of all compiled filters of one config: a message of 64 KiB can hold texts that take megabytes. */
 enum { FILTERS_SIZE_MAX = 1 << 20 };
 
 void kj__interests_init(struct kj__interests *interests, size_t shard_count,

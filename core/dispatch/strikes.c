@@ -1,7 +1,7 @@
 /* strikes.c - see strikes.h. */
 #include "dispatch/strikes.h"
 
-#include "base/hash.h"
+#include "base/address.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -45,17 +45,16 @@ static uint32_t next_wait(const struct kj__strikes *strikes, uint32_t last_ms)
 
 uint32_t kj__strikes_add(struct kj__strikes *strikes, const char *address, uint64_t now_ms)
 {
-    uint64_t hash = kj__hash(address, strlen(address));
+    uint64_t key = kj__address_key(address);
     uint32_t wait_ms = 0;
     pthread_mutex_lock(&strikes->lock);
-    struct kj__strike *strike = find(strikes, hash);
-    bool is_known = strike->address == hash && strike->until_ms > 0 &&
+    struct kj__strike *strike = find(strikes, key);
+    bool is_known = strike->address == key && strike->until_ms > 0 &&
                     now_ms <= strike->until_ms + strikes->wait_max_ms;
     if (is_known) {
         wait_ms = next_wait(strikes, strike->wait_ms);
     }
-    *strike = (struct kj__strike){
-        .address = hash, .until_ms = now_ms + wait_ms, .wait_ms = wait_ms};
+    *strike = (struct kj__strike){.address = key, .until_ms = now_ms + wait_ms, .wait_ms = wait_ms};
     pthread_mutex_unlock(&strikes->lock);
     return wait_ms;
 }

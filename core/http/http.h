@@ -32,9 +32,9 @@ struct kj__http_upgrade {
     void (*attach)(void *ctx, void *session, int fd, struct ssl_st *ssl);
     /* Instead of attach: the 101 or the hand-over failed. */
     void (*abandon)(void *ctx, void *session);
-    /* After attach: the client sent frames before it had the 101, which RFC 6455 4.1 forbids; they are lost.
-     * Only whole frames are noticed: a piece of one is lost in silence, and what follows it on
-     * the socket will not parse. */
+    /* After attach: the client sent frames before it had the 101, which RFC 6455 4.1 forbids; they
+     * are lost. Only whole frames are noticed: a piece of one is lost in silence, and what follows
+     * it on the socket will not parse. */
     void (*on_early_frame)(void *ctx, void *session);
     /* civetweb is done with the session; last call for it. */
     void (*release)(void *ctx, void *session);

@@ -83,14 +83,13 @@ struct kj__filter_round {
 
 /* Whether an entity matches. It is the object that kj_event_entity gives, decoded once per event
  * and shared by all threads, or any object of a store; NULL, for one that could not be decoded,
- * matches nothing. An evaluation that would take more than KJ__FILTER_WORK_MAX is given up: no match,
- * and counted in `round`. Nothing is allocated but inside RE2, within its budget; want of memory
- * there is the other reason to give up.
+ * matches nothing. An evaluation that would take more than KJ__FILTER_WORK_MAX is given up: no
+ * match, and counted in `round`. Nothing is allocated but inside RE2, within its budget; want of
+ * memory there is the other reason to give up.
  *
- * A constant is converted to the type of the value it meets; what cannot be converted is not
- * equal and in no order. On a list, a comparison holds when it does for any item. An absent
- * member, and null, equal nothing, so `!=`, `not in` and `not contains` hold. docs/filters.md has
- * the table. */
+ * A constant is converted to the type of the value it meets; what cannot be converted is not equal
+ * and in no order. On a list, a comparison holds when it does for any item. An absent member, and
+ * null, equal nothing, so `!=`, `not in` and `not contains` hold. docs/filters.md has the table. */
 bool kj__filter_matches(const struct kj_filter *filter, const json_t *entity,
                         struct kj__filter_round *round);
 
@@ -118,7 +117,8 @@ void kj__filter_visit_keys(const json_t *entity, const char *member,
 
 /* Whether a filter makes sense for an identity: its members are attributes, none of them secret,
  * and each constant can be converted to the attribute's type. KJ_EINVAL with `error` naming
- * attribute and constant, and its position the byte where the one at fault is. Members below an attribute of type object are not looked at. */
+ * attribute and constant, and its position the byte where the one at fault is. Members below an
+ * attribute of type object are not looked at. */
 enum kj_status kj__filter_check(const struct kj_filter *filter, const struct kj_identity *identity,
                                 struct kj_error *error);
 

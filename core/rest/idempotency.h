@@ -57,7 +57,8 @@ enum kj__idempotency_verdict {
 void kj__idempotency_init(struct kj__idempotency *store, struct kj__counters *counters);
 void kj__idempotency_fini(struct kj__idempotency *store);
 
-/* What to do with a request. May wait for limits.wait_ms. `response` is initialised.   [any thread] */
+/* What to do with a request. May wait for limits.wait_ms. `response` is initialised.
+ *                                                                                   [any thread] */
 enum kj__idempotency_verdict kj__idempotency_begin(struct kj__idempotency *store,
                                                    const struct kj__idempotency_id *id,
                                                    struct kj__http_response *response);

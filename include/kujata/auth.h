@@ -1,12 +1,12 @@
 /* auth.h - ready authenticators: tokens listed in a file, JSON Web Tokens, client certificates.
  *
- * The first two find the token as kj_context_token and kj_session_token do, and leave what is known of the
- * caller as claims. A good token is accepted and ends the chain. Anything else is refused, unless
- * others_follow: then a call that is not for this authenticator (no token, one it does not know)
- * is left to the next, and the last of the chain must refuse.
+ * The first two find the token as kj_context_token and kj_session_token do, and leave what is known
+ * of the caller as claims. A good token is accepted and ends the chain. Anything else is refused,
+ * unless others_follow: then a call that is not for this authenticator (no token, one it does not
+ * know) is left to the next, and the last of the chain must refuse.
  *
- * Threads: an authenticator may be asked and read its files again on any number of threads. It
- * must outlive the servers that use it.
+ * Threads: an authenticator may be asked and read its files again on any number of threads. It must
+ * outlive the servers that use it.
  */
 #ifndef KUJATA_AUTH_H
 #define KUJATA_AUTH_H
@@ -71,8 +71,9 @@ struct kj_auth_jwt_options {
 };
 
 /* Claims are the payload's members: strings, numbers and booleans as "key=value", an array as one
- * claim for each element. Objects, nulls and empty strings are left out, and what tells tokens apart,
- * not callers: exp, iat, jti, nbf. More than 128 are refused. A session ends when its token runs out (kj_session_set_expiry).
+ * claim for each element. Objects, nulls and empty strings are left out, and what tells tokens
+ * apart, not callers: exp, iat, jti, nbf. More than 128 are refused. A session ends when its token
+ * runs out (kj_session_set_expiry).
  *
  * KJ_EINVAL, KJ_EIO or KJ_EPARSE with `error` naming option and file. */
 enum kj_status kj_auth_jwt_new(const struct kj_auth_jwt_options *options, struct kj_auth_jwt **jwt,
@@ -88,9 +89,10 @@ struct kj_session_authenticator kj_auth_jwt_session(struct kj_auth_jwt *jwt);
 
 /* ---- client certificates ---- */
 
-/* Accept who has shown a certificate (tls_client_ca). Its claims are bahamut's: @auth:realm=certificate,
- * @auth:mode=internal, @auth:serialnumber (decimal), and from its subject @auth:commonname,
- * @auth:organization and @auth:organizationalunit, each as often as it is there. */
+/* Accept who has shown a certificate (tls_client_ca). Its claims are bahamut's:
+ * @auth:realm=certificate, @auth:mode=internal, @auth:serialnumber (decimal), and from its subject
+ * @auth:commonname, @auth:organization and @auth:organizationalunit, each as often as it is there.
+ */
 struct kj_request_authenticator kj_auth_certificate_request(bool others_follow);
 struct kj_session_authenticator kj_auth_certificate_session(bool others_follow);
 

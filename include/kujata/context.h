@@ -66,9 +66,9 @@ int64_t kj_context_parameter_duration_ns(const struct kj_context *context, const
 struct kj_time kj_context_parameter_time(const struct kj_context *context, const char *name,
                                          size_t index);
 
-/* The credential: `Authorization: Bearer`, else the cookie token_cookie of the server's options, else,
- * with token_in_query, the parameter "token", else NULL. The cookie does not count where a page
- * of an origin that is not allowed made the call. */
+/* The credential: `Authorization: Bearer`, else the cookie token_cookie of the server's options,
+ * else, with token_in_query, the parameter "token", else NULL. The cookie does not count where a
+ * page of an origin that is not allowed made the call. */
 const char *kj_context_token(const struct kj_context *context);
 
 /* What traces the request: "traceparent" and "tracestate" (W3C Trace Context),

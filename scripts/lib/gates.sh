@@ -31,10 +31,11 @@ check_format() {
     list_sources "${source_folders[@]}" "${test_folders[@]}" | xargs -0 clang-format --dry-run -Werror
 }
 
-# As with functions, which clang-tidy measures, tests may be longer.
+# As with functions, which clang-tidy measures, tests may be longer. clang-format breaks no comments.
 check_lengths() {
     list_sources "${source_folders[@]}" | xargs -0 awk -v max=$file_lines_max '
         FNR == max + 1 { print FILENAME ": more than " max " lines"; long = 1 }
+        length() > 100 { print FILENAME ":" FNR ": more than 100 columns"; long = 1 }
         END { exit long }'
 }
 

@@ -43,6 +43,17 @@ static void a_crowd_of_addresses_takes_no_more_room(void **state)
     kj__strikes_fini(&strikes);
 }
 
+static void a_network_of_ipv6_is_one_address(void **state)
+{
+    (void)state;
+    struct kj__strikes strikes;
+    kj__strikes_init(&strikes, 100, 1000);
+    assert_int_equal(kj__strikes_add(&strikes, "2001:db8:0:1::1", 1), 0);
+    assert_int_equal(kj__strikes_add(&strikes, "2001:db8:0:1:ffff::2", 2), 100);
+    assert_int_equal(kj__strikes_add(&strikes, "2001:db8:0:2::1", 3), 0);
+    kj__strikes_fini(&strikes);
+}
+
 static void expect_1003(int fd)
 {
     uint8_t payload[FRAME_MAX];
@@ -103,6 +114,7 @@ int main(void)
         cmocka_unit_test(each_strike_waits_twice_as_long_up_to_a_limit),
         cmocka_unit_test(an_address_that_behaves_is_forgotten),
         cmocka_unit_test(a_crowd_of_addresses_takes_no_more_room),
+        cmocka_unit_test(a_network_of_ipv6_is_one_address),
         WITH_FIXTURE(a_held_session_hears_and_says_nothing),
         WITH_FIXTURE(a_held_session_may_leave),
     };

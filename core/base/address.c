@@ -1,0 +1,18 @@
+/* address.c - see address.h. */
+#include "base/address.h"
+
+#include "base/hash.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+enum { NETWORK_BYTES = 8 /* of IPv6: what a client can choose lies behind them */ };
+
+uint64_t kj__address_key(const char *address)
+{
+    struct in6_addr ipv6;
+    uint64_t hash = inet_pton(AF_INET6, address, &ipv6) == 1 ? kj__hash(&ipv6, NETWORK_BYTES)
+                                                             : kj__hash(address, strlen(address));
+    return hash ? hash : 1;
+}
