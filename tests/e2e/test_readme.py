@@ -25,13 +25,3 @@ def test_the_commands_named_exist():
     for script in ("scripts/run", "scripts/test"):
         assert script in read("README.md")
         assert os.access(os.path.join(ROOT, script), os.X_OK)
-
-
-def test_running_md_lists_every_flag():
-    files = ("serve_settings.c", "serve_http.c", "serve_security.c", "serve_store.c", "sub.c")
-    source = "".join(read("app", file) for file in files)
-    flags = re.findall(r'OPTION\("(--[a-z-]+[a-z])"', source)
-    flags += ["--limit-" + name for name in re.findall(r'LIMIT\("([a-z-]+)"', source)]
-    table = read("docs", "running.md")
-    assert len(flags) > 90
-    assert [flag for flag in flags if f"`{flag}" not in table] == []
