@@ -52,15 +52,11 @@ static void release(struct node *node)
     kj_model_free(node->model);
 }
 
-/* The status of POST /tasks. */
-static int create(const struct node *node)
+/* The status of the answer to a request that ends its connection. */
+static int ask(uint16_t port, const char *request)
 {
-    static const char request[] =
-        "POST /tasks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        "Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"title\":\"a\"}";
-    const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons(kj_server_port(node->server)),
-                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char answer[4096] = "";
     size_t len = 0;
     ssize_t got;
@@ -73,6 +69,13 @@ static int create(const struct node *node)
     close(fd);
     assert_int_equal(strncmp(answer, "HTTP/1.1 ", 9), 0);
     return atoi(answer + 9);
+}
+
+static int create(const struct node *node)
+{
+    return ask(kj_server_port(node->server),
+               "POST /tasks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+               "Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"title\":\"a\"}");
 }
 
 static void read_only_is_switched_while_the_server_runs(void **state)
@@ -195,6 +198,29 @@ static void refused_start_ends_the_server(void **state)
     assert_int_equal(life.stops, 0);
 }
 
+static bool is_healthy(struct kj_error *error, void *ctx)
+{
+    (void)snprintf(error->text, sizeof error->text, "the disk is full");
+    return *(const bool *)ctx;
+}
+
+static void application_says_whether_it_is_healthy(void **state)
+{
+    (void)state;
+    static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct node node;
+    bool verdict = false;
+    struct kj_server_options options = {.health_listen = "127.0.0.1:0",
+                                        .health = {.is_healthy = is_healthy, .ctx = &verdict}};
+    assert_int_equal(make(&node, &options, NULL), KJ_OK);
+    assert_int_equal(kj_server_start(node.server, NULL), KJ_OK);
+
+    assert_int_equal(ask(kj_server_health_port(node.server), request), 500);
+    verdict = true;
+    assert_int_equal(ask(kj_server_health_port(node.server), request), 204);
+    release(&node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +229,7 @@ int main(void)
         cmocka_unit_test(bad_policies_are_named),
         cmocka_unit_test(starts_and_stops_are_told),
         cmocka_unit_test(refused_start_ends_the_server),
+        cmocka_unit_test(application_says_whether_it_is_healthy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
