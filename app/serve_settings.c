@@ -36,6 +36,8 @@ static void add_node(struct serve_settings *settings, struct option_table *table
          .required = true},
         {OPTION("--listen", OPTION_ADDRESS, &server->listen, "ADDR:PORT",
                 "default 127.0.0.1:8080; port 0 picks a free one")},
+        {OPTION("--listen-unix", OPTION_TEXT, &server->listen_unix, "PATH",
+                "a socket in the file system to listen at besides; default: none")},
         {OPTION("--health", OPTION_ADDRESS, &server->health_listen, "ADDR:PORT",
                 "where /, /ready and /metrics are served; default: nowhere")},
         {OPTION("--allow-origin", OPTION_LIST, &settings->origins, "URL",

@@ -319,6 +319,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                       .client_certificate = options->tls_client_certificate};
     return kj__http_start(
         &(struct kj__http_options){.listen = options->listen,
+                                   .listen_unix = options->listen_unix,
                                    .tls = options->tls_certificate ? &tls : NULL,
                                    .threads = options->http_threads,
                                    .body_bytes = limits->body_bytes,

@@ -218,6 +218,7 @@ static bool copy_array(void **slot, const void *items, size_t count, size_t size
 static bool copy_all(struct kj__server_options *copy, const struct kj_server_options *options)
 {
     return copy_text(&copy->listen, options->listen, "127.0.0.1:8080") &&
+           copy_optional(&copy->listen_unix, options->listen_unix) &&
            (!options->health_listen ||
             copy_text(&copy->health_listen, options->health_listen, "")) &&
            copy_text(&copy->topic, options->topic, "events") &&
@@ -239,6 +240,7 @@ static void point_at_copies(struct kj__server_options *copy)
 {
     struct kj_server_options *values = &copy->values;
     values->listen = copy->listen;
+    values->listen_unix = copy->listen_unix;
     values->health_listen = copy->health_listen;
     values->topic = copy->topic;
     values->push_endpoint = copy->push_endpoint;
@@ -294,6 +296,7 @@ void kj__server_options_fini(struct kj__server_options *copy)
     free(copy->push_endpoint);
     free(copy->topic);
     free(copy->health_listen);
+    free(copy->listen_unix);
     free(copy->listen);
     *copy = (struct kj__server_options){0};
 }

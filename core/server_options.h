@@ -8,7 +8,7 @@
 
 struct kj__server_options {
     struct kj_server_options values; /* strings and arrays lead to the copies below */
-    char *listen, *health_listen, *topic, *push_endpoint;
+    char *listen, *listen_unix, *health_listen, *topic, *push_endpoint;
     char *tls_certificate, *tls_key, *tls_client_ca; /* NULL: not given */
     char *token_cookie;                              /* NULL: not given */
     char **allowed_origins;                          /* NULL at the end */

@@ -93,9 +93,23 @@ static struct kj__door_served *add_served(struct kj__door *door)
     return &door->served[door->served_count++];
 }
 
-static bool note_served(struct kj__door *door, int fd, const struct sockaddr_storage *peer)
+/* Connections of the file system have no port, but are found by one; lock held. */
+static void give_port(struct kj__door *door, struct sockaddr_storage *peer)
+{
+    struct sockaddr_in *ipv4 = (struct sockaddr_in *)peer;
+    if (peer->ss_family != AF_INET || ipv4->sin_port != 0) {
+        return;
+    }
+    do {
+        door->last_port = (uint16_t)(door->last_port % UINT16_MAX + 1);
+    } while (find_served(door, 0, KJ__DOOR_UNIX_ADDRESS, door->last_port) < door->served_count);
+    ipv4->sin_port = htons(door->last_port);
+}
+
+static bool note_served(struct kj__door *door, int fd, struct sockaddr_storage *peer)
 {
     pthread_mutex_lock(&door->lock);
+    give_port(door, peer);
     /* A number that civetweb closed without a word, after a TLS handshake that failed. */
     size_t at = 0;
     while (at < door->served_count && door->served[at].fd != fd) {
@@ -280,15 +294,17 @@ static void set_paused(struct kj__door *door, bool is_paused)
     struct epoll_event event = {.events = is_paused ? 0 : EPOLLIN, .data.ptr = &door->listener};
     door->is_paused = is_paused;
     epoll_ctl(door->epoll_fd, EPOLL_CTL_MOD, door->listener, &event);
+    event.data.ptr = &door->unix_listener;
+    epoll_ctl(door->epoll_fd, EPOLL_CTL_MOD, door->unix_listener, &event); /* -1: nothing happens */
     if (is_paused) {
         arm_timer(door, kj__clock_monotonic_ms() + PAUSE_MS);
     }
 }
 
-static void note_failure(struct kj__door *door)
+static void note_failure(struct kj__door *door, int listener)
 {
     if (errno == EINVAL) { /* the door is shut */
-        epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, door->listener, NULL);
+        epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, listener, NULL);
         return;
     }
     if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) {
@@ -303,15 +319,19 @@ static void note_failure(struct kj__door *door)
 }
 
 /* Accepts until one has its request there already, which it returns; -1 when there is none. */
-static int take_new(struct kj__door *door, struct sockaddr_storage *peer, socklen_t *peer_len)
+static int take_new(struct kj__door *door, int listener, struct sockaddr_storage *peer,
+                    socklen_t *peer_len)
 {
     for (int i = 0; i < ROUND_EVENTS; i++) {
         *peer_len = sizeof *peer;
-        int fd = accept4(door->listener, (struct sockaddr *)peer, peer_len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listener, (struct sockaddr *)peer, peer_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            note_failure(door);
+            note_failure(door, listener);
             break;
+        }
+        if (listener == door->unix_listener) { /* from KJ__DOOR_UNIX_ADDRESS, without a port yet */
+            *(struct sockaddr_in *)peer = (struct sockaddr_in){.sin_family = AF_INET};
+            *peer_len = sizeof(struct sockaddr_in);
         }
         KJ__COUNT(door->options.counters, connections);
         enum look look = look_at(door, fd);
@@ -374,7 +394,9 @@ static int take_any(struct kj__door *door, struct sockaddr_storage *peer, sockle
         }
         int fd = -1;
         if (event.data.ptr == &door->listener) {
-            fd = take_new(door, peer, peer_len);
+            fd = take_new(door, door->listener, peer, peer_len);
+        } else if (event.data.ptr == &door->unix_listener) {
+            fd = take_new(door, door->unix_listener, peer, peer_len);
         } else if (event.data.ptr == &door->timer_fd) {
             on_timer(door);
         } else if (event.data.ptr == &door->wake_fd) {
@@ -429,7 +451,13 @@ int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len)
 void kj__door_init(struct kj__door *door)
 {
     *door = (struct kj__door){
-        .number = -1, .listener = -1, .epoll_fd = -1, .timer_fd = -1, .wake_fd = -1};
+        .number = -1,
+        .listener = -1,
+        .unix_listener = -1,
+        .epoll_fd = -1,
+        .timer_fd = -1,
+        .wake_fd = -1,
+    };
     kj__list_init(&door->link);
     kj__list_init(&door->waiting);
     kj__map_init(&door->addresses);
@@ -487,6 +515,12 @@ bool kj__door_open(struct kj__door *door, int listening_fd, const struct kj__doo
     /* civetweb waits on the old socket until its next look, which is a connection or 2 s later. */
     dup3(door->epoll_fd, listening_fd, O_CLOEXEC);
     return true;
+}
+
+bool kj__door_add_unix(struct kj__door *door, int listening_fd)
+{
+    door->unix_listener = listening_fd; /* before the accepting thread can hear of it */
+    return watch(door, listening_fd, &door->unix_listener);
 }
 
 void kj__door_wake(struct kj__door *door)

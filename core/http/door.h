@@ -18,6 +18,7 @@
 #include "base/map.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,8 @@ struct kj__door {
     int number;           /* the listening socket's, which civetweb closes; guarded by the lock
                            * of all doors; -1 at the end */
     int listener;         /* the listening socket itself; -1: there is no door */
+    /* Another one, borrowed: see kj__door_add_unix; -1: none. */
+    _Atomic int unix_listener;
     int epoll_fd, timer_fd, wake_fd;
     bool is_paused;          /* nothing is accepted until the timer: there was no descriptor */
     struct kj__list waiting; /* in the order of their deadlines */
@@ -52,6 +55,7 @@ struct kj__door {
     pthread_mutex_t lock;
     struct kj__door_served *served; /* guarded by lock, as are the numbers */
     size_t served_count, served_capacity;
+    uint16_t last_port; /* given to a connection that came with none; guarded by lock */
 };
 
 /* No door. */
@@ -59,6 +63,13 @@ void kj__door_init(struct kj__door *door);
 
 /* Puts a door in the place of a listening socket. False without descriptors: there is none. */
 bool kj__door_open(struct kj__door *door, int listening_fd, const struct kj__door_options *options);
+
+/* Connections of an open door may come in by this listening socket of the file system as well,
+ * which does not block and outlives the door. civetweb and handlers take them for connections
+ * from KJ__DOOR_UNIX_ADDRESS. False without descriptors.                  [any thread] */
+bool kj__door_add_unix(struct kj__door *door, int listening_fd);
+
+#define KJ__DOOR_UNIX_ADDRESS "0.0.0.0"
 
 /* Makes the accepting thread look up from its wait, again and again until kj__door_fini. */
 void kj__door_wake(struct kj__door *door);

@@ -11,6 +11,7 @@
 #include "http/http.h"
 #include "http/proxies.h"
 #include "http/tls_context.h"
+#include "http/unix_listener.h"
 
 #include <civetweb.h>
 #include <stdatomic.h>
@@ -23,6 +24,7 @@ struct kj__http {
     struct kj__handover handover;
     struct kj__guard guard;
     struct kj__door door;
+    struct kj__unix_listener unix_listener;
     bool has_guard, has_tls;
     struct kj__tls_context tls; /* valid with has_tls */
     char address[64];           /* listened on, as text, without brackets */

@@ -365,6 +365,22 @@ static void open_door(struct kj__http *http)
     }
 }
 
+/* Last of all, since clients may wait for the file. */
+static enum kj_status open_unix(struct kj__http *http, struct kj_error *error)
+{
+    const char *path = http->options.listen_unix;
+    if (!path) {
+        return KJ_OK;
+    }
+    enum kj_status status = kj__unix_listener_open(&http->unix_listener, path, error);
+    if (!status &&
+        (http->door.listener < 0 || !kj__door_add_unix(&http->door, http->unix_listener.fd))) {
+        kj_error_set(error, 0, "no descriptor is free; raise the limit of open files (ulimit -n)");
+        status = KJ_EIO;
+    }
+    return status;
+}
+
 static void add_handlers(struct kj__http *http)
 {
     mg_set_request_handler(http->civetweb, "**", on_request, http);
@@ -381,6 +397,14 @@ static enum kj_status check_features(const struct kj__http *http, struct kj_erro
                      "option tls_certificate (--tls-cert): this build has no TLS, as it uses the "
                      "system's binary of civetweb; %s",
                      advice);
+        return KJ_EUNSUPPORTED;
+    }
+    if (http->options.listen_unix && !KJ__OWN_CIVETWEB) {
+        kj_error_set(
+            error, 0,
+            "option listen_unix (--listen-unix): this build has no such sockets, as it uses "
+            "the system's binary of civetweb; %s",
+            advice);
         return KJ_EUNSUPPORTED;
     }
     if (http->is_ipv6 && !mg_check_feature(MG_FEATURES_IPV6)) {
@@ -429,6 +453,7 @@ static void free_http(struct kj__http *http)
         kj__guard_stop(&http->guard);
     }
     kj__door_fini(&http->door);
+    kj__unix_listener_fini(&http->unix_listener);
     kj__handover_fini(&http->handover);
     if (http->has_tls) {
         kj__tls_context_fini(&http->tls);
@@ -447,6 +472,7 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
     made->options = *options;
     made->handover.dead_fd = -1;
     kj__door_init(&made->door);
+    kj__unix_listener_init(&made->unix_listener);
     enum kj_status status = prepare(made, error);
     if (status) {
         free_http(made);
@@ -464,6 +490,11 @@ enum kj_status kj__http_start(const struct kj__http_options *options, struct kj_
     made->port = (uint16_t)port.port;
     open_door(made);
     add_handlers(made);
+    status = open_unix(made, error);
+    if (status) {
+        kj__http_stop(made, 0);
+        return status;
+    }
     *http = made;
     return KJ_OK;
 }
@@ -508,6 +539,7 @@ void kj__http_stop(struct kj__http *http, uint32_t timeout_ms)
 {
     if (http) {
         kj__handover_shut_listener(http->handover.floor, http->address, http->port);
+        kj__unix_listener_shut(&http->unix_listener);
         finish_exchanges(http, timeout_ms);
         kj__door_wake(&http->door);
         mg_stop(http->civetweb);

@@ -77,6 +77,7 @@ struct kj_limits {
 struct kj_server_options {
     const char *listen;           /* "ADDR:PORT" or "[ADDR]:PORT"; port 0 picks one;
                                    * NULL: "127.0.0.1:8080" */
+    const char *listen_unix;      /* the path of a socket to listen at besides; NULL: none */
     const struct kj_model *model; /* required */
     struct kj_pubsub *pubsub;     /* NULL: no push, no /events */
     const char *topic;            /* of events; NULL: "events" */

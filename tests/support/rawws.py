@@ -64,13 +64,15 @@ class RawWebSocket:
     def __init__(
         self, port, path="/events", headers=None, receive_buffer=None, seconds=30.0, tls=None
     ):
-        """`tls`: an ssl.SSLContext."""
-        self.socket = socket.socket()
+        """`port`: of 127.0.0.1, or the path of a socket. `tls`: an ssl.SSLContext."""
+        is_path = isinstance(port, str)
+        self.socket = socket.socket(socket.AF_UNIX if is_path else socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(seconds)
-        self.socket.connect(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.connect(port if is_path else ("127.0.0.1", port))
+        if not is_path:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.buffer = bytearray()
