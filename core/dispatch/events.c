@@ -9,6 +9,7 @@
 #include "dispatch/message.h"
 #include "dispatch/protocol.h"
 #include "model/event.h"
+#include "model/identity.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,17 @@ static void attach_tracking(struct kj__events *events, struct kj_event *event,
     }
 }
 
+static const char *const *related_to(const struct kj__events *events, const char *name)
+{
+    const struct kj_dispatch_handler *handler = events->options.dispatch;
+    if (handler->related_identities) {
+        return handler->related_identities(name, handler->ctx);
+    }
+    const struct kj_model *model = events->options.model;
+    const struct kj_identity *identity = model ? kj_model_identity(model, name) : NULL;
+    return identity ? kj__identity_related(identity) : NULL;
+}
+
 static void on_publication(struct kj_publication *publication, void *ctx)
 {
     int64_t arrived_ns = kj__clock_monotonic_ns();
@@ -183,9 +195,7 @@ static void on_publication(struct kj_publication *publication, void *ctx)
     }
     message->arrived_ns = arrived_ns;
     message->model = options->model;
-    if (handler->related_identities) {
-        message->related = handler->related_identities(kj_event_identity(event), handler->ctx);
-    }
+    message->related = related_to(events, kj_event_identity(event));
     if (handler->summarize_event &&
         handler->summarize_event(event, &message->summary, handler->ctx) != KJ_OK) {
         static struct kj__log_limit limit;

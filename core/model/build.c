@@ -210,6 +210,63 @@ static enum kj_status add_identities(struct kj_model *model, const struct kj_mod
     return KJ_OK;
 }
 
+/* Fills what `identity` has room for. */
+static enum kj_status resolve_related(const struct kj_model *model,
+                                      const struct kj_identity_spec *spec, size_t count,
+                                      const char **related, struct kj__walk *walk)
+{
+    kj__walk_enter_member(walk, "related");
+    for (size_t i = 0; i < count; i++) {
+        const char *name = spec->related[i];
+        const struct kj_identity *other = kj__map_get(&model->by_name, name);
+        kj__walk_enter_item(walk, i);
+        if (!other) {
+            return kj__walk_fail(walk, NULL, "related \"%.128s\" is not an identity", name);
+        }
+        for (size_t before = 0; before < i; before++) {
+            if (related[before] == other->name) {
+                return kj__walk_fail(walk, NULL, "related \"%s\" is there twice", name);
+            }
+        }
+        related[i] = other->name;
+        kj__walk_leave(walk);
+    }
+    kj__walk_leave(walk);
+    return KJ_OK;
+}
+
+/* Once every identity is known. */
+static enum kj_status relate_identities(struct kj_model *model, const struct kj_model_spec *spec,
+                                        struct kj__walk *walk)
+{
+    kj__walk_enter_member(walk, "identities");
+    for (size_t i = 0; i < spec->identity_count; i++) {
+        const struct kj_identity_spec *from = &spec->identities[i];
+        struct kj_identity *identity = &model->identities[i];
+        size_t count = 0;
+        while (from->related && from->related[count]) {
+            count++;
+        }
+        if (count == 0) {
+            continue;
+        }
+        identity->related = calloc(count + 1, sizeof *identity->related);
+        if (!identity->related) {
+            return KJ_ENOMEM;
+        }
+        walk->identity = from->name; /* which outlives a model that fails */
+        kj__walk_enter_item(walk, i);
+        enum kj_status status = resolve_related(model, from, count, identity->related, walk);
+        if (status) {
+            return status;
+        }
+        walk->identity = NULL;
+        kj__walk_leave(walk);
+    }
+    kj__walk_leave(walk);
+    return KJ_OK;
+}
+
 static bool is_root(const char *name)
 {
     return !name || strcmp(name, "root") == 0;
@@ -306,6 +363,9 @@ enum kj_status kj__model_build(const struct kj_model_spec *spec, struct kj_model
     kj__map_init(&made->by_name);
     kj__map_init(&made->by_category);
     enum kj_status status = add_identities(made, spec, walk);
+    if (!status) {
+        status = relate_identities(made, spec, walk);
+    }
     if (!status) {
         status = add_relations(made, spec, walk);
     }

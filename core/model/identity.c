@@ -95,6 +95,11 @@ static enum kj__member_kind kind_of(const void *ctx, const char *member)
     }
 }
 
+const char *const *kj__identity_related(const struct kj_identity *identity)
+{
+    return identity->related;
+}
+
 struct kj__member_kinds kj__identity_kinds(const struct kj_identity *identity)
 {
     return (struct kj__member_kinds){.kind_of = kind_of, .ctx = identity};

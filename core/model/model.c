@@ -23,6 +23,7 @@ static void free_identity(struct kj_identity *identity)
         kj__attribute_fini(&identity->attributes[i]);
     }
     free(identity->attributes);
+    free(identity->related);
     free(identity->category);
     free(identity->name);
 }

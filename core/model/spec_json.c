@@ -372,6 +372,7 @@ static const struct member identity_members[] = {
     {"description", skip_text, 0},
     {"version", read_version, offsetof(struct kj_identity_spec, version)},
     {"attributes", read_attributes, 0},
+    {"related", read_allowed, offsetof(struct kj_identity_spec, related)},
     {0},
 };
 
@@ -466,6 +467,7 @@ void kj__model_spec_fini(struct kj_model_spec *spec)
             free_attribute_spec(&identity->attributes[j]);
         }
         free((void *)identity->attributes);
+        free((void *)identity->related);
     }
     for (size_t i = 0; i < spec->relation_count; i++) {
         free_relation_spec(&spec->relations[i]);

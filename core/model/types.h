@@ -36,6 +36,7 @@ struct kj_identity {
     struct kj__attribute *attributes; /* sorted by name */
     size_t attribute_count;
     bool has_secrets;
+    const char **related;                 /* names of others, theirs; NULL at the end; NULL: none */
     const struct kj_identity *namesake;   /* the first identity of that name; often itself */
     struct kj_identity *next_version;     /* the next identity of that name, or NULL */
     struct kj_identity *next_of_category; /* of another version, or NULL */

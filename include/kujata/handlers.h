@@ -55,7 +55,7 @@ struct kj_dispatch_handler {
     void (*free_summary)(void *summary, void *ctx);
 
     /* Backend thread, once per event: names whose filters let this identity pass too, NULL
-     * at the end, static or living as long as the handler. Default: none. */
+     * at the end, static or living as long as the handler. Default: what the model says. */
     const char *const *(*related_identities)(const char *identity, void *ctx);
 
     /* Shard thread, once per event and session that passed the filter. Must not block: it

@@ -78,6 +78,10 @@ struct kj_identity_spec {
     int version;          /* served under /v/N; 0: the model's */
     const struct kj_attribute_spec *attributes;
     size_t attribute_count;
+    /* Names of identities: who asked for one of these with a push config gets the events of this
+     * one, too; NULL at the end; NULL: none. Of several versions the first declared counts. A
+     * dispatch handler's related_identities is asked instead, where there is one. */
+    const char *const *related;
 };
 
 /* What a query parameter holds, and how clients write it. */

@@ -6,6 +6,7 @@ import json
 import msgpack
 import pytest
 
+from programs import KUJATA, MODEL
 from subscribers import JSON, MSGPACK, SECONDS, connect, create, receive, request, run, subscribe
 
 
@@ -43,6 +44,33 @@ def test_a_filter_lets_through_what_it_names(node, encoding):
             second = await receive(session, encoding)
         assert (first["identity"], first["entity"]["ID"]) == ("list", made["ID"])
         assert (second["identity"], second["type"]) == ("task", "delete")
+
+    run(body())
+
+
+def test_events_of_related_identities_pass_once(serve, tmp_path):
+    with open(MODEL, encoding="utf-8") as file:
+        model = json.load(file)
+    for identity in model["identities"]:
+        if identity["name"] == "task":
+            identity["related"] = ["list"]
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(model))
+    node = serve(program=[KUJATA, "serve", "--listen", "127.0.0.1:0", "--model", str(path)])
+
+    async def body():
+        async with connect(node) as of_lists, connect(node) as of_both:
+            await subscribe(of_lists, {"identities": {"list": ["create"]}})
+            await subscribe(of_both, {"identities": {"list": [], "task": []}})
+            task = await create(node, title="related")
+            await request(node, "DELETE", f"/tasks/{task['ID']}")
+            await create(node, "/lists", name="last")
+            for session, wanted in (
+                (of_lists, ["create task", "create list"]),
+                (of_both, ["create task", "delete task", "create list"]),
+            ):
+                events = [await receive(session) for _ in wanted]
+                assert [f"{event['type']} {event['identity']}" for event in events] == wanted
 
     run(body())
 

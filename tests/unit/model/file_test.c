@@ -146,6 +146,33 @@ static void parse_refuses_bad_identities_and_relations(void **state)
         "model.json:3: relations[1]: the relation of \"root\" to \"a\" is declared twice");
 }
 
+static void parse_relates_identities_whatever_their_order(void **state)
+{
+    (void)state;
+    struct kj_model *model;
+    assert_int_equal(parse("{\"identities\": [{\"name\": \"a\", \"category\": \"as\","
+                           " \"related\": [\"b\", \"c\"]}, {\"name\": \"b\", \"category\": \"bs\"},"
+                           " {\"name\": \"c\", \"category\": \"cs\", \"related\": []}]}",
+                           &model, NULL),
+                     KJ_OK);
+    const char *const *related = kj__identity_related(kj_model_identity(model, "a"));
+    assert_string_equal(related[0], "b");
+    assert_string_equal(related[1], "c");
+    assert_null(related[2]);
+    assert_null(kj__identity_related(kj_model_identity(model, "b")));
+    assert_null(kj__identity_related(kj_model_identity(model, "c")));
+    kj_model_free(model);
+
+    assert_refused("{\"identities\": [{\"name\": \"a\", \"category\": \"as\",\n\"related\": [1]}]}",
+                   KJ_EINVAL, "model.json:2: identity \"a\": related must be a list of strings");
+    assert_refused(
+        "{\"identities\": [{\"name\": \"a\", \"category\": \"as\",\n\"related\": [\"b\"]}]}",
+        KJ_EINVAL, "model.json:2: identity \"a\": related \"b\" is not an identity");
+    assert_refused("{\"identities\": [{\"name\": \"a\", \"category\": \"as\",\n"
+                   "\"related\": [\"a\",\n\"a\"]}]}",
+                   KJ_EINVAL, "model.json:3: identity \"a\": related \"a\" is there twice");
+}
+
 static void parse_tells_the_line_of_a_syntax_error(void **state)
 {
     (void)state;
@@ -294,6 +321,7 @@ int main(void)
         cmocka_unit_test(parse_refuses_unknown_members_everywhere),
         cmocka_unit_test(parse_refuses_members_of_the_wrong_shape),
         cmocka_unit_test(parse_refuses_bad_identities_and_relations),
+        cmocka_unit_test(parse_relates_identities_whatever_their_order),
         cmocka_unit_test(parse_tells_the_line_of_a_syntax_error),
         cmocka_unit_test(parse_refuses_deep_nesting_before_it_recurses),
         cmocka_unit_test(load_names_the_file_it_cannot_read),
