@@ -18,7 +18,8 @@ static const struct refusal {
     const char *description;
 } refusals[] = {
     {"400", "BadRequest", KJ_OP_ALL, ALWAYS,
-     "A version, path, header, parameter or body that cannot be read."},
+     "A version, path, header, parameter or body that cannot be read. In JSON, whatever "
+     "`Accept` says, where it is not the body."},
     {"401", "Unauthorized", KJ_OP_ALL, WITH_TOKENS, "No token, or one that is not taken."},
     {"403", "Forbidden", KJ_OP_ALL, WITH_TOKENS, "The caller may not do this."},
     {"404", "NotFound", KJ_OP_ALL, ALWAYS, "There is no such object."},

@@ -293,7 +293,7 @@ json_t *kj__spec_error_schema(struct kj__spec *spec)
     json_t *properties = kj__spec_object(spec);
     kj__spec_set(spec, properties, "code",
                  json_pack("{s:s, s:s}", "type", "integer", "description",
-                           "As an HTTP status; that of an answer is the first error's."));
+                           "As an HTTP status. In JSON absent where there is none."));
     kj__spec_set(spec, properties, "data",
                  json_pack("{s:s}", "description",
                            "What it is about, such as {\"attribute\": \"name\"}. In JSON absent "
@@ -306,6 +306,6 @@ json_t *kj__spec_error_schema(struct kj__spec *spec)
     kj__spec_set_text(spec, schema, "type", "object");
     kj__spec_set(spec, schema, "properties", properties);
     kj__spec_set(spec, schema, "required",
-                 json_pack("[s, s, s, s]", "code", "description", "subject", "title"));
+                 json_pack("[s, s, s]", "description", "subject", "title"));
     return schema;
 }
