@@ -78,10 +78,6 @@ json_t *kj__spec_parameter_components(struct kj__spec *spec);
 /* Every path of every version; notes in spec->used what operations there are. */
 json_t *kj__spec_paths(struct kj__spec *spec);
 
-/* Whether a path of `version` leads to the identity. */
-bool kj__spec_is_served(const struct kj_model *model, int version,
-                        const struct kj_identity *identity);
-
 /* The answers of an operation; those refused are components, but where HEAD has no body. */
 json_t *kj__spec_responses(struct kj__spec *spec, const struct kj_identity *child,
                            enum kj_operation operation, bool is_head);

@@ -151,8 +151,8 @@ static void add_path(struct kj__spec *spec, json_t *paths, const struct place *p
 
 /* ---- all of them ---- */
 
-bool kj__spec_is_served(const struct kj_model *model, int version,
-                        const struct kj_identity *identity)
+/* Whether a path of `version` leads to the identity. */
+static bool is_served(const struct kj_model *model, int version, const struct kj_identity *identity)
 {
     return kj__model_by_category(model, version, identity->category) == identity;
 }
@@ -162,11 +162,14 @@ static void add_children(struct kj__spec *spec, json_t *paths, int version,
                          const struct kj_identity *parent)
 {
     const struct kj_model *model = spec->model;
-    for (size_t i = 0; i < model->identity_count; i++) {
-        const struct kj_identity *child = &model->identities[i];
-        int own = kj__model_by_category(model, version, child->category) ? version : 0;
-        if (kj__spec_is_served(model, own, child)) {
-            add_path(spec, paths, &(struct place){version, parent, child}, false);
+    for (size_t i = 0; i < model->relation_count; i++) {
+        const struct kj__relation *relation = &model->relations[i];
+        const struct kj_identity *child = relation->child;
+        for (; child && relation->parent == parent->namesake; child = child->next_version) {
+            int own = kj__model_by_category(model, version, child->category) ? version : 0;
+            if (is_served(model, own, child)) {
+                add_path(spec, paths, &(struct place){version, parent, child}, false);
+            }
         }
     }
 }
@@ -175,7 +178,7 @@ static void add_version(struct kj__spec *spec, json_t *paths, int version)
 {
     for (size_t i = 0; i < spec->model->identity_count; i++) {
         const struct kj_identity *identity = &spec->model->identities[i];
-        if (kj__spec_is_served(spec->model, version, identity)) {
+        if (is_served(spec->model, version, identity)) {
             const struct place root = {version, NULL, identity};
             add_path(spec, paths, &root, false);
             add_path(spec, paths, &root, true);

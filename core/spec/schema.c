@@ -2,6 +2,7 @@
 #include "spec/parts.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,12 +45,14 @@ static void set_items(struct kj__spec *spec, json_t *schema, const struct kj__at
 
 /* ---- rules ---- */
 
-/* The lengths of text that so many bytes have in base64 are multiples of this, for each three. */
-enum { BASE64_QUANTUM = 4, BASE64_BYTES = 3 };
+/* So many characters for each so many bytes, whole groups of them. */
+enum { BASE64_CHARACTERS = 4, BASE64_BYTES = 3 };
 
 static json_int_t base64_length(size_t bytes)
 {
-    return (json_int_t)((bytes + BASE64_BYTES - 1) / BASE64_BYTES * BASE64_QUANTUM);
+    const json_int_t most = INT64_MAX / BASE64_CHARACTERS;
+    size_t groups = bytes / BASE64_BYTES + (bytes % BASE64_BYTES != 0);
+    return (groups < (size_t)most ? (json_int_t)groups : most) * BASE64_CHARACTERS;
 }
 
 static void set_lengths(struct kj__spec *spec, json_t *rules, const struct kj__attribute *attribute)
