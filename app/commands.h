@@ -8,6 +8,7 @@
 
 int command_bench(int argc, char *const *argv);
 int command_serve(int argc, char *const *argv);
+int command_spec(int argc, char *const *argv);
 int command_sub(int argc, char *const *argv);
 
 #endif

@@ -12,6 +12,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"serve", command_serve, "offer a model's resources over REST and push their changes"},
+    {"spec", command_spec, "print an OpenAPI or AsyncAPI document of a model"},
     {"bench", command_bench, "load a server with sessions and events, and measure it"},
     {"sub", command_sub, "watch a server's events, one line each"},
 };

@@ -93,6 +93,7 @@ static int make_server(struct node *node, struct serve_settings *settings)
         http_free(&http);
         return exit_status;
     }
+    settings->server.http.spec_public_reads = settings->security.public_reads;
     enum kj_status status = kj_server_new(&settings->server, &node->server, &error);
     http_free(&http);
     if (!status) {

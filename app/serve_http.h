@@ -10,6 +10,7 @@
 struct http_settings {
     bool no_compression, no_meta_routes, read_only;
     const char *cors_origin, *api_prefix, *service_name;
+    const char *spec_title, *spec_version, *spec_url;
     struct text_list cors_others, read_only_except, service_versions, trusted_proxies;
     const char *rate, *handshake_rate, *address_handshake_rate;
     struct text_list identity_rates;

@@ -6,6 +6,7 @@
 #include "core/server_http.h"
 #include "core/server_metrics.h"
 #include "core/server_options.h"
+#include "core/server_spec.h"
 #include "delivery/delivery.h"
 #include "dispatch/events.h"
 #include "http/health.h"
@@ -270,6 +271,9 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
     enum kj_status status = kj__server_options_copy(&made->options, options, error);
     if (!status) {
         status = kj__server_http_init(&made->policy, &options->http, &made->api, error);
+    }
+    if (!status) {
+        status = kj__server_spec_add(&made->options.values, &options->http, &made->api, error);
     }
     if (!status) {
         status = kj__announce_new(options, &made->counters, &made->announce, error);

@@ -1,4 +1,5 @@
-/* types.h - what a checked model consists of. Private to core/model.
+/* types.h - what a checked model consists of. Private to core/model, and to core/spec,
+ * which describes it.
  *
  * All of it is built by one thread in kj__model_build and only read afterwards.
  */

@@ -52,7 +52,11 @@ struct kj_http_policy {
 
     const char *service_name;            /* at /_meta/name; NULL: no such path */
     const char *const *service_versions; /* "NAME=VERSION" at /_meta/version, NULL at the end */
-    bool no_meta_routes;                 /* no /_meta/routes */
+    bool no_meta_routes;                 /* no /_meta/routes, openapi.json and asyncapi.json */
+
+    /* What these documents say of the server; see kj_spec_options. */
+    const char *spec_title, *spec_version, *spec_url; /* the title else is service_name */
+    bool spec_public_reads;
 
     const char *api_prefix; /* such as "/api"; not of /, /_meta and the push endpoint */
 

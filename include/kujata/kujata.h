@@ -26,6 +26,7 @@
 #include <kujata/push_config.h>
 #include <kujata/server.h>
 #include <kujata/session.h>
+#include <kujata/spec.h>
 #include <kujata/status.h>
 #include <kujata/store.h>
 #include <kujata/store_sqlite.h>

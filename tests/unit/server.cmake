@@ -1,9 +1,11 @@
 kujata_test(server_http_test SOURCES server/server_http_test.c LIBRARIES kujata::static)
-set_tests_properties(server_http_test PROPERTIES
-    ENVIRONMENT TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp)
 kujata_test(server_gateway_ping_test SOURCES server/gateway_ping_test.c
     MODULES server LIBRARIES kujata::static)
 get_property(modules GLOBAL PROPERTY KUJATA_MODULES)
 kujata_test(server_memory_test SOURCES server/memory_test.c LIBRARIES ${modules} m
     FAILING_ALLOCATOR)
 target_link_options(server_memory_test PRIVATE LINKER:--wrap=mg_start2)
+
+# Those that start a whole server.
+set_tests_properties(server_http_test server_memory_test PROPERTIES
+    ENVIRONMENT TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp)
