@@ -10,7 +10,7 @@ from programs import KUJATA
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PAGES = ["README.md", *sorted("docs/" + p for p in os.listdir(f"{ROOT}/docs") if p.endswith(".md"))]
-COMMANDS = ("serve", "sub", "bench")
+COMMANDS = ("serve", "spec", "sub", "bench")
 
 
 def read(path):
