@@ -3,9 +3,11 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "core/announce.h"
+#include "core/server_gateway.h"
 #include "core/server_http.h"
 #include "core/server_metrics.h"
 #include "core/server_options.h"
+#include "core/server_upgrade.h"
 #include "delivery/delivery.h"
 #include "dispatch/events.h"
 #include "http/health.h"
@@ -20,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 /* At stop, how long publications under way may take to reach the shards. */
 enum { QUIET_TIMEOUT_MS = 500 };
@@ -35,6 +36,14 @@ enum { WAITING_WORKERS_PART = 4 };
 
 enum life { LIFE_NEW = 0, LIFE_STARTING, LIFE_STARTED, LIFE_STOPPING, LIFE_STOPPED };
 
+/* A websocket endpoint: /events, or a mount. */
+struct endpoint {
+    struct kj_server *server;
+    struct kj__mount *mount; /* NULL: /events */
+};
+
+enum { ENDPOINTS_MAX = 1 + KJ__MOUNTS_MAX };
+
 struct kj_server {
     struct kj__server_options options;
     struct kj__counters counters;
@@ -42,7 +51,10 @@ struct kj_server {
     struct kj__idempotency idempotency;
     struct kj__delivery *delivery;
     struct kj__events events;
-    struct kj__http_upgrade upgrade;
+    struct kj__server_mounts mounts;
+    struct endpoint endpoints[ENDPOINTS_MAX];
+    struct kj__http_upgrade upgrades[ENDPOINTS_MAX];
+    size_t endpoint_count;
     struct kj__server_http policy;
     struct kj__announce *announce; /* NULL: gateways hear nothing */
     struct kj__http *http;
@@ -78,55 +90,24 @@ static void handle_request(void *ctx, const struct kj__http_request *request,
 static void *prepare_session(void *ctx, const struct kj__http_request *request,
                              struct kj__http_response *response)
 {
-    struct kj_server *server = ctx;
+    const struct endpoint *endpoint = ctx;
+    struct kj_server *server = endpoint->server;
     struct kj__refusal refusal;
     if (!kj__server_http_admit(&server->policy, request, response)) {
         return NULL;
     }
-    struct kj_session *session = kj__events_prepare(
-        &server->events,
-        &(struct kj__handshake){.headers = request->headers,
-                                .query = request->query,
-                                .remote_address = request->remote_address,
-                                .certificate = request->certificate},
-        &refusal);
+    const struct kj__handshake handshake = {.headers = request->headers,
+                                            .query = request->query,
+                                            .remote_address = request->remote_address,
+                                            .certificate = request->certificate};
+    /* A client of a mount is a session to all that follows. */
+    void *session = endpoint->mount ? (void *)kj__server_mounts_prepare(
+                                          &server->events, endpoint->mount, &handshake, &refusal)
+                                    : kj__events_prepare(&server->events, &handshake, &refusal);
     if (!session) {
         kj__http_response_short_error(response, refusal.encoding, &refusal.error);
     }
     return session;
-}
-
-static void attach_session(void *ctx, void *session, int fd, struct ssl_st *ssl)
-{
-    (void)ctx;
-    struct kj__connection *connection = &((struct kj_session *)session)->connection;
-    struct kj__tls *tls = ssl ? kj__tls_new_take(ssl, fd) : NULL;
-    if (ssl && !tls) {
-        close(fd);
-        kj__connection_abandon(connection);
-        return;
-    }
-    kj__connection_attach(connection, fd, tls);
-}
-
-static void abandon_session(void *ctx, void *session)
-{
-    (void)ctx;
-    kj__connection_abandon(&((struct kj_session *)session)->connection);
-}
-
-static void refuse_early_frame(void *ctx, void *session)
-{
-    (void)ctx;
-    kj__connection_close_later(&((struct kj_session *)session)->connection,
-                               KJ__CLOSE_PROTOCOL_ERROR, "frame before the handshake ended",
-                               KJ__CAUSE_PROTOCOL_ERROR);
-}
-
-static void release_session(void *ctx, void *session)
-{
-    (void)ctx;
-    kj__connection_unref(&((struct kj_session *)session)->connection);
 }
 
 /* ---- health ---- */
@@ -213,6 +194,13 @@ static void init_api(struct kj_server *server)
     }
 }
 
+static void add_endpoint(struct kj_server *server, const char *path, struct kj__mount *mount)
+{
+    size_t at = server->endpoint_count++;
+    server->endpoints[at] = (struct endpoint){.server = server, .mount = mount};
+    server->upgrades[at] = kj__server_upgrade(path, prepare_session, &server->endpoints[at]);
+}
+
 static enum kj_status init_push(struct kj_server *server)
 {
     const struct kj_server_options *options = &server->options.values;
@@ -241,15 +229,8 @@ static enum kj_status init_push(struct kj_server *server)
                                  .queue_policy = options->queue_policy,
                              });
     server->has_push = true; /* to be finished, whatever its status */
-    server->upgrade = (struct kj__http_upgrade){
-        .path = options->push_endpoint,
-        .prepare = prepare_session,
-        .attach = attach_session,
-        .abandon = abandon_session,
-        .on_early_frame = refuse_early_frame,
-        .release = release_session,
-        .ctx = server,
-    };
+    server->mounts.events = &server->events;
+    add_endpoint(server, options->push_endpoint, NULL);
     return status;
 }
 
@@ -298,12 +279,43 @@ enum kj_status kj_server_register(struct kj_server *server, const char *identity
     return kj__api_register(&server->api, identity, processor);
 }
 
+enum kj_status kj_server_mount(struct kj_server *server, const char *path,
+                               const struct kj_protocol *protocol, struct kj_error *error)
+{
+    const struct kj_server_options *options = &server->options.values;
+    if (!server->has_push) {
+        kj_error_set(error, 0, "path \"%.200s\": a server without a backend has no clients", path);
+        return KJ_EUNSUPPORTED;
+    }
+    enum kj_status status = kj__server_options_check_path(options, "path", path, error);
+    if (!status && strcmp(path, options->push_endpoint) == 0) {
+        kj_error_set(error, 0, "path \"%.200s\": sessions connect there", path);
+        status = KJ_EEXIST;
+    }
+    if (!status) {
+        status = kj__server_mounts_add(&server->mounts, options, path, protocol, error);
+    }
+    if (!status) {
+        size_t last = server->mounts.count - 1;
+        add_endpoint(server, server->mounts.paths[last], server->mounts.mounts[last]);
+    }
+    return status;
+}
+
+struct kj_gateway *kj_server_gateway(struct kj_server *server)
+{
+    return server->mounts.gateway;
+}
+
 static enum kj_status start_parts(struct kj_server *server, struct kj_error *error)
 {
     if (server->has_push) {
         enum kj_status status = kj__delivery_start(server->delivery);
         if (!status) {
             status = kj__events_start(&server->events);
+        }
+        if (!status && server->mounts.gateway) {
+            status = kj__gateway_start(server->mounts.gateway);
         }
         if (status) {
             kj_error_set(error, 0, "cannot start push on topic \"%s\": %s",
@@ -331,7 +343,8 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .proxies = &server->policy.proxies,
                                    .handle = handle_request,
                                    .ctx = server,
-                                   .upgrade = server->has_push ? &server->upgrade : NULL,
+                                   .upgrades = server->upgrades,
+                                   .upgrade_count = server->endpoint_count,
                                    .counters = &server->counters},
         &server->http, error);
 }
@@ -355,6 +368,9 @@ static void stop_parts(struct kj_server *server)
     server->http = NULL;
     if (server->has_push) {
         kj__events_stop(&server->events, QUIET_TIMEOUT_MS);
+        if (server->mounts.gateway) {
+            kj__gateway_stop(server->mounts.gateway);
+        }
         kj__delivery_stop(server->delivery, server->options.values.limits.drain_timeout_ms);
     }
 }
@@ -519,6 +535,7 @@ void kj_server_free(struct kj_server *server)
     kj_server_stop(server);
     if (server->has_push) {
         kj__delivery_stop(server->delivery, 0); /* which may never have started */
+        kj__server_mounts_fini(&server->mounts);
         kj__events_fini(&server->events);
     }
     kj__delivery_free(server->delivery);

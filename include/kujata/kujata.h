@@ -13,6 +13,7 @@
 #include <kujata/error.h>
 #include <kujata/event.h>
 #include <kujata/filter.h>
+#include <kujata/gateway.h>
 #include <kujata/handlers.h>
 #include <kujata/http_policy.h>
 #include <kujata/log.h>
