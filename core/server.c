@@ -3,11 +3,11 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "core/announce.h"
+#include "core/server_endpoints.h"
 #include "core/server_gateway.h"
 #include "core/server_http.h"
 #include "core/server_metrics.h"
 #include "core/server_options.h"
-#include "core/server_upgrade.h"
 #include "delivery/delivery.h"
 #include "dispatch/events.h"
 #include "http/health.h"
@@ -36,14 +36,6 @@ enum { WAITING_WORKERS_PART = 4 };
 
 enum life { LIFE_NEW = 0, LIFE_STARTING, LIFE_STARTED, LIFE_STOPPING, LIFE_STOPPED };
 
-/* A websocket endpoint: /events, or a mount. */
-struct endpoint {
-    struct kj_server *server;
-    struct kj__mount *mount; /* NULL: /events */
-};
-
-enum { ENDPOINTS_MAX = 1 + KJ__MOUNTS_MAX };
-
 struct kj_server {
     struct kj__server_options options;
     struct kj__counters counters;
@@ -52,9 +44,7 @@ struct kj_server {
     struct kj__delivery *delivery;
     struct kj__events events;
     struct kj__server_mounts mounts;
-    struct endpoint endpoints[ENDPOINTS_MAX];
-    struct kj__http_upgrade upgrades[ENDPOINTS_MAX];
-    size_t endpoint_count;
+    struct kj__server_endpoints endpoints;
     struct kj__server_http policy;
     struct kj__announce *announce; /* NULL: gateways hear nothing */
     struct kj__http *http;
@@ -85,29 +75,6 @@ static void handle_request(void *ctx, const struct kj__http_request *request,
     const char *path = kj__policy_route_path(&server->api.policy, request->path);
     kj__traffic_count(&server->traffic, request->method, path ? path : "", response->status,
                       (uint64_t)took / NS_PER_US);
-}
-
-static void *prepare_session(void *ctx, const struct kj__http_request *request,
-                             struct kj__http_response *response)
-{
-    const struct endpoint *endpoint = ctx;
-    struct kj_server *server = endpoint->server;
-    struct kj__refusal refusal;
-    if (!kj__server_http_admit(&server->policy, request, response)) {
-        return NULL;
-    }
-    const struct kj__handshake handshake = {.headers = request->headers,
-                                            .query = request->query,
-                                            .remote_address = request->remote_address,
-                                            .certificate = request->certificate};
-    /* A client of a mount is a session to all that follows. */
-    void *session = endpoint->mount ? (void *)kj__server_mounts_prepare(
-                                          &server->events, endpoint->mount, &handshake, &refusal)
-                                    : kj__events_prepare(&server->events, &handshake, &refusal);
-    if (!session) {
-        kj__http_response_short_error(response, refusal.encoding, &refusal.error);
-    }
-    return session;
 }
 
 /* ---- health ---- */
@@ -194,13 +161,6 @@ static void init_api(struct kj_server *server)
     }
 }
 
-static void add_endpoint(struct kj_server *server, const char *path, struct kj__mount *mount)
-{
-    size_t at = server->endpoint_count++;
-    server->endpoints[at] = (struct endpoint){.server = server, .mount = mount};
-    server->upgrades[at] = kj__server_upgrade(path, prepare_session, &server->endpoints[at]);
-}
-
 static enum kj_status init_push(struct kj_server *server)
 {
     const struct kj_server_options *options = &server->options.values;
@@ -230,7 +190,9 @@ static enum kj_status init_push(struct kj_server *server)
                              });
     server->has_push = true; /* to be finished, whatever its status */
     server->mounts.events = &server->events;
-    add_endpoint(server, options->push_endpoint, NULL);
+    server->endpoints.events = &server->events;
+    server->endpoints.policy = &server->policy;
+    kj__server_endpoints_add(&server->endpoints, options->push_endpoint, NULL);
     return status;
 }
 
@@ -282,24 +244,12 @@ enum kj_status kj_server_register(struct kj_server *server, const char *identity
 enum kj_status kj_server_mount(struct kj_server *server, const char *path,
                                const struct kj_protocol *protocol, struct kj_error *error)
 {
-    const struct kj_server_options *options = &server->options.values;
     if (!server->has_push) {
         kj_error_set(error, 0, "path \"%.200s\": a server without a backend has no clients", path);
         return KJ_EUNSUPPORTED;
     }
-    enum kj_status status = kj__server_options_check_path(options, "path", path, error);
-    if (!status && strcmp(path, options->push_endpoint) == 0) {
-        kj_error_set(error, 0, "path \"%.200s\": sessions connect there", path);
-        status = KJ_EEXIST;
-    }
-    if (!status) {
-        status = kj__server_mounts_add(&server->mounts, options, path, protocol, error);
-    }
-    if (!status) {
-        size_t last = server->mounts.count - 1;
-        add_endpoint(server, server->mounts.paths[last], server->mounts.mounts[last]);
-    }
-    return status;
+    return kj__server_mounts_add(&server->mounts, &server->endpoints, &server->options.values,
+                                 &(struct kj__mount_request){path, protocol}, error);
 }
 
 struct kj_gateway *kj_server_gateway(struct kj_server *server)
@@ -343,8 +293,8 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .proxies = &server->policy.proxies,
                                    .handle = handle_request,
                                    .ctx = server,
-                                   .upgrades = server->upgrades,
-                                   .upgrade_count = server->endpoint_count,
+                                   .upgrades = server->endpoints.upgrades,
+                                   .upgrade_count = server->endpoints.count,
                                    .counters = &server->counters},
         &server->http, error);
 }

@@ -2,6 +2,7 @@
 #include "core/server_gateway.h"
 
 #include "base/clock.h"
+#include "core/server_options.h"
 #include "dispatch/protocol.h"
 #include "gateway/client.h"
 
@@ -43,28 +44,43 @@ static enum kj_status make_gateway(struct kj__server_mounts *mounts,
         &mounts->gateway);
 }
 
-enum kj_status kj__server_mounts_add(struct kj__server_mounts *mounts,
-                                     const struct kj_server_options *options, const char *path,
-                                     const struct kj_protocol *protocol, struct kj_error *error)
+static enum kj_status check(const struct kj__server_endpoints *endpoints,
+                            const struct kj_server_options *options, const char *path,
+                            struct kj_error *error)
 {
-    for (size_t i = 0; i < mounts->count; i++) {
-        if (strcmp(mounts->paths[i], path) == 0) {
-            kj_error_set(error, 0, "path \"%.200s\": something is mounted there", path);
+    for (size_t i = 0; i < endpoints->count; i++) {
+        if (strcmp(endpoints->upgrades[i].path, path) == 0) {
+            kj_error_set(error, 0, "path \"%.200s\": something is there", path);
             return KJ_EEXIST;
         }
     }
-    enum kj_status status = mounts->gateway ? KJ_OK : make_gateway(mounts, options);
-    char *copy = status ? NULL : strdup(path);
-    if (!copy) {
+    return kj__server_options_check_path(options, "path", path, error);
+}
+
+enum kj_status kj__server_mounts_add(struct kj__server_mounts *mounts,
+                                     struct kj__server_endpoints *endpoints,
+                                     const struct kj_server_options *options,
+                                     const struct kj__mount_request *request,
+                                     struct kj_error *error)
+{
+    enum kj_status status = check(endpoints, options, request->path, error);
+    if (status) {
+        return status;
+    }
+    status = mounts->gateway ? KJ_OK : make_gateway(mounts, options);
+    char *path = status ? NULL : strdup(request->path);
+    if (!path) {
         kj_error_set(error, 0, "no memory for a protocol");
         return KJ_ENOMEM;
     }
-    status = kj__gateway_mount(mounts->gateway, protocol, &mounts->mounts[mounts->count], error);
+    struct kj__mount *mount;
+    status = kj__gateway_mount(mounts->gateway, request->protocol, &mount, error);
     if (status) {
-        free(copy);
+        free(path);
         return status;
     }
-    mounts->paths[mounts->count++] = copy;
+    mounts->paths[mounts->count++] = path;
+    kj__server_endpoints_add(endpoints, path, mount);
     return KJ_OK;
 }
 

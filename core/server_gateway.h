@@ -6,6 +6,7 @@
 #ifndef KJ_CORE_SERVER_GATEWAY_H
 #define KJ_CORE_SERVER_GATEWAY_H
 
+#include "core/server_endpoints.h"
 #include "dispatch/events.h"
 #include "gateway/gateway.h"
 
@@ -14,15 +15,21 @@
 struct kj__server_mounts {
     struct kj__events *events;
     struct kj_gateway *gateway; /* NULL: nothing is mounted */
-    struct kj__mount *mounts[KJ__MOUNTS_MAX];
     char *paths[KJ__MOUNTS_MAX];
     size_t count;
 };
 
-/* Mounts a protocol at a path that was checked; the first makes the gateway. */
+struct kj__mount_request {
+    const char *path;
+    const struct kj_protocol *protocol;
+};
+
+/* Mounts a protocol, as kj_server_mount; the first makes the gateway. */
 enum kj_status kj__server_mounts_add(struct kj__server_mounts *mounts,
-                                     const struct kj_server_options *options, const char *path,
-                                     const struct kj_protocol *protocol, struct kj_error *error);
+                                     struct kj__server_endpoints *endpoints,
+                                     const struct kj_server_options *options,
+                                     const struct kj__mount_request *request,
+                                     struct kj_error *error);
 
 /* As kj__events_prepare, for a client of a mount. */
 struct kj_client *kj__server_mounts_prepare(struct kj__events *events, struct kj__mount *mount,

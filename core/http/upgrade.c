@@ -105,7 +105,6 @@ static const struct kj__http_upgrade *find_endpoint(const struct kj__http *http,
 static void *prepare(struct kj__http *http, struct mg_connection *connection,
                      const struct kj__http_upgrade *endpoint)
 {
-    const struct mg_request_info *info = mg_get_request_info(connection);
     struct kj__http_request request;
     struct parts parts;
     struct kj__http_response response;

@@ -257,6 +257,8 @@ static void batches_go_out_once_a_window(void **state)
     expect(fd, "[1 r 4  x][1 r 5  x][1 r 6  x][1 r 7  x][1 r 8  x]"); /* full: before its time */
     expect(fd, "[1 r 9  x]");
     publish(fixture, KJ_TOPIC_ROOM, "r", "waits");
+    publish(fixture, KJ_TOPIC_USER, "ann", "behind it");
+    expect(fd, "[2 ann 2  behind it]");
     ask(fd, "leave r", "[1 r 10  waits]"); /* what waits is not lost */
     expect(fd, "ok 0");
     close(fd);
