@@ -269,6 +269,11 @@ static void on_room(struct kj__connection *connection)
     }
 }
 
+static void on_expired(struct kj__connection *connection)
+{
+    kj__client_finish(kj__client_of(connection), KJ_CLOSE_UNAUTHORIZED, "expired");
+}
+
 static void release(struct kj__connection *connection)
 {
     struct kj_client *client = kj__client_of(connection);
@@ -286,6 +291,7 @@ const struct kj__protocol kj__client_protocol = {
     .on_closed = on_closed,
     .on_dropped = on_dropped,
     .on_room = on_room,
+    .on_expired = on_expired,
     .release = release,
 };
 

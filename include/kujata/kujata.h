@@ -19,6 +19,7 @@
 #include <kujata/log.h>
 #include <kujata/model.h>
 #include <kujata/namespaces.h>
+#include <kujata/native.h>
 #include <kujata/processor.h>
 #include <kujata/publication.h>
 #include <kujata/pubsub.h>
