@@ -38,6 +38,8 @@ void rooms_add_options(struct rooms_settings *settings, struct kj_server_options
                 "that rooms travel under between nodes; default gateway")},
         {NUMBER("--gateway-limit-rooms", &native->limits.rooms, 1, "N",
                 "of one client; default 32")},
+        {NUMBER("--gateway-limit-topics", &server->gateway_topics, 1, "N",
+                "rooms and users of this node; default 262144")},
         {NUMBER("--gateway-limit-message-bytes", &native->limits.message_bytes, 1, "BYTES",
                 "of a client's message; default 65536")},
         {NUMBER("--gateway-limit-queue-bytes", &native->limits.queue_bytes, 1, "BYTES",

@@ -248,6 +248,13 @@ enum kj_status kj_server_mount(struct kj_server *server, const char *path,
         kj_error_set(error, 0, "path \"%.200s\": a server without a backend has no clients", path);
         return KJ_EUNSUPPORTED;
     }
+    pthread_mutex_lock(&server->life_lock);
+    bool may_mount = server->life == LIFE_NEW;
+    pthread_mutex_unlock(&server->life_lock);
+    if (!may_mount) {
+        kj_error_set(error, 0, "path \"%.200s\": protocols are mounted before the start", path);
+        return KJ_EINVAL;
+    }
     return kj__server_mounts_add(&server->mounts, &server->endpoints, &server->options.values,
                                  &(struct kj__mount_request){path, protocol}, error);
 }

@@ -7,7 +7,7 @@
 
 enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, HTTP_THREADS_DEFAULT = 32 };
 enum { RENEWAL_THREADS_MAX = 256, RENEWAL_THREADS_DEFAULT = 4 };
-enum { GATEWAY_LINGER_DEFAULT_MS = 5000 };
+enum { GATEWAY_LINGER_DEFAULT_MS = 5000, GATEWAY_TOPICS_DEFAULT = 262144 };
 
 static void use_default(uint32_t *value, uint32_t fallback)
 {
@@ -283,6 +283,7 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
     use_default(&copy->values.http_threads, HTTP_THREADS_DEFAULT);
     use_default(&copy->values.renewal_threads, RENEWAL_THREADS_DEFAULT);
     use_default(&copy->values.gateway_linger_ms, GATEWAY_LINGER_DEFAULT_MS);
+    use_default(&copy->values.gateway_topics, GATEWAY_TOPICS_DEFAULT);
     enum kj_status status = check_options(options, error);
     if (!status) {
         status = check_limits(&copy->values.limits, error);

@@ -29,7 +29,7 @@ static void answer_take(const struct native_request *request, json_t *data)
 const struct native_fault *native_take_user(struct kj_client *client, const char *device)
 {
     static const struct native_fault bad = {"unauthorized", "the claim sub is no user's name"};
-    static const struct native_fault gone = {"unauthorized", "no memory"};
+    static const struct native_fault gone = {"unauthorized", "the node takes no more users"};
     struct kj_session *session = kj_client_session(client);
     const char *user = kj_session_claim(session, "sub");
     const char *claimed = kj_session_claim(session, "device");
@@ -69,7 +69,7 @@ void native_tell(const struct kj_native *native, const struct kj_client *client,
 
 static const struct native_fault *join(const struct native_request *request)
 {
-    static const struct native_fault limit = {"limit", "it is in too many rooms"};
+    static const struct native_fault limit = {"limit", "there are too many rooms"};
     const struct kj_native_options *options = &request->native->options;
     const char *room = text_of(request, "room");
     if (!kj_name_is_valid(room)) {

@@ -62,6 +62,7 @@ void native_send_take(struct kj_client *client, const char *type, json_t *id, js
 
 void native_refuse(const struct native_request *request, const struct native_fault *fault)
 {
+    kj_client_count_refusal(request->client);
     native_send_take(request->client, "ERROR", request->id,
                      json_pack("{s:s, s:s}", "code", fault->code, "message", fault->message));
 }
@@ -206,9 +207,11 @@ static enum kj_status write_push(FILE *to, const struct kj_push *const *pushes, 
     if (!status) {
         status = name ? kj_value_encode(KJ_ENCODING_JSON, name, &bytes, &len) : KJ_ENOMEM;
     }
-    fputs("]},\"topic\":", to);
-    fwrite(bytes, 1, len, to);
-    fputs(",\"type\":\"PUSH\"}", to);
+    if (!status) {
+        fputs("]},\"topic\":", to);
+        fwrite(bytes, 1, len, to);
+        fputs(",\"type\":\"PUSH\"}", to);
+    }
     free(bytes);
     json_decref(name);
     return status;

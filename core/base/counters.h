@@ -160,6 +160,10 @@
     X(gateway_clients_ended, "gateway_clients_ended_total", COUNTER,                               \
       "Clients the gateway ended: kicked, replaced, or not let in in time.")                       \
     X(gateway_messages, "gateway_messages_received_total", COUNTER, "Messages of clients.")        \
+    X(gateway_refusals, "gateway_requests_refused_total", COUNTER,                                 \
+      "Requests of clients that their protocol refused.")                                          \
+    X(gateway_topics_over_limit, "gateway_topics_over_limit_total", COUNTER,                       \
+      "Topics refused since this node has too many.")                                              \
     X(gateway_joins_over_limit, "gateway_joins_over_limit_total", COUNTER,                         \
       "Joins refused since the client is in too many rooms.")                                      \
     X(gateway_topics, "gateway_topics_current", GAUGE, "Topics this node has subscribed to.")      \

@@ -412,6 +412,11 @@ const char *kj_client_device(const struct kj_client *client)
     return client->device ? client->device : "";
 }
 
+void kj_client_count_refusal(struct kj_client *client)
+{
+    KJ__COUNT(gateway_of(client)->options.counters, gateway_refusals);
+}
+
 void kj_client_set_data(struct kj_client *client, void *data)
 {
     client->data = data;

@@ -33,6 +33,7 @@ struct kj__gateway_options {
     struct kj_pubsub *pubsub;
     struct kj__counters *counters;
     const char *prefix; /* of the topics on the backend */
+    uint32_t topics;    /* at most */
     uint32_t linger_ms;
     const char *token_cookie;       /* see kj_session_token; NULL: none */
     const struct kj_limits *limits; /* every default filled in */

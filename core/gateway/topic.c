@@ -73,6 +73,15 @@ static enum kj_status get(struct kj_gateway *gateway, enum kj_topic_kind kind, c
     if (*topic) {
         return KJ_OK;
     }
+    if (gateway->topics.count >= gateway->options.topics) {
+        static struct kj__log_limit limit;
+        KJ__COUNT(gateway->options.counters, gateway_topics_over_limit);
+        kj__log_limited(&limit, KJ__LOG_WARNING, "gateway",
+                        "a room or user was refused: there are %zu already; see gateway_topics "
+                        "(--gateway-limit-topics)",
+                        gateway->topics.count);
+        return KJ_ELIMIT;
+    }
     struct kj__topic *made = allocate(gateway, kind, name, words);
     if (!made || !kj__map_put(&gateway->topics, words, made, NULL)) {
         free(made);

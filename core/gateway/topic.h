@@ -67,8 +67,8 @@ uint64_t kj__topics_sweep(struct kj_gateway *gateway, uint64_t now_ms, bool is_e
 
 /* ---- on the shard ---- */
 
-/* Seats an open client; the topic is subscribed to when it is the node's first. KJ_ENOMEM,
- * KJ_ECLOSED. */
+/* Seats an open client; the topic is subscribed to when it is the node's first. KJ_ELIMIT,
+ * KJ_ENOMEM, KJ_ECLOSED. */
 enum kj_status kj__membership_new(struct kj_client *client, enum kj_topic_kind kind,
                                   const char *name, struct kj__membership **membership);
 

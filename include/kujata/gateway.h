@@ -94,13 +94,14 @@ enum kj_status kj_client_authenticate(struct kj_client *client, const char *toke
 
 /* Says whose it is. Others of the user are closed with KJ_CLOSE_REPLACED, on this node and on
  * others, as user_policy of the protocol has it. KJ_EINVAL for a bad name, KJ_EEXIST when it has
- * another user, KJ_ENOMEM, KJ_ECLOSED; `device` may be NULL. */
+ * another user, KJ_ELIMIT for too many topics on this node, KJ_ENOMEM, KJ_ECLOSED; `device` may be
+ * NULL. */
 enum kj_status kj_client_set_user(struct kj_client *client, const char *user, const char *device);
 const char *kj_client_user(const struct kj_client *client);   /* NULL: none */
 const char *kj_client_device(const struct kj_client *client); /* "": none */
 
 /* KJ_OK also when it is, or is not, in the room. KJ_EINVAL for a bad name, KJ_ELIMIT for too many
- * rooms, KJ_EREFUSED before it was let in, KJ_ENOMEM, KJ_ECLOSED. What is published on this node
+ * rooms of the client or topics of the node, KJ_EREFUSED before it was let in, KJ_ENOMEM, KJ_ECLOSED. What is published on this node
  * from here on reaches it; of other nodes, once the broker knows. */
 enum kj_status kj_client_join(struct kj_client *client, const char *room);
 enum kj_status kj_client_leave(struct kj_client *client, const char *room);
@@ -120,6 +121,9 @@ enum kj_status kj_client_send(struct kj_client *client, enum kj_frame frame, con
 
 /* Closes it once what it has to get has left; `reason` (may be NULL) is at most 123 bytes. */
 void kj_client_close(struct kj_client *client, uint16_t code, const char *reason);
+
+/* Counts a request of the client's that its protocol refused. */
+void kj_client_count_refusal(struct kj_client *client);
 
 /* One pointer of the protocol's, which frees it in on_close. */
 void kj_client_set_data(struct kj_client *client, void *data);

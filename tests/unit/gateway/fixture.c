@@ -141,6 +141,7 @@ int set_up(void **state)
         .message_fragments = 16, .write_stall_ms = 60000, .close_timeout_ms = 500};
     fixture->shards = 2;
     fixture->linger_ms = 60000;
+    fixture->topics = 1000;
     fixture->protocol = (struct kj_protocol){.name = "words",
                                              .encoding_count = 2,
                                              .is_open = true,
@@ -170,6 +171,7 @@ void start(struct fixture *fixture)
                              .pubsub = fixture->pubsub,
                              .counters = &fixture->counters,
                              .prefix = "test",
+                             .topics = fixture->topics,
                              .linger_ms = fixture->linger_ms,
                              .limits = &fixture->limits,
                              .authenticate = fixture->has_authenticator ? authenticate : NULL,

@@ -25,7 +25,7 @@ struct fixture {
     struct kj_pubsub *pubsub;
     bool is_pubsub_borrowed;
     size_t shards;
-    uint32_t linger_ms;
+    uint32_t linger_ms, topics;
     struct kj_limits limits;
     struct kj_protocol protocol;
     bool has_authenticator; /* accepts the token "good", which makes the user "alice" */

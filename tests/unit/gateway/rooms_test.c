@@ -62,6 +62,25 @@ static void a_client_has_so_many_rooms(void **state)
     close(fd);
 }
 
+static void a_node_has_so_many_topics(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->topics = 3; /* one of them for all */
+    start(fixture);
+    int fd = connect_client(fixture);
+    int other = connect_client(fixture);
+    char wanted[16];
+    (void)snprintf(wanted, sizeof wanted, "ok %d", KJ_ELIMIT);
+    ask(fd, "join a", "ok 0");
+    ask(fd, "join b", "ok 0");
+    ask(fd, "join c", wanted);
+    ask(fd, "user ann d", wanted);
+    ask(other, "join b", "ok 0");
+    assert_int_equal(fixture->counters.gateway_topics_over_limit, 2);
+    close(fd);
+    close(other);
+}
+
 static void pushes_of_one_publisher_arrive_in_order(void **state)
 {
     enum { TOTAL = 2000, CLIENTS = 6 };
@@ -272,6 +291,7 @@ int main(void)
         TEST(a_room_hears_what_is_said_in_it_and_nobody_else),
         TEST(joining_twice_is_joining_once_and_so_is_leaving),
         TEST(a_client_has_so_many_rooms),
+        TEST(a_node_has_so_many_topics),
         TEST(pushes_of_one_publisher_arrive_in_order),
         TEST(a_session_and_a_user_are_found_by_name),
         TEST(members_are_listed_in_pages),
