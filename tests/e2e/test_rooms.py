@@ -329,6 +329,24 @@ def test_without_a_way_in_the_node_does_not_start(start):
     assert "--gateway-open" in program.stderr()
 
 
+def test_users_and_rooms_need_no_threads(serve, tmp_path):
+    count = 200
+    tokens = tmp_path / "many"
+    tokens.write_text("".join(f"token{i} sub=user{i}\n" for i in range(count)))
+    node = serve("--gateway", "--auth-tokens", str(tokens))
+    first = Client(node, headers=bearer("token0"))
+    first.ok("JOIN", room="room0")
+    before = node.threads()
+    clients = [Client(node, headers=bearer(f"token{i}")) for i in range(1, count)]
+    for number, client in enumerate(clients):
+        client.ok("JOIN", room=f"room{number}")
+    assert node.threads() <= before + 2, "workers of HTTP come and go"
+    for number in range(1, count):
+        assert first.ok("SEND", user=f"user{number}", body=number)["reached"] == 1
+    for number, client in enumerate(clients):
+        assert client.body() == number + 1
+
+
 def test_events_and_rooms_live_side_by_side(serve):
     node = serve(*OPEN)
     session, client = RawWebSocket(node.port), Client(node)
