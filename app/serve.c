@@ -21,6 +21,7 @@ struct node {
     struct kj_store *store;
     struct kj_namespaces *namespaces; /* NULL: not asked for */
     struct security security;
+    struct kj_native *native; /* NULL: no rooms */
     struct kj_server *server;
 };
 
@@ -203,8 +204,12 @@ int command_serve(int argc, char *const *argv)
     exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);
     exit_status = exit_status ? exit_status : make_store(&node, &settings);
     exit_status = exit_status ? exit_status : make_server(&node, &settings);
+    if (!exit_status) {
+        exit_status = rooms_make(command, &settings.rooms, node.server, &node.native);
+    }
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
     kj_server_free(node.server);
+    kj_native_free(node.native);
     kj_namespaces_free(node.namespaces);
     security_free(&node.security);
     kj_store_free(node.store);

@@ -4,6 +4,7 @@
 
 #include "options.h"
 #include "serve_http.h"
+#include "serve_rooms.h"
 #include "serve_security.h"
 #include "serve_store.h"
 
@@ -23,6 +24,7 @@ struct serve_settings {
     bool namespaces;
     struct security_settings security;
     struct http_settings http;
+    struct rooms_settings rooms;
     struct kj_server_options server;
 };
 

@@ -3,6 +3,8 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "core/announce.h"
+#include "core/server_endpoints.h"
+#include "core/server_gateway.h"
 #include "core/server_http.h"
 #include "core/server_metrics.h"
 #include "core/server_options.h"
@@ -21,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 /* At stop, how long publications under way may take to reach the shards. */
 enum { QUIET_TIMEOUT_MS = 500 };
@@ -43,7 +44,8 @@ struct kj_server {
     struct kj__idempotency idempotency;
     struct kj__delivery *delivery;
     struct kj__events events;
-    struct kj__http_upgrade upgrade;
+    struct kj__server_mounts mounts;
+    struct kj__server_endpoints endpoints;
     struct kj__server_http policy;
     struct kj__announce *announce; /* NULL: gateways hear nothing */
     struct kj__http *http;
@@ -74,60 +76,6 @@ static void handle_request(void *ctx, const struct kj__http_request *request,
     const char *path = kj__policy_route_path(&server->api.policy, request->path);
     kj__traffic_count(&server->traffic, request->method, path ? path : "", response->status,
                       (uint64_t)took / NS_PER_US);
-}
-
-static void *prepare_session(void *ctx, const struct kj__http_request *request,
-                             struct kj__http_response *response)
-{
-    struct kj_server *server = ctx;
-    struct kj__refusal refusal;
-    if (!kj__server_http_admit(&server->policy, request, response)) {
-        return NULL;
-    }
-    struct kj_session *session = kj__events_prepare(
-        &server->events,
-        &(struct kj__handshake){.headers = request->headers,
-                                .query = request->query,
-                                .remote_address = request->remote_address,
-                                .certificate = request->certificate},
-        &refusal);
-    if (!session) {
-        kj__http_response_short_error(response, refusal.encoding, &refusal.error);
-    }
-    return session;
-}
-
-static void attach_session(void *ctx, void *session, int fd, struct ssl_st *ssl)
-{
-    (void)ctx;
-    struct kj__connection *connection = &((struct kj_session *)session)->connection;
-    struct kj__tls *tls = ssl ? kj__tls_new_take(ssl, fd) : NULL;
-    if (ssl && !tls) {
-        close(fd);
-        kj__connection_abandon(connection);
-        return;
-    }
-    kj__connection_attach(connection, fd, tls);
-}
-
-static void abandon_session(void *ctx, void *session)
-{
-    (void)ctx;
-    kj__connection_abandon(&((struct kj_session *)session)->connection);
-}
-
-static void refuse_early_frame(void *ctx, void *session)
-{
-    (void)ctx;
-    kj__connection_close_later(&((struct kj_session *)session)->connection,
-                               KJ__CLOSE_PROTOCOL_ERROR, "frame before the handshake ended",
-                               KJ__CAUSE_PROTOCOL_ERROR);
-}
-
-static void release_session(void *ctx, void *session)
-{
-    (void)ctx;
-    kj__connection_unref(&((struct kj_session *)session)->connection);
 }
 
 /* ---- health ---- */
@@ -242,15 +190,10 @@ static enum kj_status init_push(struct kj_server *server)
                                  .queue_policy = options->queue_policy,
                              });
     server->has_push = true; /* to be finished, whatever its status */
-    server->upgrade = (struct kj__http_upgrade){
-        .path = options->push_endpoint,
-        .prepare = prepare_session,
-        .attach = attach_session,
-        .abandon = abandon_session,
-        .on_early_frame = refuse_early_frame,
-        .release = release_session,
-        .ctx = server,
-    };
+    server->mounts.events = &server->events;
+    server->endpoints.events = &server->events;
+    server->endpoints.policy = &server->policy;
+    kj__server_endpoints_add(&server->endpoints, options->push_endpoint, NULL);
     return status;
 }
 
@@ -302,12 +245,38 @@ enum kj_status kj_server_register(struct kj_server *server, const char *identity
     return kj__api_register(&server->api, identity, processor);
 }
 
+enum kj_status kj_server_mount(struct kj_server *server, const char *path,
+                               const struct kj_protocol *protocol, struct kj_error *error)
+{
+    if (!server->has_push) {
+        kj_error_set(error, 0, "path \"%.200s\": a server without a backend has no clients", path);
+        return KJ_EUNSUPPORTED;
+    }
+    pthread_mutex_lock(&server->life_lock);
+    bool may_mount = server->life == LIFE_NEW;
+    pthread_mutex_unlock(&server->life_lock);
+    if (!may_mount) {
+        kj_error_set(error, 0, "path \"%.200s\": protocols are mounted before the start", path);
+        return KJ_EINVAL;
+    }
+    return kj__server_mounts_add(&server->mounts, &server->endpoints, &server->options.values,
+                                 &(struct kj__mount_request){path, protocol}, error);
+}
+
+struct kj_gateway *kj_server_gateway(struct kj_server *server)
+{
+    return server->mounts.gateway;
+}
+
 static enum kj_status start_parts(struct kj_server *server, struct kj_error *error)
 {
     if (server->has_push) {
         enum kj_status status = kj__delivery_start(server->delivery);
         if (!status) {
             status = kj__events_start(&server->events);
+        }
+        if (!status && server->mounts.gateway) {
+            status = kj__gateway_start(server->mounts.gateway);
         }
         if (status) {
             kj_error_set(error, 0, "cannot start push on topic \"%s\": %s",
@@ -335,7 +304,8 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .proxies = &server->policy.proxies,
                                    .handle = handle_request,
                                    .ctx = server,
-                                   .upgrade = server->has_push ? &server->upgrade : NULL,
+                                   .upgrades = server->endpoints.upgrades,
+                                   .upgrade_count = server->endpoints.count,
                                    .counters = &server->counters},
         &server->http, error);
 }
@@ -359,6 +329,9 @@ static void stop_parts(struct kj_server *server)
     server->http = NULL;
     if (server->has_push) {
         kj__events_stop(&server->events, QUIET_TIMEOUT_MS);
+        if (server->mounts.gateway) {
+            kj__gateway_stop(server->mounts.gateway);
+        }
         kj__delivery_stop(server->delivery, server->options.values.limits.drain_timeout_ms);
     }
 }
@@ -523,6 +496,7 @@ void kj_server_free(struct kj_server *server)
     kj_server_stop(server);
     if (server->has_push) {
         kj__delivery_stop(server->delivery, 0); /* which may never have started */
+        kj__server_mounts_fini(&server->mounts);
         kj__events_fini(&server->events);
     }
     kj__delivery_free(server->delivery);

@@ -39,9 +39,10 @@ static void add_connections(const struct kj__counters *counters, struct kj__buff
 {
     uint64_t waiting = atomic_load_explicit(&counters->connections_waiting, memory_order_relaxed);
     uint64_t served = atomic_load_explicit(&counters->connections_served, memory_order_relaxed);
-    uint64_t sessions = atomic_load_explicit(&counters->sessions, memory_order_relaxed);
+    uint64_t sessions = atomic_load_explicit(&counters->sessions, memory_order_relaxed) +
+                        atomic_load_explicit(&counters->gateway_clients, memory_order_relaxed);
     kj__metrics_family(out, "tcp_connections_current", KJ__GAUGE,
-                       "Connections open: waiting, with a worker, or a session's.",
+                       "Connections open: waiting, with a worker, a session's or a client's.",
                        (double)(waiting + served + sessions));
 }
 

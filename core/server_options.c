@@ -7,6 +7,7 @@
 
 enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, HTTP_THREADS_DEFAULT = 32 };
 enum { RENEWAL_THREADS_MAX = 256, RENEWAL_THREADS_DEFAULT = 4 };
+enum { GATEWAY_LINGER_DEFAULT_MS = 5000, GATEWAY_TOPICS_DEFAULT = 262144 };
 
 static void use_default(uint32_t *value, uint32_t fallback)
 {
@@ -50,31 +51,45 @@ static bool is_collection(const char *path, const char *prefix, const char *cate
 }
 
 /* The endpoint takes precedence over a route, so it must not hide one. */
-static enum kj_status check_endpoint(const struct kj_server_options *options,
-                                     struct kj_error *error)
+enum kj_status kj__server_options_check_path(const struct kj_server_options *options,
+                                             const char *what, const char *path,
+                                             struct kj_error *error)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                   "0123456789-._~/";
-    const char *path = options->push_endpoint;
-    if (!path) {
-        return KJ_OK;
-    }
     if (path[0] != '/' || !path[1] || path[strspn(path, allowed)]) {
         kj_error_set(error, 0,
-                     "option push_endpoint: \"%s\" is not a slash and a path of letters, digits "
+                     "%s: \"%s\" is not a slash and a path of letters, digits "
                      "and -._~/",
-                     path);
+                     what, path);
         return KJ_EINVAL;
     }
     for (size_t i = 0; i < kj_model_identity_count(options->model); i++) {
         const char *category = kj_identity_category(kj_model_identity_at(options->model, i));
         if (is_collection(path, options->http.api_prefix, category)) {
-            kj_error_set(error, 0, "option push_endpoint: \"%s\" is where %s are served", path,
-                         category);
+            kj_error_set(error, 0, "%s: \"%s\" is where %s are served", what, path, category);
             return KJ_EINVAL;
         }
     }
     return KJ_OK;
+}
+
+static enum kj_status check_endpoint(const struct kj_server_options *options,
+                                     struct kj_error *error)
+{
+    return options->push_endpoint ? kj__server_options_check_path(options, "option push_endpoint",
+                                                                  options->push_endpoint, error)
+                                  : KJ_OK;
+}
+
+static enum kj_status check_gateway(const struct kj_server_options *options, struct kj_error *error)
+{
+    if (!options->gateway_prefix || kj_topic_is_valid(options->gateway_prefix)) {
+        return KJ_OK;
+    }
+    kj_error_set(error, 0, "option gateway_prefix: \"%.200s\" is not words joined by dots",
+                 options->gateway_prefix);
+    return KJ_EINVAL;
 }
 
 static enum kj_status check_origins(const struct kj_server_options *options, struct kj_error *error)
@@ -150,6 +165,7 @@ static enum kj_status check_options(const struct kj_server_options *options, str
     }
     enum kj_status status = check_endpoint(options, error);
     status = status ? status : check_tls(options, error);
+    status = status ? status : check_gateway(options, error);
     return status ? status : check_origins(options, error);
 }
 
@@ -224,6 +240,7 @@ static bool copy_all(struct kj__server_options *copy, const struct kj_server_opt
            copy_text(&copy->topic, options->topic, "events") &&
            copy_text(&copy->push_endpoint, options->push_endpoint, "/events") &&
            copy_optional(&copy->token_cookie, options->token_cookie) &&
+           copy_text(&copy->gateway_prefix, options->gateway_prefix, "gateway") &&
            copy_origins(copy, options->allowed_origins) && copy_tls(copy, options) &&
            copy_array(&copy->session_authenticators, options->session_authenticators,
                       options->session_authenticator_count,
@@ -244,6 +261,7 @@ static void point_at_copies(struct kj__server_options *copy)
     values->health_listen = copy->health_listen;
     values->topic = copy->topic;
     values->push_endpoint = copy->push_endpoint;
+    values->gateway_prefix = copy->gateway_prefix;
     values->tls_certificate = copy->tls_certificate;
     values->tls_key = copy->tls_key;
     values->tls_client_ca = copy->tls_client_ca;
@@ -264,6 +282,8 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
     fill_limits(&copy->values.limits);
     use_default(&copy->values.http_threads, HTTP_THREADS_DEFAULT);
     use_default(&copy->values.renewal_threads, RENEWAL_THREADS_DEFAULT);
+    use_default(&copy->values.gateway_linger_ms, GATEWAY_LINGER_DEFAULT_MS);
+    use_default(&copy->values.gateway_topics, GATEWAY_TOPICS_DEFAULT);
     enum kj_status status = check_options(options, error);
     if (!status) {
         status = check_limits(&copy->values.limits, error);
@@ -293,6 +313,7 @@ void kj__server_options_fini(struct kj__server_options *copy)
     free(copy->tls_client_ca);
     free(copy->tls_key);
     free(copy->tls_certificate);
+    free(copy->gateway_prefix);
     free(copy->push_endpoint);
     free(copy->topic);
     free(copy->health_listen);

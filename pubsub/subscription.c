@@ -39,6 +39,7 @@ bool kj__hub_init(struct kj__hub *hub, const struct kj__hub_setup *setup)
         kj__reporter_fini(&hub->reporter);
         return false;
     }
+    kj__lane_init(&hub->lane);
     pthread_mutex_init(&hub->lock, NULL);
     pthread_cond_init(&hub->gone, NULL);
     return true;
@@ -71,6 +72,7 @@ void kj__hub_fini(struct kj__hub *hub)
     kj__desk_close(hub->desk);
     kj__requests_fini(&hub->requests);
     release_alarms(hub);
+    kj__lane_fini(&hub->lane);
     kj__reporter_fini(&hub->reporter);
     pthread_cond_destroy(&hub->gone);
     pthread_mutex_destroy(&hub->lock);
@@ -126,6 +128,18 @@ static void *consume(void *arg)
     return NULL;
 }
 
+bool kj__subscription_run(struct kj_subscription *subscription, int max)
+{
+    for (; max > 0; max--) {
+        struct kj_publication *publication = kj__backlog_take(&subscription->backlog);
+        if (!publication) {
+            return false;
+        }
+        hand_over(subscription, publication);
+    }
+    return true;
+}
+
 static void discard_queued(struct kj_subscription *subscription)
 {
     struct kj_publication *publication;
@@ -160,6 +174,20 @@ static bool make_alarms(struct kj_subscription *subscription)
     return subscription->too_many && subscription->too_large;
 }
 
+static bool start_thread(struct kj_subscription *subscription)
+{
+    if (subscription->shares_thread) {
+        return kj__lane_start(&subscription->hub->lane);
+    }
+    kj__subscription_ref(subscription);
+    bool is_started = kj__thread_start(&subscription->consumer, "kj-subscription", consume,
+                                       subscription);
+    if (!is_started) {
+        atomic_fetch_sub(&subscription->refs, 1);
+    }
+    return is_started;
+}
+
 enum kj_status kj__subscription_init(struct kj_subscription *subscription, struct kj__hub *hub,
                                      const struct kj__subscription_setup *setup)
 {
@@ -169,7 +197,9 @@ enum kj_status kj__subscription_init(struct kj_subscription *subscription, struc
     subscription->ctx = setup->ctx;
     subscription->reply_timeout_ms = options->reply_timeout_ms ? options->reply_timeout_ms
                                                                : DEFAULT_REPLY_TIMEOUT_MS;
-    atomic_init(&subscription->refs, 2);
+    subscription->shares_thread = options->shares_thread;
+    kj__list_init(&subscription->ready);
+    atomic_init(&subscription->refs, 1);
     kj__backlog_init(&subscription->backlog, options->queue_limit, options->queue_bytes);
     subscription->topic = strdup(setup->topic);
     subscription->group = options->group ? strdup(options->group) : NULL;
@@ -181,7 +211,7 @@ enum kj_status kj__subscription_init(struct kj_subscription *subscription, struc
     pthread_mutex_lock(&hub->lock);
     hub->alive++;
     pthread_mutex_unlock(&hub->lock);
-    if (!kj__thread_start(&subscription->consumer, "kj-subscription", consume, subscription)) {
+    if (!start_thread(subscription)) {
         pthread_mutex_lock(&hub->lock);
         hub->alive--;
         pthread_mutex_unlock(&hub->lock);
@@ -216,6 +246,9 @@ void kj__subscription_push(struct kj_subscription *subscription, struct kj_publi
 {
     switch (kj__backlog_push(&subscription->backlog, publication, NULL)) {
     case KJ__BACKLOG_PUSHED:
+        if (subscription->shares_thread) {
+            kj__lane_add(&subscription->hub->lane, subscription);
+        }
         break;
     case KJ__BACKLOG_CLOSED:
         KJ__HUB_COUNT(subscription->hub, discarded);
@@ -242,7 +275,9 @@ void kj__subscription_silence(struct kj_subscription *subscription)
 void kj__subscription_stop(struct kj_subscription *subscription)
 {
     kj__subscription_silence(subscription);
-    if (pthread_equal(pthread_self(), subscription->consumer)) {
+    if (subscription->shares_thread) {
+        kj__lane_remove(&subscription->hub->lane, subscription);
+    } else if (pthread_equal(pthread_self(), subscription->consumer)) {
         pthread_detach(subscription->consumer);
     } else {
         pthread_join(subscription->consumer, NULL);

@@ -1,13 +1,14 @@
 /* subscription.h - what every backend does alike: queues, handlers, silence, numbers.
  *
- * A subscription owns a bounded queue and one thread that calls the handler, so promises
- * 1, 3, 4, 5, 7 and 8 of pubsub.h are kept here once. A backend finds the subscriptions a
+ * A subscription owns a bounded queue and one thread that calls the handler, or shares that thread
+ * (lane.h), so promises 1, 3, 4, 5, 7 and 8 of pubsub.h are kept here once. A backend finds the subscriptions a
  * publication is for and pushes it; a hub holds what the subscriptions of one backend share.
  */
 #ifndef KJ_PUBSUB_SUBSCRIPTION_H
 #define KJ_PUBSUB_SUBSCRIPTION_H
 
 #include "pubsub/backlog.h"
+#include "pubsub/lane.h"
 #include "pubsub/reply.h"
 #include "pubsub/report.h"
 #include "pubsub/requests.h"
@@ -26,6 +27,7 @@ struct kj__hub {
     struct kj__requests requests;
     struct kj__desk *desk; /* a reference */
     struct kj__alarm *too_many_requests, *unanswered;
+    struct kj__lane lane;
     pthread_mutex_t lock;
     pthread_cond_t gone;
     size_t alive; /* subscriptions not yet freed; guarded by lock */
@@ -36,8 +38,10 @@ struct kj_subscription {
     _Atomic uint32_t refs; /* the owner, the consumer thread, and what the backend adds */
     struct kj__hub *hub;
     struct kj__backlog backlog;
-    pthread_t consumer;
-    _Atomic bool silent; /* once true the handler is not called again */
+    bool shares_thread;
+    pthread_t consumer;    /* unless it shares one */
+    struct kj__list ready; /* in the lane's list */
+    _Atomic bool silent;   /* once true the handler is not called again */
     kj_pubsub_handler handler;
     void *ctx;
     uint32_t reply_timeout_ms;
@@ -86,6 +90,9 @@ enum kj_status kj__subscription_init(struct kj_subscription *subscription, struc
 
 struct kj_subscription *kj__subscription_ref(struct kj_subscription *subscription);
 void kj__subscription_unref(struct kj_subscription *subscription);
+
+/* Has at most `max` of those that wait handled; whether there are more.  [the lane] */
+bool kj__subscription_run(struct kj_subscription *subscription, int max);
 
 /* Queues a reference of its own, or drops, counts and reports. Never blocks. [any thread] */
 void kj__subscription_push(struct kj_subscription *subscription,

@@ -147,7 +147,40 @@
     X(renewals_skipped, "session_renewals_skipped_total", COUNTER,                                 \
       "New tokens nobody looked at, as a newer one came first.")                                   \
     X(renewals_failed, "session_renewals_failed_total", COUNTER,                                   \
-      "Sessions ended since their new token could not be looked at.")
+      "Sessions ended since their new token could not be looked at.")                              \
+    X(gateway_clients_opened, "gateway_clients_total", COUNTER, "Clients of the gateway.")         \
+    X(gateway_clients, "gateway_clients_current", GAUGE, "Clients of the gateway connected.")      \
+    X(gateway_handshakes_too_slow, "gateway_handshakes_too_slow_total", COUNTER,                   \
+      "Clients that were not let in in time.")                                                     \
+    X(gateway_logins, "gateway_logins_total", COUNTER, "Tokens in messages that were accepted.")   \
+    X(gateway_logins_refused, "gateway_logins_refused_total", COUNTER,                             \
+      "Tokens in messages that were refused.")                                                     \
+    X(gateway_clients_replaced, "gateway_clients_replaced_total", COUNTER,                         \
+      "Clients replaced by a newer one of their user.")                                            \
+    X(gateway_clients_ended, "gateway_clients_ended_total", COUNTER,                               \
+      "Clients the gateway ended: kicked, replaced, or not let in in time.")                       \
+    X(gateway_messages, "gateway_messages_received_total", COUNTER, "Messages of clients.")        \
+    X(gateway_refusals, "gateway_requests_refused_total", COUNTER,                                 \
+      "Requests of clients that their protocol refused.")                                          \
+    X(gateway_topics_over_limit, "gateway_topics_over_limit_total", COUNTER,                       \
+      "Topics refused since this node has too many.")                                              \
+    X(gateway_joins_over_limit, "gateway_joins_over_limit_total", COUNTER,                         \
+      "Joins refused since the client is in too many rooms.")                                      \
+    X(gateway_topics, "gateway_topics_current", GAUGE, "Topics this node has subscribed to.")      \
+    X(gateway_subscribe_failed, "gateway_subscribe_failed_total", COUNTER,                         \
+      "Topics that could not be subscribed to.")                                                   \
+    X(gateway_published, "gateway_published_total", COUNTER,                                       \
+      "Pushes given to the backend, and words from node to node.")                                 \
+    X(gateway_publish_failed, "gateway_publish_failed_total", COUNTER,                             \
+      "Pushes refused, or not taken by the backend.")                                              \
+    X(gateway_received, "gateway_received_total", COUNTER,                                         \
+      "Pushes received, and words from node to node.")                                             \
+    X(gateway_undecodable, "gateway_undecodable_total", COUNTER, "Publications that are no push.") \
+    X(gateway_unencodable, "gateway_unencodable_total", COUNTER,                                   \
+      "Pushes that a protocol could not encode.")                                                  \
+    X(gateway_session_gone, "gateway_session_gone_total", COUNTER,                                 \
+      "Pushes to a session that was gone.")                                                        \
+    X(gateway_batches, "gateway_batches_total", COUNTER, "Batches of pushes sent.")
 
 struct kj__counters {
 #define KJ__COUNTER_MEMBER(member, name, kind, help) _Atomic uint64_t member;

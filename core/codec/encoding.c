@@ -57,3 +57,27 @@ enum kj_status kj__value_encode(enum kj_encoding encoding, const json_t *value,
     enum kj_status status = kj__json_encode(value, out);
     return status == KJ_OK && out->failed ? KJ_ENOMEM : status;
 }
+
+/* ---- what users ask ---- */
+
+enum kj_status kj_value_decode(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
+                               json_t **value, struct kj_error *error)
+{
+    return kj__value_decode(encoding, bytes, len, value, error);
+}
+
+enum kj_status kj_value_encode(enum kj_encoding encoding, const json_t *value, uint8_t **bytes,
+                               size_t *len)
+{
+    struct kj__buffer out;
+    *bytes = NULL;
+    *len = 0;
+    kj__buffer_init(&out);
+    enum kj_status status = kj__value_encode(encoding, value, NULL, &out);
+    if (!status) {
+        *bytes = kj__buffer_take(&out, len);
+        status = *bytes ? KJ_OK : KJ_ENOMEM;
+    }
+    kj__buffer_fini(&out);
+    return status;
+}

@@ -299,10 +299,18 @@ void kj__connection_shut_down(struct kj__connection *connection)
 
 /* ---- reading ---- */
 
+static void note_input(struct kj__connection *connection)
+{
+    connection->shard->tally.frames_in++;
+    if (connection->endpoint->input_is_life) {
+        connection->last_pong_ms = connection->shard->now_ms;
+    }
+}
+
 static bool on_message(void *ctx, enum kj__opcode opcode, uint8_t *data, size_t len)
 {
     struct kj__connection *connection = ctx;
-    connection->shard->tally.frames_in++;
+    note_input(connection);
     if (!connection->close_deadline_ms) { /* else it is to be closed late */
         connection->endpoint->protocol->on_message(connection, opcode, data, len);
     }
@@ -312,7 +320,7 @@ static bool on_message(void *ctx, enum kj__opcode opcode, uint8_t *data, size_t 
 static bool on_ping(void *ctx, const uint8_t *data, size_t len)
 {
     struct kj__connection *connection = ctx;
-    connection->shard->tally.frames_in++;
+    note_input(connection);
     struct kj__out_frame *pong = kj__out_frame_new(KJ__FRAME_PONG, data, len);
     if (pong) {
         kj__connection_send(connection, pong);

@@ -72,6 +72,7 @@ struct kj__endpoint {
     uint32_t queue_bytes, queue_messages;
     enum kj_queue_policy queue_policy;
     uint32_t ping_interval_ms, pong_timeout_ms, write_stall_ms, close_timeout_ms;
+    bool input_is_life;       /* any whole message counts as a pong */
     const char *token_cookie; /* see kj_session_token; NULL: none */
     void *ctx;                /* the protocol's */
 };

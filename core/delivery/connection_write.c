@@ -156,14 +156,23 @@ static void note_drop(struct kj__connection *connection)
     }
 }
 
-/* The queue is full: acts as the policy says. KJ__SENT when there is room after all. */
-static enum kj__send_result make_room(struct kj__connection *connection, size_t len)
+static enum kj_queue_policy policy_of(const struct kj__connection *connection,
+                                      const struct kj__out_frame *frame)
 {
-    switch (connection->endpoint->queue_policy) {
+    return frame->policy ? (enum kj_queue_policy)(frame->policy - 1)
+                         : connection->endpoint->queue_policy;
+}
+
+/* The queue is full: acts as the policy says. KJ__SENT when there is room after all. */
+static enum kj__send_result make_room(struct kj__connection *connection,
+                                      const struct kj__out_frame *frame)
+{
+    size_t len = frame->len;
+    switch (policy_of(connection, frame)) {
     case KJ_QUEUE_DROP_OLDEST:
         while (!has_room(connection, len)) {
             if (!kj__out_queue_drop_oldest(&connection->out)) {
-                break; /* only a half-written frame is left: this one goes */
+                break; /* nothing is left that may be dropped: this one goes */
             }
             note_drop(connection);
         }
@@ -202,8 +211,10 @@ static bool may_have_drained(const struct kj__connection *connection)
 }
 
 /* Room for a data frame, by the policy where there is none. */
-static enum kj__send_result find_room(struct kj__connection *connection, size_t len)
+static enum kj__send_result find_room(struct kj__connection *connection,
+                                      const struct kj__out_frame *frame)
 {
+    size_t len = frame->len;
     if (!has_room(connection, len) && may_have_drained(connection)) {
         kj__connection_flush(connection);
         if (connection->state != KJ__CONNECTION_OPEN) {
@@ -211,7 +222,7 @@ static enum kj__send_result find_room(struct kj__connection *connection, size_t 
             return KJ__SEND_CLOSED;
         }
     }
-    return has_room(connection, len) ? KJ__SENT : make_room(connection, len);
+    return has_room(connection, len) ? KJ__SENT : make_room(connection, frame);
 }
 
 static enum kj__send_result push(struct kj__connection *connection, struct kj__out_frame *frame)
@@ -245,11 +256,11 @@ enum kj__send_result kj__connection_enqueue(struct kj__connection *connection,
     if (frame->is_control) {
         return may_queue_control(connection) ? push(connection, frame) : KJ__SEND_DROPPED;
     }
-    enum kj__send_result result = find_room(connection, frame->len);
+    enum kj__send_result result = find_room(connection, frame);
     if (result != KJ__SENT) {
         return result;
     }
-    if (connection->endpoint->queue_policy == KJ_QUEUE_DROP_NEWEST) {
+    if (policy_of(connection, frame) == KJ_QUEUE_DROP_NEWEST) {
         report_drops(connection); /* here, where the gap is */
     }
     if (connection->state != KJ__CONNECTION_OPEN) {

@@ -128,6 +128,10 @@ static void meet_deadlines(struct kj__shard *shard)
     while ((entry = kj__wheel_expire(&shard->wheel, shard->now_ms))) {
         kj__connection_on_deadline(KJ__CONTAINER_OF(entry, struct kj__connection, timer));
     }
+    while ((entry = kj__wheel_expire(&shard->chores, shard->now_ms))) {
+        struct kj__chore *chore = KJ__CONTAINER_OF(entry, struct kj__chore, entry);
+        chore->run(chore, shard);
+    }
 }
 
 /* What was about to be posted is gathered before a flush to many starts. */
@@ -222,8 +226,15 @@ static bool is_done(struct kj__shard *shard)
 
 static int wait_ms(const struct kj__shard *shard)
 {
-    bool has_work = shard->has_more_jobs || !kj__list_is_empty(&shard->behind);
-    return has_work ? 0 : kj__wheel_wait_ms(&shard->wheel, kj__clock_monotonic_ms());
+    if (shard->has_more_jobs || !kj__list_is_empty(&shard->behind)) {
+        return 0;
+    }
+    uint64_t now_ms = kj__clock_monotonic_ms();
+    int for_connections = kj__wheel_wait_ms(&shard->wheel, now_ms);
+    int for_chores = kj__wheel_wait_ms(&shard->chores, now_ms);
+    bool chores_are_first = for_connections < 0 ||
+                            (for_chores >= 0 && for_chores < for_connections);
+    return chores_are_first ? for_chores : for_connections;
 }
 
 /* Begins once the inbox is empty, so that what was posted before the stop still goes out. */
@@ -339,6 +350,7 @@ static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard
     shard->wake_fd = -1;
     kj__queue_init(&shard->inbox, KJ__INBOX_LIMIT);
     kj__wheel_init(&shard->wheel, kj__clock_monotonic_ms());
+    kj__wheel_init(&shard->chores, kj__clock_monotonic_ms());
     kj__list_init(&shard->dirty);
     kj__list_init(&shard->closed);
     kj__list_init(&shard->prepared);

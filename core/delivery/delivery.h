@@ -33,6 +33,12 @@ struct kj__job {
     void (*run)(struct kj__job *job, struct kj__shard *shard);
 };
 
+/* Something to be done on a shard at a time, besides the deadlines of connections. */
+struct kj__chore {
+    struct kj__wheel_entry entry; /* initialised; in no wheel but the shard's `chores` */
+    void (*run)(struct kj__chore *chore, struct kj__shard *shard);
+};
+
 /* What a shard did since it last added to the server's counters. */
 struct kj__tally {
     uint64_t frames_in, bytes_in, frames_out, bytes_out, events_queued;
@@ -51,7 +57,8 @@ struct kj__shard {
     pthread_t thread;
     bool is_running;
     struct kj__queue inbox; /* of struct kj__job */
-    struct kj__wheel wheel;
+    struct kj__wheel wheel; /* of connections */
+    struct kj__wheel chores;
     uint64_t now_ms;                     /* as of this round */
     struct kj__connection **connections; /* announced and not closed; in no order */
     size_t connection_count, connection_capacity;

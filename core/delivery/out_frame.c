@@ -12,6 +12,7 @@ static struct kj__out_frame *allocate(size_t len, bool is_control)
         atomic_init(&frame->refs, 1);
         frame->is_control = is_control;
         frame->is_notice = false;
+        frame->policy = 0;
         frame->len = len;
     }
     return frame;

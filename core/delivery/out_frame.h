@@ -16,6 +16,9 @@ struct kj__out_frame {
     _Atomic uint32_t refs;
     bool is_control; /* overtakes data and is exempt from queue limits */
     bool is_notice;  /* of drops: not dropped to make room, or its count would be lost */
+    /* What happens to it when there is no room: 0 is what the endpoint says, else 1 more than an
+     * enum kj_queue_policy. One that ends the connection is not dropped to make room either. */
+    uint8_t policy;
     size_t len;
     uint8_t bytes[];
 };

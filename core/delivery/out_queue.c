@@ -1,6 +1,7 @@
 /* out_queue.c - see out_queue.h. */
 #include "delivery/out_queue.h"
 
+#include <kujata/server.h>
 #include <stdlib.h>
 
 static struct kj__out_frame **slot(const struct kj__out_queue *queue, uint32_t index)
@@ -101,10 +102,15 @@ static void remove_at(struct kj__out_queue *queue, uint32_t index)
     kj__out_frame_unref(frame);
 }
 
+static bool may_drop(const struct kj__out_frame *frame)
+{
+    return !frame->is_notice && frame->policy != 1 + KJ_QUEUE_DISCONNECT;
+}
+
 bool kj__out_queue_drop_oldest(struct kj__out_queue *queue)
 {
     uint32_t index = queue->controls + (queue->head_written > 0);
-    while (index < queue->count && (*slot(queue, index))->is_notice) {
+    while (index < queue->count && !may_drop(*slot(queue, index))) {
         index++;
     }
     if (index >= queue->count) {

@@ -45,8 +45,8 @@ bool kj__out_queue_push(struct kj__out_queue *queue, struct kj__out_frame *frame
 /* Adds at the end whatever the frame is: a close that lets queued data go first. */
 bool kj__out_queue_push_last(struct kj__out_queue *queue, struct kj__out_frame *frame);
 
-/* Drops the oldest data frame of which nothing was written, but no notice; false when there is
- * none. */
+/* Drops the oldest data frame of which nothing was written and that may be dropped; false when
+ * there is none. */
 bool kj__out_queue_drop_oldest(struct kj__out_queue *queue);
 
 /* Drops every data frame of which nothing was written; returns how many. A close that was put

@@ -94,6 +94,24 @@ struct kj__refusal {
     struct kj_error text;      /* holds the description */
 };
 
+/* What every websocket is asked, whatever it speaks: encodings, Origin, the limits of sessions.
+ * After true it has a place, which kj__events_give_place (protocol.h) takes back. */
+bool kj__events_admit(struct kj__events *events, const struct kj__handshake *handshake,
+                      struct kj__session_origin *origin, struct kj__refusal *refusal);
+
+/* Fills a refusal, with one line of text; returns false. */
+bool kj__events_refuse(struct kj__refusal *refusal, int code, const char *title,
+                       const char *subject, const char *description);
+
+/* The refusal of a session the authenticators would not have: their text is in it already.
+ * Counted and logged; returns false. */
+bool kj__events_refuse_token(struct kj__events *events, const struct kj_session *session,
+                             struct kj__refusal *refusal);
+
+/* Tells the auditor how a handshake ended; `error` is NULL where it was accepted. */
+void kj__events_audit(const struct kj__events *events, const struct kj_session *session,
+                      const struct kj_api_error *error, int64_t started_ns);
+
 /* Checks, authenticates and announces a session; the caller has one reference and owes
  * kj__connection_attach or kj__connection_abandon. NULL with `refusal` filled. */
 struct kj_session *kj__events_prepare(struct kj__events *events,

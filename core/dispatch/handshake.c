@@ -80,8 +80,8 @@ static void tidy(struct kj_error *error)
     }
 }
 
-static bool refuse(struct kj__refusal *refusal, int code, const char *title, const char *subject,
-                   const char *description)
+bool kj__events_refuse(struct kj__refusal *refusal, int code, const char *title,
+                       const char *subject, const char *description)
 {
     if (description != refusal->text.text) {
         kj_error_set(&refusal->text, 0, "%s", description);
@@ -98,16 +98,16 @@ static bool negotiate(const struct kj__handshake *handshake, struct kj__session_
     int http_status = 0;
     if (kj__negotiate_accept(kj__fields_get(handshake->headers, "Accept"), &origin->write_encoding,
                              &http_status, &refusal->text)) {
-        return refuse(refusal, http_status,
-                      http_status == 415 ? "Unsupported Media Type" : "Bad Request", "elemental",
-                      refusal->text.text);
+        return kj__events_refuse(refusal, http_status,
+                                 http_status == 415 ? "Unsupported Media Type" : "Bad Request",
+                                 "elemental", refusal->text.text);
     }
     refusal->encoding = origin->write_encoding;
     if (kj__negotiate_content_type(kj__fields_get(handshake->headers, "Content-Type"),
                                    &origin->read_encoding, &http_status, &refusal->text)) {
-        return refuse(refusal, http_status,
-                      http_status == 415 ? "Unsupported Media Type" : "Bad Request", "elemental",
-                      refusal->text.text);
+        return kj__events_refuse(refusal, http_status,
+                                 http_status == 415 ? "Unsupported Media Type" : "Bad Request",
+                                 "elemental", refusal->text.text);
     }
     return true;
 }
@@ -125,7 +125,7 @@ static bool check_query(const struct kj__handshake *handshake, struct kj__refusa
         return true;
     }
     kj_error_set(&refusal->text, 0, "The query has more than %d parameters", PARAMETERS_MAX);
-    return refuse(refusal, 400, "Bad Request", "kujata", refusal->text.text);
+    return kj__events_refuse(refusal, 400, "Bad Request", "kujata", refusal->text.text);
 }
 
 static bool check_origin(struct kj__events *events, const struct kj__handshake *handshake,
@@ -142,8 +142,8 @@ static bool check_origin(struct kj__events *events, const struct kj__handshake *
                     "a browser from %.200s was refused; set allowed_origins (--allow-origin) to "
                     "let it in",
                     origin);
-    return refuse(refusal, 403, "Forbidden", "kujata",
-                  "This origin is not allowed to start a session");
+    return kj__events_refuse(refusal, 403, "Forbidden", "kujata",
+                             "This origin is not allowed to start a session");
 }
 
 bool kj__events_authenticate(struct kj__events *events, struct kj_session *session,
@@ -173,19 +173,23 @@ bool kj__events_authenticate(struct kj__events *events, struct kj_session *sessi
     return true;
 }
 
-static bool authenticate(struct kj__events *events, struct kj_session *session,
-                         struct kj__refusal *refusal)
+bool kj__events_refuse_token(struct kj__events *events, const struct kj_session *session,
+                             struct kj__refusal *refusal)
 {
-    if (kj__events_authenticate(events, session, &refusal->text)) {
-        return true;
-    }
     static struct kj__log_limit limit;
     KJ__COUNT(events->options.counters, auth_refused);
-    refuse(refusal, 401, "Unauthorized", "bahamut", refusal->text.text);
+    kj__events_refuse(refusal, 401, "Unauthorized", "bahamut", refusal->text.text);
     kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
                     "a session from %s was not authenticated: %s",
                     kj_session_remote_address(session), refusal->text.text);
     return false;
+}
+
+static bool authenticate(struct kj__events *events, struct kj_session *session,
+                         struct kj__refusal *refusal)
+{
+    return kj__events_authenticate(events, session, &refusal->text) ||
+           kj__events_refuse_token(events, session, refusal);
 }
 
 static bool init(struct kj__events *events, struct kj_session *session, struct kj__refusal *refusal)
@@ -197,16 +201,18 @@ static bool init(struct kj__events *events, struct kj_session *session, struct k
         return true;
     }
     KJ__COUNT(events->options.counters, access_refused);
-    return refuse(refusal, 403, "Forbidden", "bahamut",
-                  refusal->text.text[0] ? refusal->text.text
-                                        : "You are not authorized to initiate a push session");
+    return kj__events_refuse(refusal, 403, "Forbidden", "bahamut",
+                             refusal->text.text[0]
+                                 ? refusal->text.text
+                                 : "You are not authorized to initiate a push session");
 }
 
 static bool take_place(struct kj__events *events, const char *remote_address,
                        struct kj__refusal *refusal)
 {
     if (atomic_load(&events->is_closed)) {
-        return refuse(refusal, 503, "Service Unavailable", "kujata", "The server is stopping");
+        return kj__events_refuse(refusal, 503, "Service Unavailable", "kujata",
+                                 "The server is stopping");
     }
     if (kj__events_take_place(events, remote_address) == KJ_OK) {
         return true;
@@ -217,13 +223,26 @@ static bool take_place(struct kj__events *events, const char *remote_address,
                     "a session of %s was refused: see the limits sessions (--limit-sessions) and "
                     "sessions_per_address (--limit-sessions-per-address)",
                     remote_address);
-    return refuse(refusal, 503, "Service Unavailable", "kujata", "Too many sessions");
+    return kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "Too many sessions");
+}
+
+bool kj__events_admit(struct kj__events *events, const struct kj__handshake *handshake,
+                      struct kj__session_origin *origin, struct kj__refusal *refusal)
+{
+    *refusal = (struct kj__refusal){.encoding = KJ_ENCODING_JSON};
+    *origin = (struct kj__session_origin){.headers = handshake->headers,
+                                          .query = handshake->query,
+                                          .remote_address = handshake->remote_address,
+                                          .certificate = handshake->certificate};
+    return negotiate(handshake, origin, refusal) && check_query(handshake, refusal) &&
+           check_origin(events, handshake, refusal) &&
+           take_place(events, handshake->remote_address, refusal);
 }
 
 /* ---- what is told of it ---- */
 
-static void audit(const struct kj__events *events, const struct kj_session *session,
-                  const struct kj_api_error *error, int64_t started_ns)
+void kj__events_audit(const struct kj__events *events, const struct kj_session *session,
+                      const struct kj_api_error *error, int64_t started_ns)
 {
     const struct kj_auditor *auditor = events->options.audit;
     if (!auditor || !auditor->audit_session) {
@@ -251,7 +270,7 @@ static bool admit(struct kj__events *events, struct kj_session *session,
 {
     int64_t started_ns = kj__clock_monotonic_ns();
     bool is_admitted = authenticate(events, session, refusal) && init(events, session, refusal);
-    audit(events, session, is_admitted ? NULL : &refusal->error, started_ns);
+    kj__events_audit(events, session, is_admitted ? NULL : &refusal->error, started_ns);
     return is_admitted;
 }
 
@@ -259,29 +278,23 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
                                       const struct kj__handshake *handshake,
                                       struct kj__refusal *refusal)
 {
-    *refusal = (struct kj__refusal){.encoding = KJ_ENCODING_JSON};
-    struct kj__session_origin origin = {.headers = handshake->headers,
-                                        .query = handshake->query,
-                                        .remote_address = handshake->remote_address,
-                                        .certificate = handshake->certificate};
+    struct kj__session_origin origin;
     struct kj_session *session = NULL;
-    if (negotiate(handshake, &origin, refusal) && check_query(handshake, refusal) &&
-        check_origin(events, handshake, refusal) &&
-        take_place(events, handshake->remote_address, refusal)) {
+    if (kj__events_admit(events, handshake, &origin, refusal)) {
         session = kj__session_new(&events->sessions_slab, events->options.delivery,
                                   &events->endpoint, &origin);
         if (session) {
             session->has_place = true;
         } else {
             kj__events_give_place(events, handshake->remote_address);
-            refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
+            kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
         }
     }
     if (session && admit(events, session, refusal)) {
         if (kj__connection_announce(&session->connection)) {
             return session;
         }
-        refuse(refusal, 503, "Service Unavailable", "kujata", "The server is stopping");
+        kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "The server is stopping");
     }
     KJ__COUNT(events->options.counters, handshakes_refused);
     if (session) {

@@ -13,6 +13,12 @@ struct push {
     struct kj__out_frame *frame; /* likewise */
 };
 
+/* Not the events' own: a client of the gateway is a session too, though of no events. */
+static struct kj__counters *counters_of(const struct kj_session *session)
+{
+    return session->connection.shard->delivery->counters;
+}
+
 static const struct kj__events_options *options_of(const struct kj_session *session)
 {
     const struct kj__events *events = session->connection.endpoint->ctx;
@@ -76,7 +82,7 @@ enum kj_status kj_session_push(struct kj_session *session, const struct kj_event
         status = kj__shard_try_post(session->connection.shard, &push->job);
     }
     if (status) {
-        KJ__COUNT(options_of(session)->counters, session_pushes_refused);
+        KJ__COUNT(counters_of(session), session_pushes_refused);
         if (push) {
             push_free(push);
         }

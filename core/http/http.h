@@ -58,7 +58,8 @@ struct kj__http_options {
     void (*handle)(void *ctx, const struct kj__http_request *request,
                    struct kj__http_response *response);
     void *ctx;
-    const struct kj__http_upgrade *upgrade; /* NULL: no websocket endpoint */
+    const struct kj__http_upgrade *upgrades; /* the websocket endpoints */
+    size_t upgrade_count;
     struct kj__counters *counters;
 };
 

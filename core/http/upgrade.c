@@ -91,10 +91,20 @@ static bool is_handshake(struct mg_connection *connection, const struct kj__fiel
            !kj__fields_get(headers, "Transfer-Encoding") && !find_fault(connection);
 }
 
-static void *prepare(struct kj__http *http, struct mg_connection *connection)
+/* The endpoint at a path; NULL: there is none. */
+static const struct kj__http_upgrade *find_endpoint(const struct kj__http *http, const char *path)
 {
-    const struct kj__http_upgrade *endpoint = http->options.upgrade;
-    const struct mg_request_info *info = mg_get_request_info(connection);
+    for (size_t i = 0; path && i < http->options.upgrade_count; i++) {
+        if (strcmp(http->options.upgrades[i].path, path) == 0) {
+            return &http->options.upgrades[i];
+        }
+    }
+    return NULL;
+}
+
+static void *prepare(struct kj__http *http, struct mg_connection *connection,
+                     const struct kj__http_upgrade *endpoint)
+{
     struct kj__http_request request;
     struct parts parts;
     struct kj__http_response response;
@@ -102,7 +112,7 @@ static void *prepare(struct kj__http *http, struct mg_connection *connection)
     void *session = NULL;
     if (!fill_request(connection, &parts, &request)) {
         kj__exchange_fill_error(connection, &response, 503, "Out of memory");
-    } else if (strcmp(info->local_uri, endpoint->path) != 0) {
+    } else if (!endpoint) { /* civetweb takes what lies below a path for the path */
         kj__exchange_fill_error(connection, &response, 404,
                                 "Unable to find the requested resource");
     } else if (!is_handshake(connection, &parts.headers)) {
@@ -165,12 +175,12 @@ static int on_ws_connect(const struct mg_connection *const_connection, void *dat
         kj__exchange_send_error(connection, 503, "Out of memory");
         return 1;
     }
-    upgrade->endpoint = http->options.upgrade;
+    upgrade->endpoint = find_endpoint(http, info->local_uri);
     if (!copy_socket(http, connection, upgrade)) {
         free(upgrade);
         return 1;
     }
-    upgrade->session = prepare(http, connection);
+    upgrade->session = prepare(http, connection, upgrade->endpoint);
     if (!upgrade->session) {
         close(upgrade->fd);
         free(upgrade);
@@ -248,17 +258,16 @@ void kj__upgrade_on_closed(void)
 
 void kj__upgrade_add_handlers(struct kj__http *http)
 {
-    if (http->options.upgrade) {
-        mg_set_websocket_handler(http->civetweb, http->options.upgrade->path, on_ws_connect,
+    for (size_t i = 0; i < http->options.upgrade_count; i++) {
+        mg_set_websocket_handler(http->civetweb, http->options.upgrades[i].path, on_ws_connect,
                                  on_ws_ready, on_ws_data, NULL, http);
     }
 }
 
 bool kj__upgrade_is_meant(const struct mg_connection *connection)
 {
-    const struct kj__http_upgrade *upgrade = kj__http_of(connection)->options.upgrade;
     const struct mg_request_info *info = mg_get_request_info(connection);
-    return upgrade && info && info->local_uri && strcmp(info->local_uri, upgrade->path) == 0 &&
+    return info && find_endpoint(kj__http_of(connection), info->local_uri) &&
            info->request_method && strcmp(info->request_method, "GET") == 0;
 }
 

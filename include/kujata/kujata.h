@@ -13,11 +13,13 @@
 #include <kujata/error.h>
 #include <kujata/event.h>
 #include <kujata/filter.h>
+#include <kujata/gateway.h>
 #include <kujata/handlers.h>
 #include <kujata/http_policy.h>
 #include <kujata/log.h>
 #include <kujata/model.h>
 #include <kujata/namespaces.h>
+#include <kujata/native.h>
 #include <kujata/processor.h>
 #include <kujata/publication.h>
 #include <kujata/pubsub.h>

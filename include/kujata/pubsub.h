@@ -97,6 +97,9 @@ struct kj_subscribe_options {
     uint32_t queue_limit;      /* publications waiting for the handler; 0: 65,536 */
     uint64_t queue_bytes;      /* bytes of their data; 0: 256 MiB */
     uint32_t reply_timeout_ms; /* for kj_publication_reply, since the handler's call; 0: 60,000 */
+    /* The handler runs on one thread with those of all others that say so, one after the other:
+     * for subscriptions of which there are thousands. Else it has a thread of its own. */
+    bool shares_thread;
 };
 
 /* The table a backend fills. Wrappers below validate, so an operation may rely on its

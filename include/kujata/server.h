@@ -117,6 +117,11 @@ struct kj_server_options {
 
     /* What the application's own parts count, shown with the server's counters. Zero: nothing. */
     struct kj_counter_source counter_source;
+    /* Of what kj_server_mount mounts (gateway.h). */
+    const char *gateway_prefix; /* of its topics on the backend: nodes with the same one are one;
+                                  * NULL: "gateway" */
+    uint32_t gateway_topics;    /* rooms and users of this node; 0: 262,144; beyond: KJ_ELIMIT */
+    uint32_t gateway_linger_ms; /* a topic is heard on after its last client left; 0: 5,000 */
 
     /* The health listener's "ADDR:PORT"; NULL: none. See docs/metrics.md. */
     const char *health_listen;

@@ -135,7 +135,8 @@ static int run(struct echo *echo, const char *listen)
         .exchange_timeout_ms = 10000,
         .handle = handle,
         .ctx = echo,
-        .upgrade = &upgrade,
+        .upgrades = &upgrade,
+        .upgrade_count = 1,
         .counters = &echo->counters,
     };
     struct kj_error error = {{0}, 0};

@@ -1,0 +1,78 @@
+/* serve_rooms.c - see serve_rooms.h. */
+#include "serve_rooms.h"
+
+#include <stdlib.h>
+
+static const char *const users_names[] = {
+    [KJ_USER_MANY] = "many",
+    [KJ_USER_ONE_PER_DEVICE] = "device",
+    [KJ_USER_ONE] = "one",
+    NULL,
+};
+
+void rooms_add_options(struct rooms_settings *settings, struct kj_server_options *server,
+                       struct option_table *table)
+{
+    struct kj_native_options *native = &settings->native;
+#define NUMBER(flag, target, low, unit, text)                                                      \
+    OPTION(flag, OPTION_NUMBER, target, unit, text), .minimum = (low), .maximum = UINT32_MAX
+    const struct option rows[] = {
+        {OPTION("--gateway", OPTION_SWITCH, &settings->is_wanted, NULL,
+                "clients in rooms, over websockets; see rooms.md")},
+        {OPTION("--gateway-path", OPTION_TEXT, &settings->path, "PATH",
+                "where they connect; default /connect")},
+        {OPTION("--gateway-open", OPTION_SWITCH, &native->is_open, NULL,
+                "who shows no token is let in, as nobody in particular")},
+        {OPTION("--gateway-users", OPTION_CHOICE, &settings->users, "many|device|one",
+                "clients of one user; default many"),
+         .choices = users_names},
+        {OPTION("--gateway-from-away", OPTION_SWITCH, &native->may_send_from_away, NULL,
+                "to send to a room nobody need be in it")},
+        {OPTION("--gateway-quiet", OPTION_SWITCH, &native->tells_nobody, NULL,
+                "rooms are not told who comes and goes")},
+        {NUMBER("--gateway-batch-ms", &native->batching.window_ms, 1, "MS",
+                "messages to a room within this time go out as one; default off")},
+        {NUMBER("--gateway-linger-ms", &server->gateway_linger_ms, 1, "MS",
+                "a room is heard on after its last client left; default 5000")},
+        {OPTION("--gateway-topic", OPTION_TEXT, &server->gateway_prefix, "NAME",
+                "that rooms travel under between nodes; default gateway")},
+        {NUMBER("--gateway-limit-rooms", &native->limits.rooms, 1, "N",
+                "of one client; default 32")},
+        {NUMBER("--gateway-limit-topics", &server->gateway_topics, 1, "N",
+                "rooms and users of this node; default 262144")},
+        {NUMBER("--gateway-limit-message-bytes", &native->limits.message_bytes, 1, "BYTES",
+                "of a client's message; default 65536")},
+        {NUMBER("--gateway-limit-queue-bytes", &native->limits.queue_bytes, 1, "BYTES",
+                "waiting for one client; default 262144")},
+        {NUMBER("--gateway-limit-queue-messages", &native->limits.queue_messages, 1, "N",
+                "the same; default 1024")},
+        {NUMBER("--gateway-limit-idle-ms", &native->limits.idle_ms, 2, "MS",
+                "without a frame of the client's; default 60000")},
+        {NUMBER("--gateway-limit-handshake-ms", &native->limits.handshake_ms, 1, "MS",
+                "to be let in; default 5000")},
+    };
+#undef NUMBER
+    OPTIONS_ADD(table, "rooms", rows);
+}
+
+int rooms_make(const char *command, struct rooms_settings *settings, struct kj_server *server,
+               struct kj_native **native)
+{
+    struct kj_error error = {0};
+    if (!settings->is_wanted) {
+        return EXIT_SUCCESS;
+    }
+    settings->native.user_policy = (enum kj_user_policy)settings->users;
+    if (kj_native_new(&settings->native, native)) {
+        return options_fail(EXIT_FAILURE, command, "no memory for --gateway");
+    }
+    const struct kj_protocol protocol = kj_native_protocol(*native);
+    enum kj_status status = kj_server_mount(server, settings->path ? settings->path : "/connect",
+                                            &protocol, &error);
+    if (!status) {
+        return EXIT_SUCCESS;
+    }
+    return options_fail(status == KJ_ENOMEM ? EXIT_FAILURE : EXIT_USAGE, command,
+                        "--gateway: %s (see --gateway-open, --auth-tokens and --jwt-alg)",
+                        error.text);
+}

@@ -1,0 +1,314 @@
+/* native_requests.c - what a client that was let in may ask for. */
+#include "handlers/native.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ACK_MAX = 1000, PAGE_DEFAULT = 20, PAGE_MAX = 100, ID_SIZE = 24 };
+
+static const struct native_fault no_room = {"bad_request", "room is a name of 1 to 128 bytes"};
+static const struct native_fault no_member = {"not_member", "it is not in the room"};
+static const struct native_fault forbidden = {"forbidden", "it may not"};
+static const struct native_fault busy = {"busy", "try again"};
+
+static const char *text_of(const struct native_request *request, const char *name)
+{
+    const json_t *value = json_object_get(request->data, name);
+    const char *text = json_string_value(value);
+    return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
+static void answer_take(const struct native_request *request, json_t *data)
+{
+    native_send_take(request->client, "OK", request->id, data);
+}
+
+/* ---- users ---- */
+
+const struct native_fault *native_take_user(struct kj_client *client, const char *device)
+{
+    static const struct native_fault bad = {"unauthorized", "the claim sub is no user's name"};
+    static const struct native_fault gone = {"unauthorized", "the node takes no more users"};
+    struct kj_session *session = kj_client_session(client);
+    const char *user = kj_session_claim(session, "sub");
+    const char *claimed = kj_session_claim(session, "device");
+    const char *asked = device && *device ? device : kj_session_parameter(session, "device");
+    if (!user) {
+        return NULL;
+    }
+    switch (kj_client_set_user(client, user, claimed ? claimed : asked)) {
+    case KJ_OK:
+        return NULL;
+    case KJ_EINVAL:
+        return &bad;
+    default:
+        return &gone;
+    }
+}
+
+/* ---- rooms ---- */
+
+void native_tell(const struct kj_native *native, const struct kj_client *client, const char *room,
+                 enum kj_presence presence)
+{
+    struct kj_gateway *gateway = kj_client_gateway(client);
+    if (native->options.tells_nobody ||
+        kj_gateway_member_count(gateway, KJ_TOPIC_ROOM, room) > native->options.told_members) {
+        return;
+    }
+    /* A failure is counted and logged there. */
+    (void)kj_gateway_publish(gateway,
+                             &(struct kj_push_options){.kind = KJ_TOPIC_ROOM,
+                                                       .name = room,
+                                                       .from = kj_client_user(client),
+                                                       .client = kj_client_id(client),
+                                                       .presence = presence},
+                             NULL);
+}
+
+static const struct native_fault *join(const struct native_request *request)
+{
+    static const struct native_fault limit = {"limit", "there are too many rooms"};
+    const struct kj_native_options *options = &request->native->options;
+    const char *room = text_of(request, "room");
+    if (!kj_name_is_valid(room)) {
+        return &no_room;
+    }
+    bool was_in = kj_client_is_in(request->client, room);
+    if (!was_in && options->may_join && !options->may_join(request->client, room, options->ctx)) {
+        return &forbidden;
+    }
+    switch (kj_client_join(request->client, room)) {
+    case KJ_OK:
+        break;
+    case KJ_ELIMIT:
+        return &limit;
+    default:
+        return &busy;
+    }
+    answer_take(request, json_pack("{s:s}", "room", room));
+    if (!was_in) {
+        native_tell(request->native, request->client, room, KJ_PRESENCE_JOINED);
+    }
+    return NULL;
+}
+
+static const struct native_fault *leave(const struct native_request *request)
+{
+    const char *room = text_of(request, "room");
+    if (!kj_name_is_valid(room)) {
+        return &no_room;
+    }
+    bool was_in = kj_client_is_in(request->client, room);
+    kj_client_leave(request->client, room);
+    answer_take(request, json_pack("{s:s}", "room", room));
+    if (was_in) {
+        native_tell(request->native, request->client, room, KJ_PRESENCE_LEFT);
+    }
+    return NULL;
+}
+
+/* ---- SEND ---- */
+
+/* Where it goes, and whether it may. */
+static const struct native_fault *check_send(const struct native_request *request,
+                                             enum kj_topic_kind *kind, const char **name)
+{
+    static const struct native_fault nowhere = {"bad_request", "SEND needs a room or a user"};
+    static const struct native_fault spoofed = {"forbidden", "from is not who it is"};
+    static const struct native_fault no_body = {"bad_request", "SEND needs a body"};
+    const struct kj_native_options *options = &request->native->options;
+    const json_t *from = json_object_get(request->data, "from");
+    const char *own = kj_client_user(request->client);
+    const char *room = text_of(request, "room");
+    const char *user = text_of(request, "user");
+    *kind = room ? KJ_TOPIC_ROOM : KJ_TOPIC_USER;
+    *name = room ? room : user;
+    if ((room && user) || !kj_name_is_valid(*name)) {
+        return &nowhere;
+    }
+    if (from && (!json_is_string(from) || !own || strcmp(json_string_value(from), own) != 0)) {
+        return &spoofed;
+    }
+    if (!json_object_get(request->data, "body")) {
+        return &no_body;
+    }
+    if (room && !options->may_send_from_away && !kj_client_is_in(request->client, room)) {
+        return &no_member;
+    }
+    return options->may_send && !options->may_send(request->client, *kind, *name, options->ctx)
+               ? &forbidden
+               : NULL;
+}
+
+static const struct native_fault *fault_of(enum kj_status status)
+{
+    static const struct native_fault large = {"too_large", "the body is too large"};
+    static const struct native_fault closed = {"closed", "the node is stopping"};
+    switch (status) {
+    case KJ_OK:
+        return NULL;
+    case KJ_ELIMIT:
+        return &large;
+    case KJ_ECLOSED:
+        return &closed;
+    default:
+        return &busy;
+    }
+}
+
+static const struct native_fault *send_message(const struct native_request *request)
+{
+    enum kj_topic_kind kind;
+    const char *name;
+    const struct native_fault *fault = check_send(request, &kind, &name);
+    if (fault) {
+        return fault;
+    }
+    uint8_t *body;
+    size_t len;
+    struct kj_push_receipt receipt = {0};
+    enum kj_status status = kj_value_encode(KJ_ENCODING_JSON,
+                                            json_object_get(request->data, "body"), &body, &len);
+    if (!status) {
+        status = kj_gateway_publish(kj_client_gateway(request->client),
+                                    &(struct kj_push_options){
+                                        .kind = kind,
+                                        .name = name,
+                                        .from = kj_client_user(request->client),
+                                        .client = kj_client_id(request->client),
+                                        .body = body,
+                                        .body_len = len,
+                                        .body_is_json = true,
+                                    },
+                                    &receipt);
+    }
+    free(body);
+    if (!status) {
+        char id[ID_SIZE];
+        (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)receipt.id);
+        answer_take(request, json_pack("{s:s, s:s, s:I}", "state", "accepted", "id", id, "reached",
+                                       (json_int_t)receipt.reached));
+    }
+    return fault_of(status);
+}
+
+/* ---- ACK ---- */
+
+static const struct native_fault *acknowledge(const struct native_request *request)
+{
+    static const struct native_fault bad = {"bad_request", "ids are at most 1000 texts"};
+    const json_t *ids = json_object_get(request->data, "ids");
+    size_t count = json_array_size(ids);
+    if (!json_is_array(ids) || count > ACK_MAX) {
+        return &bad;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!json_is_string(json_array_get(ids, i))) {
+            return &bad;
+        }
+    }
+    answer_take(request, json_pack("{s:I}", "accepted", (json_int_t)count));
+    return NULL;
+}
+
+/* ---- QUERY ---- */
+
+static void add_room(const char *room, void *ctx)
+{
+    json_array_append_new(ctx, json_string(room));
+}
+
+static const struct native_fault *query_rooms(const struct native_request *request)
+{
+    json_t *rooms = json_array();
+    kj_client_rooms(request->client, rooms ? add_room : NULL, rooms);
+    answer_take(request, json_pack("{s:o}", "rooms", rooms));
+    return NULL;
+}
+
+/* A number of the request; false when it is not one from 0 to `max`. */
+static bool number_of(const struct native_request *request, const char *name, json_int_t fallback,
+                      json_int_t max, size_t *number)
+{
+    const json_t *value = json_object_get(request->data, name);
+    json_int_t given = value ? json_integer_value(value) : fallback;
+    *number = (size_t)given;
+    return (!value || json_is_integer(value)) && given >= 0 && given <= max;
+}
+
+static json_t *make_members(struct kj_gateway *gateway, const char *room, size_t skip, size_t max)
+{
+    struct kj_member *members = calloc(max + 1, sizeof *members);
+    json_t *list = members ? json_array() : NULL;
+    size_t count = list ? kj_gateway_members(gateway, KJ_TOPIC_ROOM, room, skip, members, max) : 0;
+    for (size_t i = 0; i < count; i++) {
+        char id[KJ_CLIENT_ID_SIZE];
+        kj_client_id_format(members[i].client, id);
+        json_array_append_new(
+            list, *members[i].user ? json_pack("{s:s, s:s}", "session", id, "user", members[i].user)
+                                   : json_pack("{s:s}", "session", id));
+    }
+    free(members);
+    return list;
+}
+
+static const struct native_fault *query_room(const struct native_request *request)
+{
+    static const struct native_fault bad = {"bad_request", "max is 0 to 100, skip 0 to 1000000"};
+    struct kj_gateway *gateway = kj_client_gateway(request->client);
+    const char *room = text_of(request, "room");
+    size_t skip;
+    size_t max;
+    if (!kj_name_is_valid(room)) {
+        return &no_room;
+    }
+    if (!number_of(request, "skip", 0, 1000000, &skip) ||
+        !number_of(request, "max", PAGE_DEFAULT, PAGE_MAX, &max)) {
+        return &bad;
+    }
+    if (!request->native->options.may_send_from_away && !kj_client_is_in(request->client, room)) {
+        return &no_member;
+    }
+    answer_take(request,
+                json_pack("{s:s, s:I, s:I, s:o}", "room", room, "node",
+                          (json_int_t)kj_gateway_node(gateway), "count",
+                          (json_int_t)kj_gateway_member_count(gateway, KJ_TOPIC_ROOM, room),
+                          "members", make_members(gateway, room, skip, max)));
+    return NULL;
+}
+
+static const struct native_fault *query(const struct native_request *request)
+{
+    static const struct native_fault unknown = {"bad_request", "what is rooms or room"};
+    const char *what = text_of(request, "what");
+    if (what && strcmp(what, "rooms") == 0) {
+        return query_rooms(request);
+    }
+    return what && strcmp(what, "room") == 0 ? query_room(request) : &unknown;
+}
+
+/* ---- all of them ---- */
+
+void native_serve(const struct native_request *request)
+{
+    static const struct native_fault unknown = {"unknown_type", "there is no such request"};
+    static const struct {
+        const char *type;
+        const struct native_fault *(*serve)(const struct native_request *request);
+    } requests[] = {
+        {"JOIN", join},       {"LEAVE", leave}, {"SEND", send_message},
+        {"ACK", acknowledge}, {"QUERY", query},
+    };
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        if (strcmp(request->type, requests[i].type) == 0) {
+            const struct native_fault *fault = requests[i].serve(request);
+            if (fault) {
+                native_refuse(request, fault);
+            }
+            return;
+        }
+    }
+    native_refuse(request, &unknown);
+}

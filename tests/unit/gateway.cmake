@@ -1,0 +1,9 @@
+foreach(name names_test push_test)
+    kujata_test(${name} SOURCES gateway/${name}.c MODULES gateway delivery codec pubsub base)
+endforeach()
+foreach(name races_test rooms_test users_test)
+    kujata_test(${name} SOURCES gateway/${name}.c gateway/fixture.c
+        MODULES gateway delivery codec pubsub base)
+endforeach()
+kujata_test(gateway_memory_test SOURCES gateway/memory_test.c
+    MODULES native gateway delivery codec pubsub base FAILING_ALLOCATOR)
