@@ -1,8 +1,9 @@
 /* subscription.h - what every backend does alike: queues, handlers, silence, numbers.
  *
  * A subscription owns a bounded queue and one thread that calls the handler, or shares that thread
- * (lane.h), so promises 1, 3, 4, 5, 7 and 8 of pubsub.h are kept here once. A backend finds the subscriptions a
- * publication is for and pushes it; a hub holds what the subscriptions of one backend share.
+ * (lane.h), so promises 1, 3, 4, 5, 7 and 8 of pubsub.h are kept here once. A backend finds the
+ * subscriptions a publication is for and pushes it; a hub holds what the subscriptions of one
+ * backend share.
  */
 #ifndef KJ_PUBSUB_SUBSCRIPTION_H
 #define KJ_PUBSUB_SUBSCRIPTION_H

@@ -237,11 +237,8 @@ static void on_closed(struct kj__connection *connection, bool was_open)
     struct kj_client *client = kj__client_of(connection);
     const struct kj_protocol *protocol = &client->mount->protocol;
     kj__wheel_disarm(&connection->shard->chores, &client->handshake.entry);
-    if (was_open) {
-        KJ__UNCOUNT(gateway_of(client)->options.counters, gateway_clients);
-        if (protocol->on_close) {
-            protocol->on_close(client, protocol->ctx);
-        }
+    if (was_open && protocol->on_close) {
+        protocol->on_close(client, protocol->ctx);
     }
     while (client->membership_count > 0) {
         kj__membership_end(client->memberships[--client->membership_count]);
@@ -249,6 +246,9 @@ static void on_closed(struct kj__connection *connection, bool was_open)
     client->room_count = 0;
     unlist(client);
     give_place(client); /* whoever keeps the client, it counts no more */
+    if (was_open) {
+        KJ__UNCOUNT(gateway_of(client)->options.counters, gateway_clients);
+    }
 }
 
 static void on_dropped(struct kj__connection *connection)

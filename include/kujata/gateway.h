@@ -101,8 +101,9 @@ const char *kj_client_user(const struct kj_client *client);   /* NULL: none */
 const char *kj_client_device(const struct kj_client *client); /* "": none */
 
 /* KJ_OK also when it is, or is not, in the room. KJ_EINVAL for a bad name, KJ_ELIMIT for too many
- * rooms of the client or topics of the node, KJ_EREFUSED before it was let in, KJ_ENOMEM, KJ_ECLOSED. What is published on this node
- * from here on reaches it; of other nodes, once the broker knows. */
+ * rooms of the client or topics of the node, KJ_EREFUSED before it was let in, KJ_ENOMEM,
+ * KJ_ECLOSED. What is published on this node from here on reaches it; of other nodes, once the
+ * broker knows. */
 enum kj_status kj_client_join(struct kj_client *client, const char *room);
 enum kj_status kj_client_leave(struct kj_client *client, const char *room);
 bool kj_client_is_in(const struct kj_client *client, const char *room);
