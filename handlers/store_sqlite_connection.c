@@ -14,7 +14,6 @@ enum {
     BUSY_TIMEOUT_DEFAULT_MS = 2000,
     CACHE_DEFAULT = 64 << 20,
     KIB = 1024,
-    CHECKPOINT_PAGES = 8192, /* 32 MiB of log go into the file at a time */
     LINE_INTERVAL_MS = 1000,
 };
 
@@ -113,7 +112,7 @@ static char *settings_of(const struct kj_store_sqlite_options *options)
                            "PRAGMA secure_delete = FAST;"
                            "PRAGMA analysis_limit = 1000;",
                            options->is_relaxed ? "NORMAL" : "FULL", cache / connections / KIB + 1,
-                           CHECKPOINT_PAGES, CACHE_DEFAULT);
+                           (int)KJ__SQLITE_CHECKPOINT_PAGES, CACHE_DEFAULT);
 }
 
 static int apply_settings(sqlite3 *db, const struct kj_store_sqlite_options *options)

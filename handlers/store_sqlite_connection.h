@@ -22,7 +22,10 @@ struct kj__sqlite_numbers {
     _Atomic int64_t next_line_ms; /* of the log */
 };
 
-enum { KJ__SQLITE_STATEMENTS = 64 };
+enum {
+    KJ__SQLITE_STATEMENTS = 64,
+    KJ__SQLITE_CHECKPOINT_PAGES = 8192, /* 32 MiB of log go into the file at a time */
+};
 
 struct kj__sqlite_connection {
     sqlite3 *db;

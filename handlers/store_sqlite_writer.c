@@ -8,6 +8,7 @@ enum {
     ANALYSE_FIRST = 1000,
     GATHER_MAX_NS = 1000000,
     SECOND_NS = 1000000000,
+    RESTART_PAGES = 2 * KJ__SQLITE_CHECKPOINT_PAGES,
 };
 
 /* In a savepoint: KJ_OK leaves what the write did in the transaction; else that is undone. */
@@ -208,16 +209,36 @@ static void *write_all(void *arg)
     return NULL;
 }
 
+/* After each commit, in place of SQLite's own checkpoints: those never wait, and so the log would
+ * grow for ever where there is always a reader of what it held a moment ago. Where waiting did not
+ * help, it is tried again when the log has grown as much again. */
+static int keep_log_short(void *ctx, sqlite3 *db, const char *name, int pages)
+{
+    struct kj__sqlite_writer *writer = ctx;
+    if (pages < KJ__SQLITE_CHECKPOINT_PAGES) {
+        writer->restart_pages = RESTART_PAGES;
+    } else if (pages < writer->restart_pages) {
+        (void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    } else {
+        writer->restart_pages = pages + RESTART_PAGES;
+        (void)kj__sqlite_status(
+            writer->connection,
+            sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_RESTART, NULL, NULL));
+    }
+    return SQLITE_OK; /* the commit is made whatever became of the log */
+}
+
 enum kj_status kj__sqlite_writer_init(struct kj__sqlite_writer *writer,
                                       struct kj__sqlite_connection *connection)
 {
-    *writer = (struct kj__sqlite_writer){.connection = connection};
+    *writer = (struct kj__sqlite_writer){.connection = connection, .restart_pages = RESTART_PAGES};
     /* What a savepoint would undo goes to memory rather than to a file. */
     enum kj_status status = kj__sqlite_run(connection, "PRAGMA temp_store = MEMORY", NULL);
     if (status) {
         return status;
     }
     writer->last = &writer->first;
+    (void)sqlite3_wal_hook(connection->db, keep_log_short, writer);
     pthread_mutex_init(&writer->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

@@ -34,6 +34,7 @@ struct kj__sqlite_writer {
     size_t count;                           /* in the queue */
     size_t wanted;                          /* in it before the thread is woken */
     bool is_stopping;
+    int restart_pages; /* of log, from which on readers are waited for; the thread's own */
 };
 
 /* Starts the thread, which takes the connection over. */

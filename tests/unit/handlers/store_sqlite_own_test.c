@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *path;
 
@@ -387,6 +388,79 @@ static void a_write_that_fails_undoes_no_other(void **state)
     kj_model_free(model);
 }
 
+/* ---- the file's own ---- */
+
+enum { BLOB_BYTES = 1 << 20, BIG_WRITES = 160, LOG_BYTES_MAX = 128 << 20 };
+
+static _Atomic bool is_over;
+
+static void assert_done(sqlite3 *db, const char *sql)
+{
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* One of two reads goes on at any time, each for some time, as on a busy server. */
+static void *read_on(void *arg)
+{
+    static const char start[] =
+        "BEGIN; SELECT revision FROM state;"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+        " SELECT count(*) FROM n";
+    sqlite3 *readers[2];
+    (void)arg;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(sqlite3_open(path, &readers[i]), SQLITE_OK);
+    }
+    assert_done(readers[0], start);
+    for (size_t i = 0; !atomic_load(&is_over); i = !i) {
+        assert_done(readers[!i], start);
+        assert_done(readers[i], "COMMIT");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        sqlite3_close(readers[i]);
+    }
+    return NULL;
+}
+
+static enum kj_status put_text(json_t *object, void *ctx)
+{
+    return json_object_set_new(object, "text", json_string(ctx)) ? KJ_ENOMEM : KJ_OK;
+}
+
+static void readers_do_not_make_the_log_grow_for_ever(void **state)
+{
+    (void)state;
+    struct kj_model *model = model_of("{\"name\": \"text\"}");
+    const struct kj_identity *task = kj_model_identity(model, "task");
+    struct kj_store *store = open_file(model);
+    char *text = malloc(BLOB_BYTES + 1);
+    assert_non_null(text);
+    memset(text, 'x', BLOB_BYTES);
+    text[BLOB_BYTES] = '\0';
+    insert(store, model, json_pack("{s:s}", "ID", "1"));
+    pthread_t reader;
+    atomic_store(&is_over, false);
+    assert_int_equal(pthread_create(&reader, NULL, read_on, NULL), 0);
+
+    for (int i = 0; i < BIG_WRITES; i++) {
+        json_t *object;
+        assert_int_equal(store->ops->update(store, task, "1", put_text, text, &object), KJ_OK);
+        json_decref(object);
+    }
+
+    char log[512];
+    struct stat status;
+    (void)snprintf(log, sizeof log, "%s-wal", path);
+    assert_int_equal(stat(log, &status), 0);
+    assert_in_range(status.st_size, 1, LOG_BYTES_MAX);
+    atomic_store(&is_over, true);
+    assert_int_equal(pthread_join(reader, NULL), 0);
+    assert_int_equal(counter(store, "store_busy_total"), 0);
+    kj_store_free(store);
+    free(text);
+    kj_model_free(model);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -401,6 +475,7 @@ int main(void)
         TEST(values_come_back_as_they_went),
         TEST(what_could_not_be_read_again_is_not_written),
         TEST(a_write_that_fails_undoes_no_other),
+        TEST(readers_do_not_make_the_log_grow_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
