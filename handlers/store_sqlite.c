@@ -10,11 +10,13 @@
 #include "handlers/store_sqlite_object.h"
 #include "handlers/store_sqlite_writer.h"
 
+#include <fcntl.h>
 #include <kujata/log.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { READERS_DEFAULT = 4, READERS_MAX = 64 };
+enum { READERS_DEFAULT = 4, READERS_MAX = 64, FILE_MODE = 0600 };
 
 struct sqlite_store {
     struct kj_store store;
@@ -252,12 +254,23 @@ static enum kj_status check_options(const struct kj_store_sqlite_options *option
     return wrong ? KJ_EINVAL : KJ_OK;
 }
 
+/* Only its owner may read what SQLite makes beside it with the file's mode. A file that is there keeps
+ * its own: it is not opened, since closing it would give up the locks of other connections. */
+static void make_file(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 /* The schema first: readers keep what they know of it. */
 static enum kj_status open_connections(struct sqlite_store *store,
                                        const struct kj_store_sqlite_options *options,
                                        struct kj_error *error)
 {
     uint32_t readers = options->readers ? options->readers : READERS_DEFAULT;
+    make_file(options->path);
     enum kj_status status = kj__sqlite_open(options, &store->numbers, &store->write_connection,
                                             error);
     if (!status) {

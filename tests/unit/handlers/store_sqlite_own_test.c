@@ -45,15 +45,19 @@ static struct kj_model *model_of(const char *attributes)
     return model;
 }
 
-static struct kj_store *open_file(const struct kj_model *model)
+static struct kj_store *open_with(const struct kj_store_sqlite_options *options)
 {
     struct kj_store *store;
     struct kj_error error = {0};
-    struct kj_store_sqlite_options options = {.path = path, .model = model};
-    if (kj_store_sqlite_new(&options, &store, &error)) {
+    if (kj_store_sqlite_new(options, &store, &error)) {
         fail_msg("%s", error.text);
     }
     return store;
+}
+
+static struct kj_store *open_file(const struct kj_model *model)
+{
+    return open_with(&(struct kj_store_sqlite_options){.path = path, .model = model});
 }
 
 static void execute(const char *sql)
@@ -432,7 +436,8 @@ static void readers_do_not_make_the_log_grow_for_ever(void **state)
     (void)state;
     struct kj_model *model = model_of("{\"name\": \"text\"}");
     const struct kj_identity *task = kj_model_identity(model, "task");
-    struct kj_store *store = open_file(model);
+    struct kj_store *store = open_with(&(struct kj_store_sqlite_options){
+        .path = path, .model = model, .is_relaxed = true, .busy_timeout_ms = 60000});
     char *text = malloc(BLOB_BYTES + 1);
     assert_non_null(text);
     memset(text, 'x', BLOB_BYTES);
@@ -461,6 +466,26 @@ static void readers_do_not_make_the_log_grow_for_ever(void **state)
     kj_model_free(model);
 }
 
+static void nobody_else_may_read_the_file(void **state)
+{
+    (void)state;
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    struct kj_model *model = model_of("{\"name\": \"s\"}");
+    mode_t before = umask(0);
+    struct kj_store *store = open_file(model);
+    insert(store, model, json_pack("{s:s}", "ID", "1"));
+    (void)umask(before);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        char name[512];
+        struct stat status;
+        (void)snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        assert_int_equal(stat(name, &status), 0);
+        assert_int_equal(status.st_mode & 0777, 0600);
+    }
+    kj_store_free(store);
+    kj_model_free(model);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -476,6 +501,7 @@ int main(void)
         TEST(what_could_not_be_read_again_is_not_written),
         TEST(a_write_that_fails_undoes_no_other),
         TEST(readers_do_not_make_the_log_grow_for_ever),
+        TEST(nobody_else_may_read_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
