@@ -151,13 +151,18 @@ static void fill_chains(struct security *security, const struct security_setting
 {
     size_t *calls = &server->request_authenticator_count;
     size_t *sessions = &server->session_authenticator_count;
+    bool others_follow = security->tokens || security->jwt;
+    if (settings->certificate) {
+        security->request_chain[(*calls)++] = kj_auth_certificate_request(others_follow ||
+                                                                          settings->public_reads);
+        security->session_chain[(*sessions)++] = kj_auth_certificate_session(others_follow);
+    }
+    /* Behind the certificates: the claims of one count for reads too. */
     if (settings->public_reads) {
         security->request_chain[(*calls)++] = kj_auth_public_reads();
     }
-    if (settings->certificate) {
-        bool others_follow = security->tokens || security->jwt;
-        security->request_chain[(*calls)++] = kj_auth_certificate_request(others_follow);
-        security->session_chain[(*sessions)++] = kj_auth_certificate_session(others_follow);
+    if (settings->certificate && settings->public_reads && !others_follow) {
+        security->request_chain[(*calls)++] = kj_auth_certificate_request(false);
     }
     if (security->tokens) {
         security->request_chain[(*calls)++] = kj_auth_tokens_request(security->tokens);

@@ -561,6 +561,29 @@ def test_a_certificate_is_enough_and_gives_claims(serve, tmp_path):
     ]
 
 
+@pytest.mark.skipif(
+    os.environ.get("KUJATA_OWN_CIVETWEB") == "0", reason="built on a civetweb without TLS"
+)
+@pytest.mark.parametrize("tokens", [False, True])
+def test_public_reads_leave_a_certificate_its_claims(serve, tmp_path, tokens):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server")
+    rules = {"rules": [{"claims": ["@auth:commonname=alice"]}]}
+    node = serve(
+        "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.ca,
+        "--tls-client-cert", "optional", "--auth-certificate", "--auth-public-reads",
+        "--auth-rules", write(tmp_path, "r", json.dumps(rules)),
+        *(["--auth-tokens", write(tmp_path, "t", "good\n")] if tokens else []),
+    )
+    node.http.verify = authority.ca
+    assert call(node).status_code == 403
+    assert call(node, method="POST", json={"title": "x"}).status_code == 401
+    node.http.close()
+    node.http.cert = authority.issue("alice")
+    assert call(node).status_code == 200
+    assert call(node, method="POST", json={"title": "x"}).status_code == 200
+
+
 # ---- what is written down ----
 
 
