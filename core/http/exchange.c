@@ -225,6 +225,10 @@ const char *kj__exchange_find_fault(struct mg_connection *connection)
     if (strcmp(info->http_version, "1.1") == 0 && !mg_get_header(connection, "Host")) {
         return "missing required Host header";
     }
+    const char *host;
+    if (count_header(info, "Host", &host) > 1) {
+        return "A request has one Host"; /* RFC 9112 3.2 */
+    }
     /* civetweb looks for the path of "http://host?x=/y" behind its question mark. */
     if (info->local_uri_raw &&
         info->local_uri_raw > info->request_uri + strlen(info->request_uri)) {

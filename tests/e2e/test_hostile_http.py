@@ -70,6 +70,7 @@ DOUBTFUL_HEADS = {
     "two spaces in the request line": b"GET  /tasks HTTP/1.1\r\nHost: x\r\n\r\n",
     "a line end in the request line": b"GET \r\n/tasks HTTP/1.1\r\nHost: x\r\n\r\n",
     "a URL whose path is in its query": b"GET http://x?a=/tasks HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two hosts": GET + b"Host: y\r\n\r\n",
     "a host as the target": b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
 }
 
