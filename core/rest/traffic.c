@@ -68,6 +68,13 @@ static bool take_category(const struct kj_model *model, const char *text, size_t
     return !strpbrk(category, "\"\\\n") && kj__model_by_category(model, 0, category);
 }
 
+/* Clients must not make a row for each pair of categories. */
+static bool are_related(const struct kj_model *model, const char *parent, const char *child)
+{
+    return kj__model_allows(model, kj__model_by_category(model, 0, parent),
+                            kj__model_by_category(model, 0, child), KJ_OP_ALL);
+}
+
 /* Behind "/v/N", where there is one. */
 static const char *skip_version(const char *path)
 {
@@ -100,7 +107,8 @@ static void shape(const struct kj_model *model, const char *path, char *url, siz
     path += 1 + strcspn(path + 1, "/");
     if (*path == '\0') {
         (void)snprintf(url, size, "/%s/:id", first);
-    } else if (!strchr(path + 1, '/') && take_category(model, path + 1, strlen(path + 1), third)) {
+    } else if (!strchr(path + 1, '/') && take_category(model, path + 1, strlen(path + 1), third) &&
+               are_related(model, first, third)) {
         (void)snprintf(url, size, "/%s/:id/%s", first, third);
     }
 }

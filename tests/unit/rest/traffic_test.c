@@ -9,7 +9,8 @@
 
 static const char model_text[] =
     "{\"identities\": [{\"name\": \"list\", \"category\": \"lists\", \"attributes\": []},"
-    " {\"name\": \"task\", \"category\": \"tasks\", \"attributes\": []}]}";
+    " {\"name\": \"task\", \"category\": \"tasks\", \"attributes\": []}],"
+    " \"relations\": [{\"parent\": \"list\", \"child\": \"task\", \"operations\": [\"create\"]}]}";
 
 struct fixture {
     struct kj_model *model;
@@ -58,11 +59,13 @@ static void a_url_counts_under_its_shape(void **state)
         {"/v/1/lists/7", "url=\"/lists/:id\",code=\"200\"} 1\n"},
         {"/lists/7", "url=\"/lists/:id\",code=\"200\"} 2\n"},
         {"/lists/7/tasks", "url=\"/lists/:id/tasks\",code=\"200\"} 1\n"},
-        {"/lists/7/nope", "url=\"other\",code=\"200\"} 1\n"},
-        {"/lists/7/tasks/8", "url=\"other\",code=\"200\"} 2\n"},
-        {"/v/x/lists", "url=\"other\",code=\"200\"} 3\n"},
-        {"", "url=\"other\",code=\"200\"} 4\n"},
-        {"/nope", "url=\"other\",code=\"200\"} 5\n"},
+        {"/tasks/7/lists", "url=\"other\",code=\"200\"} 1\n"},
+        {"/tasks/7/tasks", "url=\"other\",code=\"200\"} 2\n"},
+        {"/lists/7/nope", "url=\"other\",code=\"200\"} 3\n"},
+        {"/lists/7/tasks/8", "url=\"other\",code=\"200\"} 4\n"},
+        {"/v/x/lists", "url=\"other\",code=\"200\"} 5\n"},
+        {"", "url=\"other\",code=\"200\"} 6\n"},
+        {"/nope", "url=\"other\",code=\"200\"} 7\n"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         kj__traffic_count(&fixture.traffic, "GET", cases[i].path, 200, 10);
