@@ -75,7 +75,9 @@ const char *kj_context_tracking(const struct kj_context *context, const char *ke
 
 const struct kj_certificate *kj_context_peer_certificate(const struct kj_context *context)
 {
-    return kj__certificate_seen(context->http->certificate);
+    const struct kj__certificate *certificate = context->http->certificate;
+    return certificate && kj__credentials_are_meant(context) ? kj__certificate_seen(certificate)
+                                                             : NULL;
 }
 
 json_t *kj_context_input(const struct kj_context *context)

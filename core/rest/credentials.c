@@ -15,16 +15,20 @@ static const char *unless_empty(const char *text)
     return text && *text ? text : NULL;
 }
 
-/* A browser adds cookies to what other sites' pages ask for too; such a page says who it is. */
+bool kj__credentials_are_meant(const struct kj_context *context)
+{
+    return kj__origin_is_allowed(kj_context_header(context, "Origin"),
+                                 kj_context_header(context, "Host"),
+                                 context->credentials->allowed_origins);
+}
+
 static bool find_cookie(struct kj_context *context, const char *name)
 {
     const char *header = kj_context_header(context, "Cookie");
     const char *value;
     size_t len;
     if (!header || !kj__cookie_find(header, name, &value, &len) || len == 0 ||
-        !kj__origin_is_allowed(kj_context_header(context, "Origin"),
-                               kj_context_header(context, "Host"),
-                               context->credentials->allowed_origins)) {
+        !kj__credentials_are_meant(context)) {
         return true;
     }
     context->cookie = strndup(value, len);

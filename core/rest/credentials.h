@@ -16,4 +16,8 @@ struct kj__credentials {
 /* Finds what kj_context_token returns. Once the query is parsed; false when there is no memory. */
 bool kj__credentials_find(struct kj_context *context);
 
+/* A browser adds cookies and certificates to what other sites' pages ask for too; such a page says
+ * who it is, and they do not count then. */
+bool kj__credentials_are_meant(const struct kj_context *context);
+
 #endif

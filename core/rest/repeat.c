@@ -41,7 +41,7 @@ static void add_header(EVP_MD_CTX *digest, const struct kj_context *context, con
  * between two tries; else all that the caller has shown. */
 static void add_caller(EVP_MD_CTX *digest, const struct kj_context *context)
 {
-    const struct kj_certificate *certificate = kj_context_peer_certificate(context);
+    const struct kj_certificate *certificate = kj__certificate_seen(context->http->certificate);
     for (size_t i = 0; i < context->claims.count; i++) {
         add_text(digest, context->claims.items[i]);
     }

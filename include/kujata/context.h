@@ -76,7 +76,8 @@ const char *kj_context_token(const struct kj_context *context);
  * ignored. The events of the call carry it too; see kj_event_tracking. */
 const char *kj_context_tracking(const struct kj_context *context, const char *key);
 
-/* The client's TLS certificate, which is good; NULL: it has shown none. */
+/* The client's TLS certificate, which is good; NULL: it has shown none, or did so for a page of an
+ * origin that is not allowed, to which browsers add it as they do with cookies. */
 const struct kj_certificate *kj_context_peer_certificate(const struct kj_context *context);
 
 /* The decoded and validated body of create, update and patch: an object holding every

@@ -257,6 +257,55 @@ static void a_cookie_does_not_count_for_pages_of_other_origins(void **state)
 #undef FROM
 }
 
+static enum kj_status look_at_certificate(struct kj_context *context, void *ctx)
+{
+    (void)ctx;
+    seen = kj_context_peer_certificate(context) ? "certificate" : "none";
+    return KJ_OK;
+}
+
+/* What a processor sees of the certificate of a page's call; NULL: of no page's. */
+static const char *certificate_of(const char *origin)
+{
+    static const char *const names[] = {NULL};
+    const struct kj_certificate values = {
+        .subject = "CN=x", .names = names, .der = (const uint8_t *)"x", .der_len = 1};
+    struct kj__certificate *certificate = kj__certificate_new(&values);
+    struct kj__fields headers;
+    struct kj__http_response response;
+    kj__fields_init(&headers, true);
+    kj__http_response_init(&response);
+    assert_non_null(certificate);
+    assert_true(kj__fields_add(&headers, "Host", "kj:80"));
+    assert_true(!origin || kj__fields_add(&headers, "Origin", origin));
+    struct kj__http_request request = {.method = "GET",
+                                       .path = "/lists",
+                                       .query = "",
+                                       .headers = &headers,
+                                       .remote_address = "127.0.0.1",
+                                       .certificate = certificate};
+    seen = "refused";
+    kj__api_handle(&fixture.api, &request, &response);
+    kj__http_response_fini(&response);
+    kj__fields_fini(&headers);
+    kj__certificate_unref(certificate);
+    return seen;
+}
+
+static void a_certificate_does_not_count_for_pages_of_other_origins(void **state)
+{
+    (void)state;
+    static const char *const allowed[] = {"https://friend.example", NULL};
+    fixture.api.credentials.allowed_origins = allowed;
+    fixture_serve_with(&fixture, look_at_certificate, NULL);
+
+    assert_string_equal(certificate_of(NULL), "certificate");
+    assert_string_equal(certificate_of("http://kj:80"), "certificate");
+    assert_string_equal(certificate_of("https://friend.example"), "certificate");
+    assert_string_equal(certificate_of("https://foe.example"), "none");
+    assert_string_equal(certificate_of("null"), "none");
+}
+
 /* ---- audit ---- */
 
 static enum kj_status keep_outcome(const struct kj_context *context,
@@ -316,6 +365,7 @@ int main(void)
         TEST(a_verdict_that_is_none_refuses),
         TEST(a_token_is_found_where_the_server_looks_for_it),
         TEST(a_cookie_does_not_count_for_pages_of_other_origins),
+        TEST(a_certificate_does_not_count_for_pages_of_other_origins),
         TEST(every_call_that_came_to_the_authenticators_is_audited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
