@@ -4,15 +4,21 @@
 
 #include "unit/rest/fixture.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { THREADS = 3, ROUNDS = 300 };
 
-static char folder[] = "/tmp/kujata-auth-XXXXXX";
+static const char template[] = "/tmp/kujata-auth-XXXXXX";
+static char folder[sizeof template];
 static struct kj_auth_tokens *tokens;
 static struct kj_auth_jwt *jwt;
 static struct kj_audit_file *audit;
@@ -37,6 +43,7 @@ static int set_up(void **state)
 {
     (void)state;
     struct kj_error error = {.text = ""};
+    memcpy(folder, template, sizeof template);
     assert_non_null(mkdtemp(folder));
     write_file("tokens", "good sub=alice\n");
     assert_int_equal(kj_auth_tokens_new(&(struct kj_auth_tokens_options){.file = path_of("tokens"),
@@ -78,13 +85,13 @@ static enum kj_status answer_nothing(struct kj_context *context, void *ctx)
 static const char signed_token[] = "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9."
                                    "1LyJX3n8HF4PKpKt6cAnOsvYK1JymjhYdwLb9Q6B8gQ";
 
-static int status_of(const char *authorization)
+static int status_of(const char *name, const char *value)
 {
     struct kj__fields headers;
     struct kj__http_response response;
     kj__fields_init(&headers, true);
     kj__http_response_init(&response);
-    kj__fields_add(&headers, "Authorization", authorization);
+    kj__fields_add(&headers, name, value);
     struct kj__http_request request = {.method = "GET",
                                        .path = "/lists",
                                        .query = "",
@@ -101,8 +108,9 @@ static void *ask(void *argument)
 {
     (void)argument;
     for (int i = 0; i < ROUNDS; i++) {
-        if (status_of("Bearer good") != 204 || status_of(signed_token) != 204 ||
-            status_of("Bearer bad") != 401) {
+        if (status_of("Authorization", "Bearer good") != 204 ||
+            status_of("Authorization", signed_token) != 204 ||
+            status_of("Authorization", "Bearer bad") != 401) {
             return (void *)"an answer changed";
         }
     }
@@ -148,10 +156,97 @@ static void files_are_read_again_under_way(void **state)
     assert_int_equal(lines, 3 * THREADS * ROUNDS);
 }
 
+/* ---- a file that takes long to write to ---- */
+
+enum { PAGE = 4096, LONG = 3000, PATIENCE_MS = 20, CALLERS = 6, CALLS = 50 };
+
+static _Atomic int calls, ended;
+static _Atomic bool is_reopened;
+
+/* Two of the lines this makes do not fit into the pipe. */
+static void *call_on(void *argument)
+{
+    (void)argument;
+    char text[LONG + 1];
+    memset(text, 'x', LONG);
+    text[LONG] = '\0';
+    for (int i = 0; i < CALLS; i++) {
+        (void)status_of("traceparent", text);
+        atomic_fetch_add(&calls, 1);
+    }
+    atomic_fetch_add(&ended, 1);
+    return NULL;
+}
+
+static void *reopen(void *file)
+{
+    void *wrong = kj_audit_file_reopen(file, NULL) ? "not reopened" : NULL;
+    atomic_store(&is_reopened, true);
+    return wrong;
+}
+
+/* Lets one line through, if there is one, and waits until who wrote it is back: the others are
+ * writing all the while. */
+static void drain(int pipe)
+{
+    static uint64_t lines;
+    char bytes[PAGE];
+    struct pollfd wanted = {.fd = pipe, .events = POLLIN};
+    if (poll(&wanted, 1, PATIENCE_MS) == 1) {
+        assert_true(read(pipe, bytes, sizeof bytes) > 0);
+        lines++;
+    }
+    while (atomic_load(&fixture.counters.http_requests) < lines + CALLERS &&
+           atomic_load(&ended) == 0) {
+        sched_yield();
+    }
+}
+
+static void reopening_does_not_wait_for_the_calls_to_come(void **state)
+{
+    (void)state;
+    pthread_t threads[CALLERS];
+    pthread_t reopener;
+    struct kj_audit_file *slow;
+    assert_int_equal(mkfifo(path_of("pipe"), 0600), 0);
+    int pipe = open(path_of("pipe"), O_RDWR | O_CLOEXEC);
+    assert_int_equal(fcntl(pipe, F_SETPIPE_SZ, PAGE), PAGE);
+    assert_int_equal(kj_audit_file_new(path_of("pipe"), &slow, NULL), KJ_OK);
+    fixture.api.authenticator_count = 0;
+    fixture.api.audit = kj_audit_file_auditor(slow);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, call_on, NULL), 0);
+    }
+    while (atomic_load(&calls) < CALLERS) {
+        drain(pipe);
+    }
+
+    assert_int_equal(pthread_create(&reopener, NULL, reopen, slow), 0);
+    while (!atomic_load(&is_reopened)) {
+        drain(pipe);
+    }
+    assert_in_range(atomic_load(&calls), 0, CALLERS * CALLS / 2);
+
+    void *wrong;
+    assert_int_equal(pthread_join(reopener, &wrong), 0);
+    assert_null(wrong);
+    while (atomic_load(&ended) < CALLERS) {
+        drain(pipe);
+    }
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    kj_audit_file_free(slow);
+    close(pipe);
+    unlink(path_of("pipe"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(files_are_read_again_under_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reopening_does_not_wait_for_the_calls_to_come, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
