@@ -1,4 +1,5 @@
 /* handshake.c - who may start a session; see events.h. Runs on HTTP workers. */
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/origin.h"
@@ -7,20 +8,29 @@
 #include "dispatch/events.h"
 #include "dispatch/protocol.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { SWITCHING_PROTOCOLS = 101, NS_PER_US = 1000 };
+enum { SWITCHING_PROTOCOLS = 101, NS_PER_US = 1000, KEY_SIZE = 17 };
 
 /* ---- places ---- */
+
+static void write_key(const char *remote_address, char key[KEY_SIZE])
+{
+    (void)snprintf(key, KEY_SIZE, "%016" PRIx64, kj__address_key(remote_address));
+}
 
 static enum kj_status take_address(struct kj__events *events, const char *remote_address)
 {
     enum kj_status status = KJ_OK;
+    char key[KEY_SIZE];
+    write_key(remote_address, key);
     pthread_mutex_lock(&events->addresses_lock);
-    uintptr_t count = (uintptr_t)kj__map_get(&events->addresses, remote_address);
+    uintptr_t count = (uintptr_t)kj__map_get(&events->addresses, key);
     if (count >= events->options.limits->sessions_per_address) {
         status = KJ_ELIMIT;
-    } else if (!kj__map_put(&events->addresses, remote_address, (void *)(count + 1), NULL)) {
+    } else if (!kj__map_put(&events->addresses, key, (void *)(count + 1), NULL)) {
         status = KJ_ENOMEM;
     }
     pthread_mutex_unlock(&events->addresses_lock);
@@ -29,12 +39,14 @@ static enum kj_status take_address(struct kj__events *events, const char *remote
 
 static void give_address(struct kj__events *events, const char *remote_address)
 {
+    char key[KEY_SIZE];
+    write_key(remote_address, key);
     pthread_mutex_lock(&events->addresses_lock);
-    uintptr_t count = (uintptr_t)kj__map_get(&events->addresses, remote_address);
+    uintptr_t count = (uintptr_t)kj__map_get(&events->addresses, key);
     if (count <= 1) {
-        kj__map_remove(&events->addresses, remote_address);
+        kj__map_remove(&events->addresses, key);
     } else {
-        kj__map_put(&events->addresses, remote_address, (void *)(count - 1), NULL);
+        kj__map_put(&events->addresses, key, (void *)(count - 1), NULL);
     }
     pthread_mutex_unlock(&events->addresses_lock);
 }

@@ -1,4 +1,5 @@
 /* dispatch_test.c - from publication to frame, with sessions on socket pairs. */
+#include "dispatch/protocol.h"
 #include "fixture.h"
 
 static void events_arrive_in_order_in_both_encodings(void **state)
@@ -437,6 +438,22 @@ static void places_are_limited_and_given_back(void **state)
     close(third);
 }
 
+static void a_network_of_ipv6_is_one_address(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__events *events = &fixture->events;
+    fixture->limits.sessions_per_address = 1;
+    start(fixture);
+
+    assert_int_equal(kj__events_take_place(events, "2001:db8:0:1::1"), KJ_OK);
+    assert_int_equal(kj__events_take_place(events, "2001:db8:0:1:a::2"), KJ_ELIMIT);
+    assert_int_equal(kj__events_take_place(events, "2001:db8:0:2::1"), KJ_OK);
+    kj__events_give_place(events, "2001:db8:0:1::3");
+    kj__events_give_place(events, "2001:db8:0:2::1");
+    assert_int_equal(kj__events_take_place(events, "2001:db8:0:1:a::2"), KJ_OK);
+    kj__events_give_place(events, "2001:db8:0:1:a::2");
+}
+
 static void what_is_no_event_is_counted(void **state)
 {
     struct fixture *fixture = *state;
@@ -502,6 +519,7 @@ int main(void)
         WITH_FIXTURE(tokens_come_from_the_header_the_query_or_a_config),
         WITH_FIXTURE(origins_are_checked),
         WITH_FIXTURE(places_are_limited_and_given_back),
+        WITH_FIXTURE(a_network_of_ipv6_is_one_address),
         WITH_FIXTURE(what_is_no_event_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
