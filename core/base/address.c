@@ -4,7 +4,9 @@
 #include "base/hash.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { NETWORK_BYTES = 8 /* of IPv6: what a client can choose lies behind them */ };
@@ -15,4 +17,9 @@ uint64_t kj__address_key(const char *address)
     uint64_t hash = inet_pton(AF_INET6, address, &ipv6) == 1 ? kj__hash(&ipv6, NETWORK_BYTES)
                                                              : kj__hash(address, strlen(address));
     return hash ? hash : 1;
+}
+
+void kj__address_key_format(const char *address, char text[KJ__ADDRESS_KEY_SIZE])
+{
+    (void)snprintf(text, KJ__ADDRESS_KEY_SIZE, "%016" PRIx64, kj__address_key(address));
 }

@@ -8,24 +8,17 @@
 #include "dispatch/events.h"
 #include "dispatch/protocol.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
-enum { SWITCHING_PROTOCOLS = 101, NS_PER_US = 1000, KEY_SIZE = 17 };
+enum { SWITCHING_PROTOCOLS = 101, NS_PER_US = 1000 };
 
 /* ---- places ---- */
-
-static void write_key(const char *remote_address, char key[KEY_SIZE])
-{
-    (void)snprintf(key, KEY_SIZE, "%016" PRIx64, kj__address_key(remote_address));
-}
 
 static enum kj_status take_address(struct kj__events *events, const char *remote_address)
 {
     enum kj_status status = KJ_OK;
-    char key[KEY_SIZE];
-    write_key(remote_address, key);
+    char key[KJ__ADDRESS_KEY_SIZE];
+    kj__address_key_format(remote_address, key);
     pthread_mutex_lock(&events->addresses_lock);
     uintptr_t count = (uintptr_t)kj__map_get(&events->addresses, key);
     if (count >= events->options.limits->sessions_per_address) {
@@ -39,8 +32,8 @@ static enum kj_status take_address(struct kj__events *events, const char *remote
 
 static void give_address(struct kj__events *events, const char *remote_address)
 {
-    char key[KEY_SIZE];
-    write_key(remote_address, key);
+    char key[KJ__ADDRESS_KEY_SIZE];
+    kj__address_key_format(remote_address, key);
     pthread_mutex_lock(&events->addresses_lock);
     uintptr_t count = (uintptr_t)kj__map_get(&events->addresses, key);
     if (count <= 1) {

@@ -1,6 +1,7 @@
 /* door.c - see door.h. */
 #include "http/door.h"
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -34,7 +35,7 @@ struct waiting {
     uint64_t deadline_ms;
     struct sockaddr_storage peer;
     socklen_t peer_len;
-    char address[ADDRESS_SIZE];
+    char key[KJ__ADDRESS_KEY_SIZE]; /* of its address */
 };
 
 struct kj__door_served {
@@ -164,13 +165,13 @@ static void arm_timer(struct kj__door *door, uint64_t deadline_ms)
     timerfd_settime(door->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-static void count_address(struct kj__door *door, const char *address, intptr_t change)
+static void count_address(struct kj__door *door, const char *key, intptr_t change)
 {
-    uintptr_t count = (uintptr_t)kj__map_get(&door->addresses, address) + (uintptr_t)change;
+    uintptr_t count = (uintptr_t)kj__map_get(&door->addresses, key) + (uintptr_t)change;
     if (count == 0) {
-        kj__map_remove(&door->addresses, address);
+        kj__map_remove(&door->addresses, key);
     } else {
-        kj__map_put(&door->addresses, address, (void *)count, NULL);
+        kj__map_put(&door->addresses, key, (void *)count, NULL);
     }
 }
 
@@ -181,7 +182,7 @@ static void forget(struct kj__door *door, struct waiting *waiting)
     kj__list_unlink(&waiting->link);
     door->waiting_count--;
     KJ__UNCOUNT(door->options.counters, connections_waiting);
-    count_address(door, waiting->address, -1);
+    count_address(door, waiting->key, -1);
     free(waiting);
 }
 
@@ -205,7 +206,7 @@ static void refuse(struct kj__door *door, int fd, const char *address)
 }
 
 /* Of the descriptors that sessions leave, a quarter stays to connections that need not wait. */
-static bool may_wait(const struct kj__door *door, const char *address)
+static bool may_wait(const struct kj__door *door, const char *key)
 {
     const struct kj__door_options *options = &door->options;
     uint64_t sessions = atomic_load_explicit(&options->counters->sessions, memory_order_relaxed);
@@ -213,7 +214,7 @@ static bool may_wait(const struct kj__door *door, const char *address)
     bool has_room = door->waiting_count < options->waiting_always ||
                     door->waiting_count < left / 4 * 3;
     return has_room && door->waiting_count < options->waiting &&
-           (uintptr_t)kj__map_get(&door->addresses, address) < options->per_address;
+           (uintptr_t)kj__map_get(&door->addresses, key) < options->per_address;
 }
 
 static void let_wait(struct kj__door *door, int fd, const struct sockaddr_storage *peer,
@@ -221,9 +222,11 @@ static void let_wait(struct kj__door *door, int fd, const struct sockaddr_storag
 {
     struct waiting *waiting = malloc(sizeof *waiting);
     char address[ADDRESS_SIZE];
+    char key[KJ__ADDRESS_KEY_SIZE];
     read_peer(peer, address);
+    kj__address_key_format(address, key);
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = waiting};
-    if (!waiting || !may_wait(door, address) ||
+    if (!waiting || !may_wait(door, key) ||
         epoll_ctl(door->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         refuse(door, fd, address);
         free(waiting);
@@ -234,14 +237,14 @@ static void let_wait(struct kj__door *door, int fd, const struct sockaddr_storag
                                                door->options.head_timeout_ms,
                                 .peer = *peer,
                                 .peer_len = peer_len};
-    memcpy(waiting->address, address, sizeof address);
+    memcpy(waiting->key, key, sizeof key);
     if (kj__list_is_empty(&door->waiting) && !door->is_paused) {
         arm_timer(door, waiting->deadline_ms);
     }
     kj__list_append(&door->waiting, &waiting->link);
     door->waiting_count++;
     KJ__COUNT(door->options.counters, connections_waiting);
-    count_address(door, address, 1);
+    count_address(door, key, 1);
 }
 
 /* ---- heads ---- */

@@ -28,8 +28,8 @@ bool kj__identity_is_secret(const struct kj_identity *identity, const char *name
 /* Whether there is any such. */
 bool kj__identity_has_secrets(const struct kj_identity *identity);
 
-/* Names of the identities it is related to, NULL at the end; NULL: there are none. They live as long
- * as the model. */
+/* Names of the identities it is related to, NULL at the end; NULL: there are none. They live as
+ * long as the model. */
 const char *const *kj__identity_related(const struct kj_identity *identity);
 
 /* For the msgpack encoder; the result borrows the identity. */
