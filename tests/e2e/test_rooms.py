@@ -452,11 +452,15 @@ def test_rooms_come_back_with_the_broker(serve, broker):
     clients = [Client(node) for node in nodes]
     join_across(clients, "r")
     broker.stop()
+    for client in clients:
+        assert client.ask("PING")["type"] == "PONG"
+        client.ok("JOIN", room="meanwhile")
+        client.ok("LEAVE", room="r")
+        client.ok("JOIN", room="r")
     again = Broker(port=broker.port)
     try:
-        for client in clients:
-            assert client.ask("PING")["type"] == "PONG"
         join_across(clients, "r")
+        join_across(clients, "meanwhile")
     finally:
         for client in clients:
             client.ws.close()
