@@ -1,12 +1,14 @@
 """The native protocol of the gateway: rooms and users, in both encodings, on one node and two."""
 
 import json
+import os
 import struct
 
 import msgpack
 import pytest
 
 from deadline import eventually
+from pki import Authority
 from programs import Broker
 from rawws import BINARY, CLOSE, TEXT, RawWebSocket, Refused
 
@@ -16,15 +18,15 @@ OPEN = ("--gateway", "--gateway-open")
 class Client:
     """Speaks the protocol in either encoding; answers are matched by id."""
 
-    def __init__(self, node, encoding="json", path="/connect", headers=None, welcome=True):
+    def __init__(self, node, encoding="json", path="/connect", headers=None, tls=None):
         headers = dict(headers or {})
         self.msgpack = encoding == "msgpack"
         if self.msgpack:
             headers["Accept"] = "application/msgpack"
-        self.ws = RawWebSocket(node.port, path, headers)
+        self.ws = RawWebSocket(node.port, path, headers, tls=tls)
         self.number = 0
         self.pushes = []
-        self.welcome = self.hear() if welcome else None
+        self.welcome = self.hear()
 
     def send(self, kind, id=None, **data):
         message = {"type": kind, "data": data}
@@ -329,6 +331,22 @@ def test_without_a_way_in_the_node_does_not_start(start):
     assert "--gateway-open" in program.stderr()
 
 
+@pytest.mark.skipif(
+    os.environ.get("KUJATA_OWN_CIVETWEB") == "0", reason="built on a civetweb without TLS"
+)
+def test_a_room_is_the_same_over_tls(serve, tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server")
+    node = serve(*OPEN, "--tls-cert", certificate, "--tls-key", key)
+    clients = [Client(node, encoding, tls=authority.context()) for encoding in ("json", "msgpack")]
+    for client in clients:
+        client.ok("JOIN", room="r")
+    for number in range(100):
+        clients[0].send("SEND", room="r", body=number)
+    for client in clients:
+        assert [client.body() for _ in range(100)] == list(range(100))
+
+
 def test_users_and_rooms_need_no_threads(serve, tmp_path):
     count = 200
     tokens = tmp_path / "many"
@@ -452,11 +470,15 @@ def test_rooms_come_back_with_the_broker(serve, broker):
     clients = [Client(node) for node in nodes]
     join_across(clients, "r")
     broker.stop()
+    for client in clients:
+        assert client.ask("PING")["type"] == "PONG"
+        client.ok("JOIN", room="meanwhile")
+        client.ok("LEAVE", room="r")
+        client.ok("JOIN", room="r")
     again = Broker(port=broker.port)
     try:
-        for client in clients:
-            assert client.ask("PING")["type"] == "PONG"
         join_across(clients, "r")
+        join_across(clients, "meanwhile")
     finally:
         for client in clients:
             client.ws.close()
