@@ -254,8 +254,9 @@ static enum kj_status check_options(const struct kj_store_sqlite_options *option
     return wrong ? KJ_EINVAL : KJ_OK;
 }
 
-/* Only its owner may read what SQLite makes beside it with the file's mode. A file that is there
- * keeps its own: it is not opened, since closing it would give up the locks of other connections. */
+/* Only its owner may read it; SQLite makes those beside it with the file's mode. A file that is
+ * there keeps its own: it is not opened, since closing it would give up the locks of other
+ * connections. */
 static void make_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
