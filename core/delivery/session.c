@@ -137,6 +137,18 @@ struct kj_session *kj__session_stand_in(struct kj__slab *slab, const struct kj_s
     return copy;
 }
 
+void kj__session_take_over(struct kj_session *session, struct kj_session *stand_in)
+{
+    kj__claims_fini(&session->claims);
+    session->claims = stand_in->claims;
+    stand_in->claims = (struct kj__claims){0};
+    kj_session_set_expiry(session, kj_session_expiry(stand_in));
+    if (stand_in->data) {
+        kj_session_set_data(session, stand_in->data, stand_in->release_data);
+        stand_in->data = NULL;
+    }
+}
+
 void kj__session_free(struct kj__slab *slab, struct kj_session *session)
 {
     kj_session_set_data(session, NULL, NULL);

@@ -70,6 +70,9 @@ struct kj_session *kj__session_new(struct kj__slab *slab, struct kj__delivery *d
  * data; it is never opened. NULL when there is no memory. */
 struct kj_session *kj__session_stand_in(struct kj__slab *slab, const struct kj_session *session);
 
+/* What the authenticators have set on the copy is the session's now. On the session's shard. */
+void kj__session_take_over(struct kj_session *session, struct kj_session *stand_in);
+
 /* Frees what these two made; for the protocol's release. */
 void kj__session_free(struct kj__slab *slab, struct kj_session *session);
 

@@ -25,19 +25,6 @@ static void login_free(struct kj__login *login)
 
 /* ---- back on the shard ---- */
 
-/* What the authenticators have set on the copy is the client's now. */
-static void take_over(struct kj_session *session, struct kj_session *stand_in)
-{
-    kj__claims_fini(&session->claims);
-    session->claims = stand_in->claims;
-    stand_in->claims = (struct kj__claims){0};
-    kj_session_set_expiry(session, kj_session_expiry(stand_in));
-    if (stand_in->data) {
-        kj_session_set_data(session, stand_in->data, stand_in->release_data);
-        stand_in->data = NULL;
-    }
-}
-
 static void run_verdict(struct kj__job *job, struct kj__shard *shard)
 {
     (void)shard;
@@ -49,7 +36,7 @@ static void run_verdict(struct kj__job *job, struct kj__shard *shard)
     if (client->session.connection.state == KJ__CONNECTION_OPEN) {
         if (login->is_accepted) {
             KJ__COUNT(counters, gateway_logins);
-            take_over(&client->session, login->stand_in);
+            kj__session_take_over(&client->session, login->stand_in);
         } else {
             KJ__COUNT(counters, gateway_logins_refused);
         }
