@@ -163,24 +163,33 @@ static enum kj_queue_policy policy_of(const struct kj__connection *connection,
                          : connection->endpoint->queue_policy;
 }
 
+/* Drops the oldest of what may be dropped until `len` bytes have room; false when they have none. */
+static bool drop_oldest(struct kj__connection *connection, size_t len)
+{
+    while (!has_room(connection, len)) {
+        if (!kj__out_queue_drop_oldest(&connection->out)) {
+            return false;
+        }
+        note_drop(connection);
+    }
+    return true;
+}
+
 /* The queue is full: acts as the policy says. KJ__SENT when there is room after all. */
 static enum kj__send_result make_room(struct kj__connection *connection,
                                       const struct kj__out_frame *frame)
 {
-    size_t len = frame->len;
     switch (policy_of(connection, frame)) {
     case KJ_QUEUE_DROP_OLDEST:
-        while (!has_room(connection, len)) {
-            if (!kj__out_queue_drop_oldest(&connection->out)) {
-                break; /* nothing is left that may be dropped: this one goes */
-            }
-            note_drop(connection);
-        }
-        if (has_room(connection, len)) {
+        if (drop_oldest(connection, frame->len)) {
             return KJ__SENT;
         }
         break;
     case KJ_QUEUE_DISCONNECT:
+        /* Where frames differ, those that may be dropped make way for one that may not. */
+        if (frame->policy && drop_oldest(connection, frame->len)) {
+            return KJ__SENT;
+        }
         note_drop(connection);
         kj__connection_close(connection, KJ__CLOSE_POLICY, "too slow", KJ__CAUSE_QUEUE_FULL, false);
         return KJ__SEND_CLOSED;

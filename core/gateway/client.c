@@ -153,6 +153,9 @@ enum kj_status kj_client_leave(struct kj_client *client, const char *room)
     if (!kj_name_is_valid(room)) {
         return KJ_EINVAL;
     }
+    if (!is_open(client)) {
+        return KJ_ECLOSED;
+    }
     struct kj__membership *membership = find(client, KJ_TOPIC_ROOM, room, &at);
     if (membership) {
         client->memberships[at] = client->memberships[--client->membership_count];
@@ -237,12 +240,15 @@ static void on_closed(struct kj__connection *connection, bool was_open)
     struct kj_client *client = kj__client_of(connection);
     const struct kj_protocol *protocol = &client->mount->protocol;
     kj__wheel_disarm(&connection->shard->chores, &client->handshake.entry);
+    /* First, so that whoever hears of it from on_close finds the client in no topic. The
+     * memberships themselves live until the shard's side is reaped, which is later. */
+    for (uint32_t i = client->membership_count; i > 0; i--) {
+        kj__membership_end(client->memberships[i - 1]);
+    }
     if (was_open && protocol->on_close) {
         protocol->on_close(client, protocol->ctx);
     }
-    while (client->membership_count > 0) {
-        kj__membership_end(client->memberships[--client->membership_count]);
-    }
+    client->membership_count = 0;
     client->room_count = 0;
     unlist(client);
     give_place(client); /* whoever keeps the client, it counts no more */

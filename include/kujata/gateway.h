@@ -217,7 +217,7 @@ enum kj_slow_policy {
     KJ_SLOW_DEFAULT = 0, /* rooms and all: DROP_OLDEST; users and sessions: CLOSE */
     KJ_SLOW_DROP_NEWEST,
     KJ_SLOW_DROP_OLDEST,
-    KJ_SLOW_CLOSE, /* with 1008 */
+    KJ_SLOW_CLOSE, /* with 1008, unless others that may be dropped make room */
 };
 
 /* Pushes to one room that follow each other quickly, as one. The first goes out at once. Users
@@ -270,7 +270,8 @@ struct kj_protocol {
     void (*on_gap)(struct kj_client *client, uint32_t dropped, void *ctx);
     /* It is about to be closed by kj_gateway_kick, or replaced: for a last word. */
     void (*on_end)(struct kj_client *client, uint16_t code, const char *reason, void *ctx);
-    /* It is gone; every on_open has its on_close. Its rooms and user are still known. */
+    /* It is gone; every on_open has its on_close. No topic counts it any more, but its rooms and
+     * user are still known. */
     void (*on_close)(struct kj_client *client, void *ctx);
 
     /* The pushes, all of one topic, as messages of an encoding. Called once for each encoding in

@@ -225,7 +225,7 @@ def test_nothing_else_is_below_the_path(serve):
 
 
 def test_every_request_gets_an_answer(serve):
-    node = serve(*OPEN)
+    node = serve(*OPEN, "--gateway-quiet")
     client = Client(node)
     assert client.error("DANCE") == "unknown_type"
     assert client.error("JOIN") == "bad_request"
@@ -244,7 +244,7 @@ def test_every_request_gets_an_answer(serve):
     for text in (b"[]", b"{}", b"nonsense", b'{"type":1}', b'{"type":"PING","id":[]}'):
         client.ws.send(TEXT, text)
         answer = client.hear()
-        assert answer["type"] == "ERROR" and "id" not in answer, text
+        assert answer["type"] == "ERROR" and "id" not in answer, (text, answer)
     client.ws.send(TEXT, b'{"type":"PING","id":"' + b"x" * 128 + b'"}')
     assert client.hear() == {"type": "PONG", "id": "x" * 128}
     client.ws.send(BINARY, msgpack.packb({"type": "PING"}))
