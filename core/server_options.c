@@ -7,7 +7,12 @@
 
 enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, HTTP_THREADS_DEFAULT = 32 };
 enum { RENEWAL_THREADS_MAX = 256, RENEWAL_THREADS_DEFAULT = 4 };
-enum { GATEWAY_LINGER_DEFAULT_MS = 5000, GATEWAY_TOPICS_DEFAULT = 262144 };
+enum {
+    GATEWAY_LINGER_DEFAULT_MS = 5000,
+    GATEWAY_TOPICS_DEFAULT = 262144,
+    GATEWAY_THREADS_DEFAULT = 8,
+    GATEWAY_THREADS_MAX = 256,
+};
 
 static void use_default(uint32_t *value, uint32_t fallback)
 {
@@ -138,6 +143,10 @@ static enum kj_status check_options(const struct kj_server_options *options, str
     }
     if (options->http_threads > HTTP_THREADS_MAX) {
         kj_error_set(error, 0, "option http_threads: at most %d", HTTP_THREADS_MAX);
+        return KJ_EINVAL;
+    }
+    if (options->gateway_threads > GATEWAY_THREADS_MAX) {
+        kj_error_set(error, 0, "option gateway_threads: at most %d", GATEWAY_THREADS_MAX);
         return KJ_EINVAL;
     }
     if (options->renewal_threads > RENEWAL_THREADS_MAX) {
@@ -284,6 +293,7 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
     use_default(&copy->values.renewal_threads, RENEWAL_THREADS_DEFAULT);
     use_default(&copy->values.gateway_linger_ms, GATEWAY_LINGER_DEFAULT_MS);
     use_default(&copy->values.gateway_topics, GATEWAY_TOPICS_DEFAULT);
+    use_default(&copy->values.gateway_threads, GATEWAY_THREADS_DEFAULT);
     enum kj_status status = check_options(options, error);
     if (!status) {
         status = check_limits(&copy->values.limits, error);

@@ -155,6 +155,8 @@
     X(gateway_logins, "gateway_logins_total", COUNTER, "Tokens in messages that were accepted.")   \
     X(gateway_logins_refused, "gateway_logins_refused_total", COUNTER,                             \
       "Tokens in messages that were refused.")                                                     \
+    X(gateway_works_refused, "gateway_works_refused_total", COUNTER,                               \
+      "Works of clients that found too much waiting for a thread.")                                \
     X(gateway_clients_replaced, "gateway_clients_replaced_total", COUNTER,                         \
       "Clients replaced by a newer one of their user.")                                            \
     X(gateway_clients_ended, "gateway_clients_ended_total", COUNTER,                               \

@@ -14,7 +14,7 @@ static struct kj_gateway *gateway_of(const struct kj_client *client)
     return client->mount->gateway;
 }
 
-static bool is_open(const struct kj_client *client)
+bool kj_client_is_open(const struct kj_client *client)
 {
     return client->session.connection.state == KJ__CONNECTION_OPEN;
 }
@@ -25,7 +25,7 @@ static void run_out_of_time(struct kj__chore *chore, struct kj__shard *shard)
 {
     (void)shard;
     struct kj_client *client = KJ__CONTAINER_OF(chore, struct kj_client, handshake);
-    if (is_open(client)) {
+    if (kj_client_is_open(client)) {
         KJ__COUNT(gateway_of(client)->options.counters, gateway_handshakes_too_slow);
         kj__client_finish(client, KJ_CLOSE_UNAUTHORIZED, "not authenticated in time");
     }
@@ -113,7 +113,7 @@ static bool make_room(struct kj_client *client)
 enum kj_status kj__client_enter(struct kj_client *client, enum kj_topic_kind kind, const char *name)
 {
     struct kj__membership *membership;
-    if (!is_open(client)) {
+    if (!kj_client_is_open(client)) {
         return KJ_ECLOSED;
     }
     if (!make_room(client)) {
@@ -153,7 +153,7 @@ enum kj_status kj_client_leave(struct kj_client *client, const char *room)
     if (!kj_name_is_valid(room)) {
         return KJ_EINVAL;
     }
-    if (!is_open(client)) {
+    if (!kj_client_is_open(client)) {
         return KJ_ECLOSED;
     }
     struct kj__membership *membership = find(client, KJ_TOPIC_ROOM, room, &at);
@@ -307,7 +307,7 @@ enum kj_status kj_client_send(struct kj_client *client, enum kj_frame kind, cons
                               size_t len)
 {
     struct kj__connection *connection = &client->session.connection;
-    if (!is_open(client)) {
+    if (!kj_client_is_open(client)) {
         return KJ_ECLOSED;
     }
     struct kj__out_frame *frame = kj__out_frame_new(
@@ -355,7 +355,7 @@ void kj_client_close(struct kj_client *client, uint16_t code, const char *reason
 void kj__client_finish(struct kj_client *client, uint16_t code, const char *reason)
 {
     const struct kj_protocol *protocol = &client->mount->protocol;
-    if (!is_open(client)) {
+    if (!kj_client_is_open(client)) {
         return;
     }
     KJ__COUNT(gateway_of(client)->options.counters, gateway_clients_ended);

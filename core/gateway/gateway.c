@@ -146,6 +146,12 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
         return KJ_ENOMEM;
     }
     struct kj_gateway *made = *gateway;
+    if (kj__workers_init(&made->workers, options->threads, options->counters)) {
+        free(made);
+        free(sides);
+        *gateway = NULL;
+        return KJ_ENOMEM;
+    }
     made->options = *options;
     made->sides = sides;
     for (size_t i = 0; i < shards; i++) {
@@ -161,7 +167,6 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
     init_lock(made);
     kj__slab_init(&made->clients_slab, sizeof(struct kj_client));
     kj__sequences_init(&made->sequences);
-    kj__logins_init(&made->logins, made);
     kj__map_init(&made->clients);
     kj__map_init(&made->topics);
     kj__list_init(&made->lingering);
@@ -188,8 +193,8 @@ static enum kj_status subscribe_node(struct kj_gateway *gateway)
 enum kj_status kj__gateway_start(struct kj_gateway *gateway)
 {
     enum kj_status status = subscribe_node(gateway);
-    if (!status && gateway->options.authenticate) {
-        status = kj__logins_start(&gateway->logins, gateway->options.login_threads);
+    if (!status) {
+        status = kj__workers_start(&gateway->workers);
     }
     if (!status) {
         gateway->has_keeper = pthread_create(&gateway->keeper, NULL, keep, gateway) == 0;
@@ -217,7 +222,7 @@ static void wait_until_quiet(struct kj_gateway *gateway)
 void kj__gateway_stop(struct kj_gateway *gateway)
 {
     bool was_closed = atomic_exchange(&gateway->is_closed, true);
-    kj__logins_stop(&gateway->logins);
+    kj__workers_stop(&gateway->workers);
     if (gateway->has_keeper) {
         pthread_mutex_lock(&gateway->lock);
         gateway->is_stopping = true;
@@ -247,7 +252,7 @@ void kj__gateway_free(struct kj_gateway *gateway)
     pthread_mutex_unlock(&gateway->lock);
     kj__map_fini(&gateway->topics, NULL);
     kj__map_fini(&gateway->clients, NULL);
-    kj__logins_fini(&gateway->logins);
+    kj__workers_fini(&gateway->workers);
     kj__sequences_fini(&gateway->sequences);
     kj__slab_fini(&gateway->clients_slab);
     pthread_cond_destroy(&gateway->changed);

@@ -15,9 +15,9 @@
 #include "base/map.h"
 #include "delivery/delivery.h"
 #include "delivery/session.h"
-#include "gateway/login.h"
 #include "gateway/push.h"
 #include "gateway/sequence.h"
+#include "gateway/workers.h"
 
 #include <kujata/gateway.h>
 #include <kujata/pubsub.h>
@@ -39,7 +39,7 @@ struct kj__gateway_options {
     const struct kj_limits *limits; /* every default filled in */
     /* Asks the server's session authenticators; NULL: there are none. [a thread that may wait] */
     bool (*authenticate)(struct kj_session *session, struct kj_error *error, void *ctx);
-    uint32_t login_threads;                                    /* that run it */
+    uint32_t threads; /* that may wait, for it and for works of clients */
     void (*give_place)(const char *remote_address, void *ctx); /* of one client, which is gone */
     void *ctx;
 };
@@ -79,7 +79,7 @@ struct kj_gateway {
     struct kj__sequences sequences;
     _Atomic uint64_t last_push, last_client;
     struct kj_subscription *node_subscription; /* of pushes to sessions of this node */
-    struct kj__logins logins;
+    struct kj__workers workers;
     _Atomic bool is_closed; /* nothing is published any more */
 
     pthread_mutex_t lock;

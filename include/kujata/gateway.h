@@ -126,6 +126,24 @@ void kj_client_close(struct kj_client *client, uint16_t code, const char *reason
 /* Counts a request of the client's that its protocol refused. */
 void kj_client_count_refusal(struct kj_client *client);
 
+/* Something that waits, for a disk or a peer. */
+struct kj_work {
+    void (*run)(void *item);                            /* on a thread that may wait */
+    void (*done)(struct kj_client *client, void *item); /* then on the client's shard, also when it
+                                                         * is closed; NULL: nothing */
+    void (*release)(
+        void *item); /* at the end, whether it ran or not; NULL: nothing  [any thread] */
+    void *item;
+};
+
+/* Works of one client are run and done in the order given; those that wait when the server stops
+ * are only released. KJ_EFULL with a counter when too many wait, KJ_ECLOSED or KJ_ENOMEM: then
+ * the item stays the caller's. */
+enum kj_status kj_client_work(struct kj_client *client, const struct kj_work *work);
+
+/* Whether something can still be sent to it. */
+bool kj_client_is_open(const struct kj_client *client);
+
 /* One pointer of the protocol's, which frees it in on_close. */
 void kj_client_set_data(struct kj_client *client, void *data);
 void *kj_client_data(const struct kj_client *client);

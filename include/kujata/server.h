@@ -122,6 +122,7 @@ struct kj_server_options {
                                   * NULL: "gateway" */
     uint32_t gateway_topics;    /* rooms and users of this node; 0: 262,144; beyond: KJ_ELIMIT */
     uint32_t gateway_linger_ms; /* a topic is heard on after its last client left; 0: 5,000 */
+    uint32_t gateway_threads;   /* for what a client's shard must not wait for; 0: 8; at most 256 */
 
     /* The health listener's "ADDR:PORT"; NULL: none. See docs/metrics.md. */
     const char *health_listen;

@@ -26,6 +26,39 @@ static void say_to(struct kj_client *client, enum kj_topic_kind kind, const char
     answer(client, "ok %ld %ld", status, (long)receipt.reached);
 }
 
+/* ---- works ---- */
+
+struct work {
+    pthread_t thread; /* the client's shard */
+    bool has_run;
+    char text[64];
+};
+
+static void run_work(void *item)
+{
+    struct work *work = item;
+    assert_false(pthread_equal(work->thread, pthread_self()));
+    work->has_run = true;
+}
+
+static void finish_work(struct kj_client *client, void *item)
+{
+    struct work *work = item;
+    assert_true(work->has_run);
+    assert_true(pthread_equal(work->thread, pthread_self()));
+    kj_client_send(client, KJ_FRAME_TEXT, work->text, strlen(work->text));
+}
+
+static void begin_work(struct kj_client *client, const char *text)
+{
+    struct work *work = calloc(1, sizeof *work);
+    assert_non_null(work);
+    work->thread = pthread_self();
+    (void)snprintf(work->text, sizeof work->text, "worked %.32s", text);
+    assert_int_equal(kj_client_work(client, &(struct kj_work){run_work, finish_work, free, work}),
+                     KJ_OK);
+}
+
 static void on_message(struct kj_client *client, enum kj_frame frame, uint8_t *data, size_t len,
                        void *ctx)
 {
@@ -46,6 +79,8 @@ static void on_message(struct kj_client *client, enum kj_frame frame, uint8_t *d
         answer(client, "ok %ld", kj_client_set_user(client, name, third), 0);
     } else if (sscanf(text, "say %d %255s %8191s", &kind, name, third) == 3) {
         say_to(client, (enum kj_topic_kind)kind, name, third);
+    } else if (sscanf(text, "work %255s", name) == 1) {
+        begin_work(client, name);
     } else if (sscanf(text, "login %255s", name) == 1) {
         answer(client, "login %ld", kj_client_authenticate(client, name), 0);
     } else {
@@ -175,7 +210,7 @@ void start(struct fixture *fixture)
                              .linger_ms = fixture->linger_ms,
                              .limits = &fixture->limits,
                              .authenticate = fixture->has_authenticator ? authenticate : NULL,
-                             .login_threads = 2,
+                             .threads = 2,
                              .give_place = give_place,
                              .ctx = fixture},
                          &fixture->gateway),

@@ -231,6 +231,48 @@ static void a_token_in_a_message_is_looked_at(void **state)
     close(bad);
 }
 
+/* ---- works ---- */
+
+static void works_of_a_client_are_done_in_order_on_its_shard(void **state)
+{
+    enum { WORKS = 300 };
+    struct fixture *fixture = *state;
+    start(fixture);
+    int clients[] = {connect_client(fixture), connect_client(fixture)};
+    char text[FRAME_MAX];
+    for (int i = 0; i < WORKS; i++) {
+        (void)snprintf(text, sizeof text, "work %d", i);
+        say(clients[0], text);
+        say(clients[1], text);
+    }
+    for (int i = 0; i < WORKS; i++) {
+        char expected[64];
+        (void)snprintf(expected, sizeof expected, "worked %d", i);
+        for (size_t at = 0; at < 2; at++) {
+            assert_true(hear(clients[at], text));
+            assert_string_equal(text, expected);
+        }
+    }
+    close(clients[0]);
+    close(clients[1]);
+}
+
+/* What waits is released, which the leak checker sees, and what runs is waited for. */
+static void works_may_wait_when_the_gateway_stops(void **state)
+{
+    enum { WORKS = 2000 };
+    struct fixture *fixture = *state;
+    start(fixture);
+    int client = connect_client(fixture);
+    for (int i = 0; i < WORKS; i++) {
+        say(client, "work x");
+    }
+    char text[FRAME_MAX];
+    assert_true(hear(client, text));
+    assert_string_equal(text, "worked x");
+    close(client);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -245,6 +287,8 @@ int main(void)
         TEST(of_many_that_come_at_once_one_stays),
         TEST(who_is_not_let_in_in_time_is_closed),
         TEST(a_token_in_a_message_is_looked_at),
+        TEST(works_of_a_client_are_done_in_order_on_its_shard),
+        TEST(works_may_wait_when_the_gateway_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
