@@ -153,12 +153,13 @@ int64_t kj__policy_take(const struct kj__policy *policy, const struct kj_identit
         return 0;
     }
     int64_t now_ns = kj__clock_monotonic_ns();
-    int64_t wait_ns = policy->requests ? kj__bucket_take(policy->requests, now_ns) : 0;
     struct kj__bucket *bucket = NULL;
-    if (!wait_ns && identity && policy->identity_rates.count) {
+    if (identity && policy->identity_rates.count) {
         bucket = kj__map_get(&policy->identity_rates, kj_identity_name(identity));
     }
-    return bucket ? kj__bucket_take(bucket, now_ns) : wait_ns;
+    /* Its own first: an identity asked for too often takes nothing from the others. */
+    int64_t wait_ns = bucket ? kj__bucket_take(bucket, now_ns) : 0;
+    return !wait_ns && policy->requests ? kj__bucket_take(policy->requests, now_ns) : wait_ns;
 }
 
 bool kj__policy_is_locked(const struct kj__policy *policy, const struct kj_identity *identity,

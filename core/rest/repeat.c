@@ -48,8 +48,24 @@ static void add_caller(EVP_MD_CTX *digest, const struct kj_context *context)
     if (context->claims.count == 0) {
         add_header(digest, context, "Authorization");
         add_header(digest, context, "Cookie");
+        add_text(digest, context->token);
         add(digest, certificate ? certificate->der : NULL, certificate ? certificate->der_len : 0);
     }
+}
+
+/* Every parameter but the credential. */
+static void add_query(EVP_MD_CTX *digest, const struct kj_context *context)
+{
+    size_t cursor = 0;
+    const char *name;
+    const char *value;
+    while (kj__fields_next(&context->query.all, &cursor, &name, &value)) {
+        if (value != context->token) {
+            add_text(digest, name);
+            add_text(digest, value);
+        }
+    }
+    add_text(digest, "parameters"); /* so that they and what follows stay apart */
 }
 
 /* What is asked, and whatever shapes the answer. */
@@ -60,7 +76,7 @@ static void add_request(EVP_MD_CTX *digest, const struct kj_context *context)
                                  (uint8_t)context->request.write_encoding};
     add_text(digest, http->method);
     add_text(digest, http->path);
-    add_text(digest, http->query);
+    add_query(digest, context);
     add_text(digest, context->request.namespace_name);
     add(digest, encodings, sizeof encodings);
     add_header(digest, context, "X-Fields");

@@ -216,6 +216,19 @@ def test_a_key_belongs_to_one_caller(node):
     assert count(node) == before + 2
 
 
+def test_a_renewed_token_in_the_query_asks_for_the_same(serve, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("old sub=ann\nnew sub=ann\n")
+    node = serve("--auth-tokens", str(tokens), "--auth-query")
+    answers = [
+        node.request("POST", f"/tasks?token={token}", json={"title": "t"}, headers=keyed("k"))
+        for token in ("old", "new")
+    ]
+    assert answers[0].status_code == 200, answers[0].text
+    assert answers[1].status_code == 200, answers[1].text
+    assert answers[0].json()["ID"] == answers[1].json()["ID"]
+
+
 def test_a_write_that_comes_again_is_not_published_again(node):
     async def body():
         async with connect(node, JSON) as session:
