@@ -21,7 +21,7 @@ struct node {
     struct kj_store *store;
     struct kj_namespaces *namespaces; /* NULL: not asked for */
     struct security security;
-    struct kj_native *native; /* NULL: no rooms */
+    struct profiles profiles;
     struct kj_server *server;
 };
 
@@ -200,16 +200,17 @@ int command_serve(int argc, char *const *argv)
     raise_descriptor_limit();
     share_heaps();
 
-    int exit_status = make_model(&node, &settings);
+    int exit_status = profiles_choose(&node.profiles, command, &settings);
+    exit_status = exit_status ? exit_status : make_model(&node, &settings);
     exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);
     exit_status = exit_status ? exit_status : make_store(&node, &settings);
     exit_status = exit_status ? exit_status : make_server(&node, &settings);
     if (!exit_status) {
-        exit_status = rooms_make(command, &settings.rooms, node.server, &node.native);
+        exit_status = profiles_start(&node.profiles, command, &settings, node.server);
     }
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
     kj_server_free(node.server);
-    kj_native_free(node.native);
+    profiles_stop(&node.profiles);
     kj_namespaces_free(node.namespaces);
     security_free(&node.security);
     kj_store_free(node.store);

@@ -62,9 +62,6 @@ int rooms_make(const char *command, struct rooms_settings *settings, struct kj_s
                struct kj_native **native)
 {
     struct kj_error error = {0};
-    if (!settings->is_wanted) {
-        return EXIT_SUCCESS;
-    }
     settings->native.user_policy = (enum kj_user_policy)settings->users;
     if (kj_native_new(&settings->native, native)) {
         return options_fail(EXIT_FAILURE, command, "no memory for --gateway");

@@ -8,7 +8,7 @@
 #include <kujata/server.h>
 
 struct rooms_settings {
-    bool is_wanted;
+    bool is_wanted;   /* the profile native is */
     const char *path; /* NULL: /connect */
     int users;        /* an enum kj_user_policy */
     struct kj_native_options native;
@@ -18,8 +18,7 @@ struct rooms_settings {
 void rooms_add_options(struct rooms_settings *settings, struct kj_server_options *server,
                        struct option_table *table);
 
-/* Mounts the protocol where that was asked for. Returns an exit status; a fault is told on
- * stderr. */
+/* Mounts the protocol. Returns an exit status; a fault is told on stderr. */
 int rooms_make(const char *command, struct rooms_settings *settings, struct kj_server *server,
                struct kj_native **native);
 

@@ -216,6 +216,7 @@ enum options_result serve_parse(struct serve_settings *settings, const char *com
     security_add_options(&settings->security, &table);
     http_add_options(&settings->http, &table);
     rooms_add_options(&settings->rooms, &settings->server, &table);
+    profiles_add_options(&settings->profiles, &table);
     add_writes(settings, &table);
     add_announce(settings, &table);
     add_limits(settings, &table);

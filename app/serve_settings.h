@@ -4,6 +4,7 @@
 
 #include "options.h"
 #include "serve_http.h"
+#include "serve_profiles.h"
 #include "serve_rooms.h"
 #include "serve_security.h"
 #include "serve_store.h"
@@ -25,6 +26,7 @@ struct serve_settings {
     struct security_settings security;
     struct http_settings http;
     struct rooms_settings rooms;
+    struct profiles_settings profiles;
     struct kj_server_options server;
 };
 

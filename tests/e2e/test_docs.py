@@ -113,6 +113,13 @@ def test_running_md_has_the_flags_of_the_program_and_no_others(command):
     assert set(re.findall(r"`(--[a-z-]+)`", " ".join(cells))) == flags_of(command)
 
 
+def test_running_md_has_the_profiles_of_the_program_and_no_others():
+    shown = subprocess.run([KUJATA, "serve", "--help"], capture_output=True, text=True, check=True)
+    rows = re.search(r"--profile NAME.*\n((?: {6}\S.*\n)+)", shown.stdout)[1]
+    cells = re.search(r"^\| profile \|.*\n.*\n((?:\|.*\n)+)", read("docs/running.md"), re.M)[1]
+    assert re.findall(r"^\| `(\S+)` \|", cells, re.M) == re.findall(r"^ {6}(\S+)", rows, re.M)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_flags_that_are_named_are_flags(page):
     known = set().union(*(flags_of(command) for command in COMMANDS)) | {"--help", "--version", "--flag"}

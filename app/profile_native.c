@@ -1,0 +1,26 @@
+/* profile_native.c - Kujata's own protocol of rooms, as `kujata serve --gateway` mounts it. */
+#include "serve_profiles.h"
+#include "serve_settings.h"
+
+#include <kujata/native.h>
+
+static int start(const struct profile_context *context, void **state)
+{
+    struct kj_native *native = NULL;
+    int exit_status = rooms_make(context->command, &context->settings->rooms, context->server,
+                                 &native);
+    *state = native;
+    return exit_status;
+}
+
+static void stop(void *state)
+{
+    kj_native_free(state);
+}
+
+const struct profile profile_native = {
+    .name = "native",
+    .summary = "clients in rooms, as --gateway; see rooms.md",
+    .start = start,
+    .stop = stop,
+};
