@@ -43,6 +43,10 @@ static int make_pubsub(struct node *node, const struct serve_settings *settings)
         .user = settings->nats_user,
         .password = settings->nats_password,
         .credentials_file = settings->nats_credentials,
+        .tls_ca = settings->nats_tls_ca,
+        .tls_certificate = settings->nats_tls_cert,
+        .tls_key = settings->nats_tls_key,
+        .tls_name = settings->nats_tls_name,
         .publish_queue_limit = settings->nats_queue_messages,
         .publish_queue_bytes = settings->nats_queue_bytes};
     if (!settings->pubsub || strcmp(settings->pubsub, "local") == 0) {
@@ -50,8 +54,10 @@ static int make_pubsub(struct node *node, const struct serve_settings *settings)
                    ? options_fail(EXIT_FAILURE, command, "no memory for the local backend")
                    : 0;
     }
-    if (strncmp(settings->pubsub, "nats://", strlen("nats://")) != 0) {
-        return options_fail(EXIT_USAGE, command, "--pubsub: \"%s\" is neither local nor nats://...",
+    if (strncmp(settings->pubsub, "nats://", strlen("nats://")) != 0 &&
+        strncmp(settings->pubsub, "tls://", strlen("tls://")) != 0) {
+        return options_fail(EXIT_USAGE, command,
+                            "--pubsub: \"%s\" is neither local nor nats://... nor tls://...",
                             settings->pubsub);
     }
     return kj_pubsub_nats_new(&nats, &node->pubsub, &error)

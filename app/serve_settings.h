@@ -16,6 +16,7 @@ struct serve_settings {
     struct store_settings store;
     const char *pubsub;
     const char *nats_user, *nats_password, *nats_credentials;
+    const char *nats_tls_ca, *nats_tls_cert, *nats_tls_key, *nats_tls_name;
     uint32_t nats_queue_messages, nats_queue_bytes;
     int queue_policy;
     int io;

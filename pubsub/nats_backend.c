@@ -416,6 +416,9 @@ enum kj_status kj_pubsub_nats_new(const struct kj_pubsub_nats_options *options,
     if (!status) {
         status = check_credentials(options, error);
     }
+    if (!status) {
+        status = kj__nats_wire_check_tls(options, &urls, error);
+    }
     struct kj__nats *self = status ? NULL : calloc(1, sizeof *self);
     if (!status) {
         kj__nats_urls_shuffle(&urls);

@@ -73,6 +73,10 @@ struct kj__nats_subscription *kj__nats_first(struct kj__nats *self, enum kj__nat
 /* Gives up a publication that will not be sent, and counts it. */
 void kj__nats_discard(struct kj__nats *self, struct kj_publication *publication);
 
+/* KJ_EINVAL with `error` (may be NULL) filled for what a connection could not use. */
+enum kj_status kj__nats_wire_check_tls(const struct kj_pubsub_nats_options *options,
+                                       const struct kj__nats_urls *urls, struct kj_error *error);
+
 /* Prepares what the courier needs; kj__nats_wire_free takes it back, half built or not. */
 enum kj_status kj__nats_wire_new(struct kj__nats *self, const struct kj__nats_urls *urls,
                                  const struct kj_pubsub_nats_options *options);

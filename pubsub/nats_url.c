@@ -1,4 +1,5 @@
-/* nats_url.c - see nats_url.h. An address is nats://[USER[:PASSWORD]@]HOST[:PORT]. */
+/* nats_url.c - see nats_url.h. An address is nats://[USER[:PASSWORD]@]HOST[:PORT], or
+ * the same with tls. */
 #include "pubsub/nats_url.h"
 
 #include "base/buffer.h"
@@ -11,7 +12,25 @@
 
 enum { URLS_MAX = 64, PORT_MAX = 65535 };
 
-static const char scheme[] = "nats://";
+static const char plain_scheme[] = "nats://";
+static const char secure_scheme[] = "tls://";
+
+static bool is_secure(const char *url, size_t len)
+{
+    return len >= sizeof secure_scheme - 1 &&
+           memcmp(url, secure_scheme, sizeof secure_scheme - 1) == 0;
+}
+
+/* Of the scheme; 0 where there is none of ours. */
+static size_t scheme_len(const char *url, size_t len)
+{
+    if (is_secure(url, len)) {
+        return sizeof secure_scheme - 1;
+    }
+    bool is_plain = len >= sizeof plain_scheme - 1 &&
+                    memcmp(url, plain_scheme, sizeof plain_scheme - 1) == 0;
+    return is_plain ? sizeof plain_scheme - 1 : 0;
+}
 
 static bool is_port(const char *text, size_t len)
 {
@@ -58,13 +77,13 @@ static const char *fault_of_host(const char *host, size_t len)
 static size_t prefix_len(const char *url, size_t len)
 {
     const char *at = memrchr(url, '@', len);
-    return at ? (size_t)(at - url) + 1 : sizeof scheme - 1;
+    return at ? (size_t)(at - url) + 1 : scheme_len(url, len);
 }
 
 static const char *fault_of_url(const char *url, size_t len)
 {
-    if (len < sizeof scheme - 1 || memcmp(url, scheme, sizeof scheme - 1) != 0) {
-        return "does not start with nats://";
+    if (scheme_len(url, len) == 0) {
+        return "does not start with nats:// or tls://";
     }
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)url[i] <= ' ' || url[i] == 0x7f) {
@@ -75,16 +94,55 @@ static const char *fault_of_url(const char *url, size_t len)
     return fault_of_host(url + prefix, len - prefix);
 }
 
+/* What is wrong with it beside the others, or NULL. */
+static const char *fault_of_next(const struct kj__nats_urls *urls, const char *url, size_t len)
+{
+    if (urls->count == URLS_MAX) {
+        return "is one too many";
+    }
+    return urls->count > 0 && urls->is_secure != is_secure(url, len)
+               ? "is of another scheme than the first"
+               : NULL;
+}
+
+/* Without the port, and the brackets of IPv6. */
+static char *copy_host(const char *host, size_t len)
+{
+    const char *end = host[0] == '[' ? memchr(host, ']', len) : memchr(host, ':', len);
+    const char *begin = host[0] == '[' ? host + 1 : host;
+    return strndup(begin, (size_t)((end ? end : host + len) - begin));
+}
+
+static bool note_host(struct kj__nats_urls *urls, const char *host, size_t len)
+{
+    char *copy = copy_host(host, len);
+    if (!copy) {
+        return false;
+    }
+    if (urls->count == 0) {
+        urls->host = copy;
+        return true;
+    }
+    if (urls->host && strcmp(urls->host, copy) != 0) {
+        free(urls->host);
+        urls->host = NULL;
+    }
+    free(copy);
+    return true;
+}
+
 static enum kj_status add_url(struct kj__nats_urls *urls, struct kj__buffer *shown, const char *url,
                               size_t len)
 {
+    size_t prefix = prefix_len(url, len);
     char *copy = strndup(url, len);
-    if (!copy) {
+    if (!copy || !note_host(urls, url + prefix, len - prefix)) {
+        free(copy);
         return KJ_ENOMEM;
     }
-    size_t prefix = prefix_len(url, len);
+    urls->is_secure = is_secure(url, len);
     kj__buffer_append_text(shown, urls->count ? "," : "");
-    kj__buffer_append_text(shown, scheme);
+    kj__buffer_append_text(shown, urls->is_secure ? secure_scheme : plain_scheme);
     kj__buffer_append(shown, url + prefix, len - prefix);
     urls->list[urls->count++] = copy;
     return KJ_OK;
@@ -97,7 +155,7 @@ static enum kj_status parse_all(const char *text, struct kj__nats_urls *urls,
     for (;;) {
         size_t len = strcspn(url, ",");
         const char *fault = fault_of_url(url, len);
-        fault = fault || urls->count < URLS_MAX ? fault : "is one too many";
+        fault = fault ? fault : fault_of_next(urls, url, len);
         if (fault) {
             /* The text is not repeated: it may hold a password. */
             kj_error_set(
@@ -155,6 +213,7 @@ void kj__nats_urls_fini(struct kj__nats_urls *urls)
         free(urls->list[i]);
     }
     free(urls->list);
+    free(urls->host);
     free(urls->shown);
     *urls = (struct kj__nats_urls){0};
 }

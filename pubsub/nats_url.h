@@ -4,11 +4,14 @@
 
 #include <kujata/error.h>
 #include <kujata/status.h>
+#include <stdbool.h>
 
 struct kj__nats_urls {
     char **list; /* each malloc'd */
     int count;
-    char *shown; /* the whole list without names and passwords, for people */
+    bool is_secure; /* they begin with tls:// */
+    char *host;     /* of all of them; NULL where they have several */
+    char *shown;    /* the whole list without names and passwords, for people */
 };
 
 /* Splits "nats://HOST:PORT,nats://..." and checks each part. KJ_EINVAL with `error` (may be

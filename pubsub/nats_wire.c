@@ -216,6 +216,29 @@ static natsStatus set_credentials(natsOptions *to, const struct kj_pubsub_nats_o
     return status;
 }
 
+/* The files were found good: see kj__nats_wire_check_tls. */
+static natsStatus set_tls(natsOptions *to, const struct kj__nats_urls *urls,
+                          const struct kj_pubsub_nats_options *options)
+{
+    if (!urls->is_secure) {
+        return NATS_OK;
+    }
+    const char *certificate = options->tls_certificate;
+    const char *key = options->tls_key ? options->tls_key : certificate;
+    natsStatus status = natsOptions_SetSecure(to, true);
+    if (status == NATS_OK) {
+        status = natsOptions_SetExpectedHostname(to, options->tls_name ? options->tls_name
+                                                                       : urls->host);
+    }
+    if (status == NATS_OK && options->tls_ca) {
+        status = natsOptions_LoadCATrustedCertificates(to, options->tls_ca);
+    }
+    if (status == NATS_OK && certificate) {
+        status = natsOptions_LoadCertificatesChain(to, certificate, key);
+    }
+    return status;
+}
+
 /* How the connection behaves when the broker does not. */
 static natsStatus set_resilience(natsOptions *to, struct kj__nats_line *line)
 {
@@ -268,7 +291,51 @@ static natsStatus make_options(struct kj__nats_line *line, const struct kj__nats
     if (status == NATS_OK) {
         status = set_credentials(to, options);
     }
+    if (status == NATS_OK) {
+        status = set_tls(to, urls, options);
+    }
     return status == NATS_OK ? set_resilience(to, line) : status;
+}
+
+/* Tries a file on options that are thrown away. */
+static bool is_good_file(natsStatus (*load)(natsOptions *, const char *, const char *),
+                         const char *file, const char *key)
+{
+    natsOptions *options = NULL;
+    bool is_good = natsOptions_Create(&options) == NATS_OK && load(options, file, key) == NATS_OK;
+    natsOptions_Destroy(options);
+    return is_good;
+}
+
+static natsStatus load_authority(natsOptions *options, const char *file, const char *unused)
+{
+    (void)unused;
+    return natsOptions_LoadCATrustedCertificates(options, file);
+}
+
+enum kj_status kj__nats_wire_check_tls(const struct kj_pubsub_nats_options *options,
+                                       const struct kj__nats_urls *urls, struct kj_error *error)
+{
+    const char *certificate = options->tls_certificate;
+    const char *key = options->tls_key ? options->tls_key : certificate;
+    bool is_asked = options->tls_ca || certificate || options->tls_key || options->tls_name;
+    if (is_asked && !urls->is_secure) {
+        kj_error_set(error, 0, "nats tls options: the urls begin with nats://, not tls://");
+    } else if (urls->is_secure && !urls->host && !options->tls_name) {
+        kj_error_set(error, 0, "nats tls_name: is needed, since the urls have several hosts");
+    } else if (options->tls_key && !certificate) {
+        kj_error_set(error, 0, "nats tls_key: there is no tls_certificate it belongs to");
+    } else if (options->tls_ca && !is_good_file(load_authority, options->tls_ca, NULL)) {
+        kj_error_set(error, 0, "nats tls_ca: no certificates can be read from %s", options->tls_ca);
+    } else if (certificate && !is_good_file(natsOptions_LoadCertificatesChain, certificate, key)) {
+        kj_error_set(error, 0,
+                     "nats tls_certificate: no certificate and key that belong together "
+                     "can be read from %s and %s",
+                     certificate, key);
+    } else {
+        return KJ_OK;
+    }
+    return KJ_EINVAL;
 }
 
 enum kj_status kj__nats_wire_new(struct kj__nats *self, const struct kj__nats_urls *urls,

@@ -33,6 +33,13 @@ static void bad_options_are_refused_and_explained(void **state)
         {{.urls = "nats://a", .credentials_file = "/dev/null"}, "/dev/null", 0},
         {{.urls = "nats://a", .user = "u", .token = "t"}, "either", 0},
         {{.urls = "nats://a", .password = "p"}, "user", 0},
+        {{.urls = "tls://a,nats://a"}, "address 2 is of another scheme", 8},
+        {{.urls = "tls://"}, "no host", 0},
+        {{.urls = "tls://a,tls://b"}, "tls_name", 0},
+        {{.urls = "nats://a", .tls_ca = "/dev/null"}, "not tls://", 0},
+        {{.urls = "tls://a", .tls_ca = "/nowhere/ca.pem"}, "/nowhere/ca.pem", 0},
+        {{.urls = "tls://a", .tls_certificate = "/nowhere/c.pem"}, "/nowhere/c.pem", 0},
+        {{.urls = "tls://a", .tls_key = "/nowhere/c.key"}, "tls_certificate", 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

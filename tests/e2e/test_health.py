@@ -236,7 +236,7 @@ def test_it_is_not_ready_without_its_broker(healthy, broker):
     broker.stop()
     eventually(lambda: health.request("/ready").status_code == 503, what="not ready")
     assert health.request("/").status_code == 204
-    again = Broker(broker.port)
+    again = Broker(port=broker.port)
     try:
         eventually(lambda: health.request("/ready").status_code == 204, what="ready again")
     finally:

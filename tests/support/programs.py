@@ -127,9 +127,9 @@ class Node(Program):
 class Broker(Program):
     """A nats-server of our own."""
 
-    def __init__(self, port=None):
+    def __init__(self, *flags, port=None):
         self.port = port or free_port()
-        super().__init__(find_broker(), "-a", "127.0.0.1", "-p", str(self.port))
+        super().__init__(find_broker(), "-a", "127.0.0.1", "-p", str(self.port), *flags)
         eventually(self._answers, what="the broker's port")
 
     def _answers(self):
