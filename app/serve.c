@@ -84,6 +84,9 @@ static int make_server(struct node *node, struct serve_settings *settings)
         settings->client_certificate + 1);
     settings->server.allowed_origins = settings->origins.items;
     int exit_status = security_make(&node->security, &settings->security, &settings->server);
+    if (!exit_status) {
+        exit_status = api_read_keys(command, &settings->api, &settings->server);
+    }
     if (exit_status) {
         return exit_status;
     }
@@ -160,6 +163,11 @@ static int run(struct node *node, const struct serve_settings *settings, const s
         printf("kujata: health on http://%.*s:%u\n", (int)(strrchr(health, ':') - health), health,
                kj_server_health_port(node->server));
     }
+    const char *api = settings->server.api_listen;
+    if (api) {
+        printf("kujata: API on %s://%.*s:%u\n", settings->server.tls_certificate ? "https" : "http",
+               (int)(strrchr(api, ':') - api), api, kj_server_api_port(node->server));
+    }
     fflush(stdout);
     int signal_number;
     while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP) {
@@ -217,6 +225,7 @@ int command_serve(int argc, char *const *argv)
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
     kj_server_free(node.server);
     profiles_stop(&node.profiles);
+    api_free_keys(&settings.api);
     kj_namespaces_free(node.namespaces);
     security_free(&node.security);
     kj_store_free(node.store);

@@ -225,6 +225,7 @@ enum options_result serve_parse(struct serve_settings *settings, const char *com
     http_add_options(&settings->http, &table);
     rooms_add_options(&settings->rooms, &settings->server, &table);
     profiles_add_options(&settings->profiles, &table);
+    api_add_options(&settings->api, &settings->server, &table);
     add_writes(settings, &table);
     add_announce(settings, &table);
     add_limits(settings, &table);

@@ -3,6 +3,7 @@
 #define KUJATA_APP_SERVE_SETTINGS_H
 
 #include "options.h"
+#include "serve_api.h"
 #include "serve_http.h"
 #include "serve_profiles.h"
 #include "serve_rooms.h"
@@ -28,6 +29,7 @@ struct serve_settings {
     struct http_settings http;
     struct rooms_settings rooms;
     struct profiles_settings profiles;
+    struct api_settings api;
     struct kj_server_options server;
 };
 

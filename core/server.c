@@ -8,6 +8,7 @@
 #include "core/server_http.h"
 #include "core/server_metrics.h"
 #include "core/server_options.h"
+#include "core/server_routes.h"
 #include "core/server_spec.h"
 #include "delivery/delivery.h"
 #include "dispatch/events.h"
@@ -46,6 +47,7 @@ struct kj_server {
     struct kj__events events;
     struct kj__server_mounts mounts;
     struct kj__server_endpoints endpoints;
+    struct kj__server_routes routes;
     struct kj__server_http policy;
     struct kj__announce *announce; /* NULL: gateways hear nothing */
     struct kj__http *http;
@@ -70,6 +72,9 @@ static void handle_request(void *ctx, const struct kj__http_request *request,
                            struct kj__http_response *response)
 {
     struct kj_server *server = ctx;
+    if (kj__server_routes_handle(&server->routes, request, response)) {
+        return;
+    }
     int64_t before = kj__clock_monotonic_ns();
     kj__api_handle(&server->api, request, response);
     int64_t took = kj__clock_monotonic_ns() - before;
@@ -219,6 +224,16 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
         status = kj__server_spec_add(&made->options.values, &options->http, &made->api, error);
     }
     if (!status) {
+        status = kj__server_routes_init(
+            &made->routes,
+            &(struct kj__server_routes_parts){.options = &made->options.values,
+                                              .policy = &made->api.policy,
+                                              .counters = &made->counters,
+                                              .traffic = &made->traffic},
+            error);
+        made->options.values.api_keys = NULL; /* of which there are digests now */
+    }
+    if (!status) {
         status = kj__announce_new(options, &made->counters, &made->announce, error);
     }
     if (!status && options->pubsub) {
@@ -245,6 +260,14 @@ enum kj_status kj_server_register(struct kj_server *server, const char *identity
     return kj__api_register(&server->api, identity, processor);
 }
 
+static bool is_new(struct kj_server *server)
+{
+    pthread_mutex_lock(&server->life_lock);
+    bool is_new = server->life == LIFE_NEW;
+    pthread_mutex_unlock(&server->life_lock);
+    return is_new;
+}
+
 enum kj_status kj_server_mount(struct kj_server *server, const char *path,
                                const struct kj_protocol *protocol, struct kj_error *error)
 {
@@ -252,15 +275,32 @@ enum kj_status kj_server_mount(struct kj_server *server, const char *path,
         kj_error_set(error, 0, "path \"%.200s\": a server without a backend has no clients", path);
         return KJ_EUNSUPPORTED;
     }
-    pthread_mutex_lock(&server->life_lock);
-    bool may_mount = server->life == LIFE_NEW;
-    pthread_mutex_unlock(&server->life_lock);
-    if (!may_mount) {
+    if (!is_new(server)) {
         kj_error_set(error, 0, "path \"%.200s\": protocols are mounted before the start", path);
         return KJ_EINVAL;
     }
+    if (kj__server_routes_have(&server->routes, path)) {
+        kj_error_set(error, 0, "path \"%.200s\": a route is there", path);
+        return KJ_EEXIST;
+    }
     return kj__server_mounts_add(&server->mounts, &server->endpoints, &server->options.values,
                                  &(struct kj__mount_request){path, protocol}, error);
+}
+
+enum kj_status kj_server_add_route(struct kj_server *server, const struct kj_route *route,
+                                   struct kj_error *error)
+{
+    const char *path = route->path ? route->path : "";
+    if (!is_new(server)) {
+        kj_error_set(error, 0, "route \"%.200s\": routes are added before the start", path);
+        return KJ_EINVAL;
+    }
+    if (route->listener == KJ_LISTENER_PUBLIC &&
+        kj__server_endpoints_have(&server->endpoints, path)) {
+        kj_error_set(error, 0, "route \"%.200s\": a websocket endpoint is there", path);
+        return KJ_EEXIST;
+    }
+    return kj__server_routes_add(&server->routes, route, error);
 }
 
 struct kj_gateway *kj_server_gateway(struct kj_server *server)
@@ -290,7 +330,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                       .key = options->tls_key,
                                       .client_ca = options->tls_client_ca,
                                       .client_certificate = options->tls_client_certificate};
-    return kj__http_start(
+    enum kj_status status = kj__http_start(
         &(struct kj__http_options){.listen = options->listen,
                                    .listen_unix = options->listen_unix,
                                    .tls = options->tls_certificate ? &tls : NULL,
@@ -308,6 +348,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .upgrade_count = server->endpoints.count,
                                    .counters = &server->counters},
         &server->http, error);
+    return status ? status : kj__server_routes_start(&server->routes, error);
 }
 
 static void set_life(struct kj_server *server, enum life life)
@@ -325,6 +366,7 @@ static void stop_parts(struct kj_server *server)
     if (server->has_push) {
         kj__events_close(&server->events);
     }
+    kj__server_routes_stop(&server->routes);
     kj__http_stop(server->http, server->options.values.limits.drain_timeout_ms);
     server->http = NULL;
     if (server->has_push) {
@@ -424,6 +466,11 @@ uint16_t kj_server_health_port(const struct kj_server *server)
     return server->health ? kj__health_port(server->health) : 0;
 }
 
+uint16_t kj_server_api_port(const struct kj_server *server)
+{
+    return server->routes.api ? kj__http_port(server->routes.api) : 0;
+}
+
 enum kj_status kj_server_reload_tls(struct kj_server *server, struct kj_error *error)
 {
     struct kj_error unwanted;
@@ -432,6 +479,7 @@ enum kj_status kj_server_reload_tls(struct kj_server *server, struct kj_error *e
     pthread_mutex_lock(&server->life_lock); /* so that it does not stop meanwhile */
     if (server->life == LIFE_STARTED) {
         status = kj__http_reload_tls(server->http, error);
+        status = status ? status : kj__server_routes_reload_tls(&server->routes, error);
     } else {
         kj_error_set(error, 0, "the server is not running");
     }
@@ -504,6 +552,7 @@ void kj_server_free(struct kj_server *server)
     kj__idempotency_fini(&server->idempotency);
     kj__traffic_fini(&server->traffic);
     kj__announce_free(server->announce);
+    kj__server_routes_fini(&server->routes);
     kj__server_http_fini(&server->policy);
     kj__server_options_fini(&server->options);
     pthread_cond_destroy(&server->life_changed);
@@ -522,49 +571,15 @@ void kj_server_count_auth_reload(struct kj_server *server, bool was_good)
     }
 }
 
-/* Counters of others, whose help is for /metrics alone. */
-struct foreign_visit {
-    void (*visit)(const char *name, uint64_t value, void *ctx);
-    void *ctx;
-};
-
-static void visit_foreign(const char *name, const char *help, uint64_t value, void *ctx)
-{
-    (void)help;
-    const struct foreign_visit *foreign = ctx;
-    foreign->visit(name, value, foreign->ctx);
-}
-
 void kj_server_counters(const struct kj_server *server,
                         void (*visit)(const char *name, uint64_t value, void *ctx), void *ctx)
 {
-#define VISIT_COUNTER(member, name, kind, help)                                                    \
-    visit(name, atomic_load_explicit(&server->counters.member, memory_order_relaxed), ctx);
-    KJ__COUNTER_MAP(VISIT_COUNTER)
-#undef VISIT_COUNTER
-    struct foreign_visit foreign = {visit, ctx};
-    const struct kj_counter_source *source = &server->options.values.counter_source;
-    if (source->read) {
-        source->read(source->ctx, visit_foreign, &foreign);
-    }
-}
-
-struct wanted_counter {
-    const char *name;
-    uint64_t value;
-};
-
-static void pick_counter(const char *name, uint64_t value, void *ctx)
-{
-    struct wanted_counter *wanted = ctx;
-    if (strcmp(name, wanted->name) == 0) {
-        wanted->value = value;
-    }
+    kj__server_counters_visit(&server->counters, &server->options.values.counter_source,
+                              &(struct kj__counter_visit){visit, ctx});
 }
 
 uint64_t kj_server_counter(const struct kj_server *server, const char *name)
 {
-    struct wanted_counter wanted = {.name = name};
-    kj_server_counters(server, pick_counter, &wanted);
-    return wanted.value;
+    return kj__server_counters_find(&server->counters, &server->options.values.counter_source,
+                                    name);
 }

@@ -3,6 +3,7 @@
 
 #include "core/server_gateway.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static void *prepare_session(void *ctx, const struct kj__http_request *request,
@@ -75,4 +76,14 @@ void kj__server_endpoints_add(struct kj__server_endpoints *endpoints, const char
         .release = release_session,
         .ctx = &endpoints->items[at],
     };
+}
+
+bool kj__server_endpoints_have(const struct kj__server_endpoints *endpoints, const char *path)
+{
+    for (size_t i = 0; i < endpoints->count; i++) {
+        if (strcmp(endpoints->upgrades[i].path, path) == 0) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -30,4 +30,7 @@ struct kj__server_endpoints {
 void kj__server_endpoints_add(struct kj__server_endpoints *endpoints, const char *path,
                               struct kj__mount *mount);
 
+/* Whether one of them is at that path. */
+bool kj__server_endpoints_have(const struct kj__server_endpoints *endpoints, const char *path);
+
 #endif

@@ -49,11 +49,9 @@ static enum kj_status check(const struct kj__server_endpoints *endpoints,
                             const struct kj_server_options *options, const char *path,
                             struct kj_error *error)
 {
-    for (size_t i = 0; i < endpoints->count; i++) {
-        if (strcmp(endpoints->upgrades[i].path, path) == 0) {
-            kj_error_set(error, 0, "path \"%.200s\": something is there", path);
-            return KJ_EEXIST;
-        }
+    if (kj__server_endpoints_have(endpoints, path)) {
+        kj_error_set(error, 0, "path \"%.200s\": something is there", path);
+        return KJ_EEXIST;
     }
     return kj__server_options_check_path(options, "path", path, error);
 }

@@ -108,3 +108,47 @@ void kj__server_metrics(const struct kj__server_numbers *numbers, struct kj__buf
     }
     kj__metrics_process(out);
 }
+
+/* ---- one by one ---- */
+
+/* Help is for /metrics alone. */
+static void visit_foreign(const char *name, const char *help, uint64_t value, void *ctx)
+{
+    (void)help;
+    const struct kj__counter_visit *foreign = ctx;
+    foreign->visit(name, value, foreign->ctx);
+}
+
+void kj__server_counters_visit(const struct kj__counters *counters,
+                               const struct kj_counter_source *source,
+                               struct kj__counter_visit *visit)
+{
+#define VISIT_COUNTER(member, name, kind, help)                                                    \
+    visit->visit(name, atomic_load_explicit(&counters->member, memory_order_relaxed), visit->ctx);
+    KJ__COUNTER_MAP(VISIT_COUNTER)
+#undef VISIT_COUNTER
+    if (source->read) {
+        source->read(source->ctx, visit_foreign, visit);
+    }
+}
+
+struct wanted_counter {
+    const char *name;
+    uint64_t value;
+};
+
+static void pick_counter(const char *name, uint64_t value, void *ctx)
+{
+    struct wanted_counter *wanted = ctx;
+    if (strcmp(name, wanted->name) == 0) {
+        wanted->value = value;
+    }
+}
+
+uint64_t kj__server_counters_find(const struct kj__counters *counters,
+                                  const struct kj_counter_source *source, const char *name)
+{
+    struct wanted_counter wanted = {.name = name};
+    kj__server_counters_visit(counters, source, &(struct kj__counter_visit){pick_counter, &wanted});
+    return wanted.value;
+}

@@ -17,4 +17,19 @@ struct kj__server_numbers {
 
 void kj__server_metrics(const struct kj__server_numbers *numbers, struct kj__buffer *out);
 
+/* Where counters are shown one by one. */
+struct kj__counter_visit {
+    void (*visit)(const char *name, uint64_t value, void *ctx);
+    void *ctx;
+};
+
+/* See kj_server_counters. */
+void kj__server_counters_visit(const struct kj__counters *counters,
+                               const struct kj_counter_source *source,
+                               struct kj__counter_visit *visit);
+
+/* See kj_server_counter. */
+uint64_t kj__server_counters_find(const struct kj__counters *counters,
+                                  const struct kj_counter_source *source, const char *name);
+
 #endif

@@ -246,6 +246,7 @@ static bool copy_all(struct kj__server_options *copy, const struct kj_server_opt
            copy_optional(&copy->listen_unix, options->listen_unix) &&
            (!options->health_listen ||
             copy_text(&copy->health_listen, options->health_listen, "")) &&
+           copy_optional(&copy->api_listen, options->api_listen) &&
            copy_text(&copy->topic, options->topic, "events") &&
            copy_text(&copy->push_endpoint, options->push_endpoint, "/events") &&
            copy_optional(&copy->token_cookie, options->token_cookie) &&
@@ -268,6 +269,7 @@ static void point_at_copies(struct kj__server_options *copy)
     values->listen = copy->listen;
     values->listen_unix = copy->listen_unix;
     values->health_listen = copy->health_listen;
+    values->api_listen = copy->api_listen;
     values->topic = copy->topic;
     values->push_endpoint = copy->push_endpoint;
     values->gateway_prefix = copy->gateway_prefix;
@@ -326,6 +328,7 @@ void kj__server_options_fini(struct kj__server_options *copy)
     free(copy->gateway_prefix);
     free(copy->push_endpoint);
     free(copy->topic);
+    free(copy->api_listen);
     free(copy->health_listen);
     free(copy->listen_unix);
     free(copy->listen);

@@ -8,7 +8,8 @@
 
 struct kj__server_options {
     struct kj_server_options values; /* strings and arrays lead to the copies below */
-    char *listen, *listen_unix, *health_listen, *topic, *push_endpoint, *gateway_prefix;
+    char *listen, *listen_unix, *health_listen, *api_listen, *topic, *push_endpoint,
+        *gateway_prefix;
     char *tls_certificate, *tls_key, *tls_client_ca; /* NULL: not given */
     char *token_cookie;                              /* NULL: not given */
     char **allowed_origins;                          /* NULL at the end */

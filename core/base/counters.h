@@ -25,6 +25,10 @@
       "Requests refused with 429.")                                                                \
     X(http_locked, "http_requests_locked_total", COUNTER,                                          \
       "Writes refused with 423, since the server is read-only.")                                   \
+    X(route_requests, "route_requests_total", COUNTER,                                             \
+      "Requests at paths of the application's routes, and at the API listener.")                   \
+    X(api_keys_refused, "api_keys_refused_total", COUNTER,                                         \
+      "Requests at the API listener without a good key.")                                          \
     X(http_write_failed, "http_write_failed_total", COUNTER, "Answers that could not be sent.")    \
     X(idempotency_hits, "idempotency_hits_total", COUNTER,                                         \
       "Writes answered with the first answer to their Idempotency-Key.")                           \

@@ -1,6 +1,8 @@
 /* url.c - see url.h. */
 #include "base/url.h"
 
+#include "base/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +54,8 @@ long kj__url_decode(const char *text, size_t len, bool plus_is_blank, char *out)
     return (long)used;
 }
 
-static bool add_pair(const char *pair, size_t len, char *scratch, struct kj__fields *fields)
+static enum kj__url_outcome add_pair(const char *pair, size_t len, char *scratch,
+                                     struct kj__fields *fields)
 {
     const char *equals = memchr(pair, '=', len);
     size_t name_len = equals ? (size_t)(equals - pair) : len;
@@ -62,9 +65,11 @@ static bool add_pair(const char *pair, size_t len, char *scratch, struct kj__fie
     long name_used = kj__url_decode(pair, name_len, true, name);
     long value_used = kj__url_decode(equals ? equals + 1 : "", value_len, true, value);
     if (name_used < 0 || value_used < 0) {
-        return true;
+        return KJ__URL_BAD;
     }
-    return kj__fields_add_len(fields, name, (size_t)name_used, value, (size_t)value_used);
+    return kj__fields_add_len(fields, name, (size_t)name_used, value, (size_t)value_used)
+               ? KJ__URL_FINE
+               : KJ__URL_NO_MEMORY;
 }
 
 bool kj__url_parse_query(const char *query, struct kj__fields *fields)
@@ -77,10 +82,45 @@ bool kj__url_parse_query(const char *query, struct kj__fields *fields)
     while (ok && *query) {
         size_t len = strcspn(query, "&");
         if (len > 0) {
-            ok = add_pair(query, len, scratch, fields);
+            ok = add_pair(query, len, scratch, fields) != KJ__URL_NO_MEMORY;
         }
         query += len + (query[len] == '&');
     }
     free(scratch);
     return ok;
+}
+
+/* Whether all that was added from a place on is UTF-8; the NULs between are. */
+static bool is_text(const struct kj__fields *fields, size_t from)
+{
+    return fields->text.len == from ||
+           kj__utf8_is_valid(fields->text.data + from, fields->text.len - from);
+}
+
+enum kj__url_outcome kj__url_parse_pairs(const char *text, size_t len, size_t max,
+                                         struct kj__fields *fields)
+{
+    enum kj__url_outcome outcome = KJ__URL_FINE;
+    size_t from = fields->text.len;
+    const char *end = text + len;
+    if (len == 0) {
+        return KJ__URL_FINE;
+    }
+    if (memchr(text, '\0', len)) {
+        return KJ__URL_BAD;
+    }
+    char *scratch = malloc(len + 2);
+    if (!scratch) {
+        return KJ__URL_NO_MEMORY;
+    }
+    for (size_t count = 0; outcome == KJ__URL_FINE && text < end;) {
+        const char *and = memchr(text, '&', (size_t)(end - text));
+        size_t pair = (size_t)((and? and : end) - text);
+        if (pair > 0) {
+            outcome = count++ < max ? add_pair(text, pair, scratch, fields) : KJ__URL_TOO_MANY;
+        }
+        text += pair + (and != NULL);
+    }
+    free(scratch);
+    return outcome == KJ__URL_FINE && !is_text(fields, from) ? KJ__URL_BAD : outcome;
 }

@@ -18,4 +18,15 @@ bool kj__url_is_well_escaped(const char *text);
  * net/url does. False when there is no memory. */
 bool kj__url_parse_query(const char *query, struct kj__fields *fields);
 
+enum kj__url_outcome {
+    KJ__URL_FINE = 0,
+    KJ__URL_BAD, /* an escape, a NUL, or no UTF-8 */
+    KJ__URL_TOO_MANY,
+    KJ__URL_NO_MEMORY,
+};
+
+/* The same where nothing is left out: every pair is good, and there are at most `max`. */
+enum kj__url_outcome kj__url_parse_pairs(const char *text, size_t len, size_t max,
+                                         struct kj__fields *fields);
+
 #endif

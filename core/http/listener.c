@@ -422,8 +422,8 @@ static enum kj_status prepare(struct kj__http *http, struct kj_error *error)
     const struct kj__http_options *options = &http->options;
     if (!parse_listen(http, options->listen)) {
         kj_error_set(error, 0,
-                     "option listen: \"%s\" is not ADDR:PORT, such as 127.0.0.1:8080 or [::1]:8080",
-                     options->listen);
+                     "option %s: \"%s\" is not ADDR:PORT, such as 127.0.0.1:8080 or [::1]:8080",
+                     options->option ? options->option : "listen", options->listen);
         return KJ_EINVAL;
     }
     enum kj_status status = check_features(http, error);

@@ -143,12 +143,10 @@ static void count_code(struct row *row, int code)
     row->codes[at].count++;
 }
 
-void kj__traffic_count(struct kj__traffic *traffic, const char *method, const char *path,
-                       int status, uint64_t us)
+static void count(struct kj__traffic *traffic, const char *method, const char *url, int status,
+                  uint64_t us)
 {
-    char url[LABELS_SIZE];
     char labels[LABELS_SIZE + 32];
-    shape(traffic->model, path, url, sizeof url);
     (void)snprintf(labels, sizeof labels, "method=\"%s\",url=\"%s\"", shown_method(method), url);
     uint64_t now_ms = kj__clock_monotonic_ms();
     pthread_mutex_lock(&traffic->lock);
@@ -158,6 +156,20 @@ void kj__traffic_count(struct kj__traffic *traffic, const char *method, const ch
         kj__latency_add(&row->latency, now_ms, us);
     }
     pthread_mutex_unlock(&traffic->lock);
+}
+
+void kj__traffic_count(struct kj__traffic *traffic, const char *method, const char *path,
+                       int status, uint64_t us)
+{
+    char url[LABELS_SIZE];
+    shape(traffic->model, path, url, sizeof url);
+    count(traffic, method, url, status, us);
+}
+
+void kj__traffic_count_route(struct kj__traffic *traffic, const char *method, const char *path,
+                             int status, uint64_t us)
+{
+    count(traffic, method, strlen(path) < LABELS_SIZE ? path : "other", status, us);
 }
 
 /* ---- telling ---- */

@@ -128,6 +128,14 @@ struct kj_server_options {
     const char *health_listen;
     struct kj_health_handler health; /* zero: a node that runs is healthy */
 
+    /* Where an application's own servers ask: "ADDR:PORT"; NULL: nowhere. It has the routes of
+     * KJ_LISTENER_API (route.h) and nothing else, and speaks TLS where `listen` does. Who asks
+     * shows one of api_keys (NULL at the end) as `Authorization: Bearer`; with api_open, and no
+     * keys, nobody has to. One of the two must be given. */
+    const char *api_listen;
+    const char *const *api_keys;
+    bool api_open;
+
     /* The parameters recursive, propagated and override mean what they say: false, no and 0 are
      * false, and an empty value is true. Else any value is true, and an empty one unknown. */
     bool strict_flags;
@@ -158,6 +166,9 @@ uint16_t kj_server_port(const struct kj_server *server);
 
 /* The same of the health listener; 0: there is none. */
 uint16_t kj_server_health_port(const struct kj_server *server);
+
+/* The same of the API listener. */
+uint16_t kj_server_api_port(const struct kj_server *server);
 
 /* Reads the TLS files again, once started: new connections get what is in them, open ones go
  * on. KJ_EINVAL with `error` naming option and file, logged and counted: what was in force

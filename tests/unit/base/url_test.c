@@ -69,12 +69,42 @@ static void url_query_may_be_empty(void **state)
     kj__fields_fini(&fields);
 }
 
+static void url_pairs_are_all_good_or_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t len;
+        enum kj__url_outcome outcome;
+    } rows[] = {
+        {"", 0, KJ__URL_FINE},
+        {"a=1&b=2", 7, KJ__URL_FINE},
+        {"&&a&&", 5, KJ__URL_FINE},
+        {"a=%4", 4, KJ__URL_BAD},
+        {"%=1", 3, KJ__URL_BAD},
+        {"a=%00", 5, KJ__URL_BAD},
+        {"a=\0b", 4, KJ__URL_BAD},
+        {"a=%C3", 5, KJ__URL_BAD},
+        {"a=\xff", 3, KJ__URL_BAD},
+        {"a=%C3&b=%A9", 11, KJ__URL_BAD},
+        {"a&b&c&d", 7, KJ__URL_TOO_MANY},
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        struct kj__fields fields;
+        kj__fields_init(&fields, false);
+        assert_int_equal(kj__url_parse_pairs(rows[i].text, rows[i].len, 3, &fields),
+                         rows[i].outcome);
+        kj__fields_fini(&fields);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(url_decode_resolves_escapes),
         cmocka_unit_test(url_query_becomes_pairs),
         cmocka_unit_test(url_query_may_be_empty),
+        cmocka_unit_test(url_pairs_are_all_good_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
