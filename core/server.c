@@ -9,6 +9,7 @@
 #include "core/server_metrics.h"
 #include "core/server_options.h"
 #include "core/server_spec.h"
+#include "core/server_streams.h"
 #include "delivery/delivery.h"
 #include "dispatch/events.h"
 #include "http/health.h"
@@ -46,6 +47,7 @@ struct kj_server {
     struct kj__events events;
     struct kj__server_mounts mounts;
     struct kj__server_endpoints endpoints;
+    struct kj__server_streams streams;
     struct kj__server_http policy;
     struct kj__announce *announce; /* NULL: gateways hear nothing */
     struct kj__http *http;
@@ -193,6 +195,8 @@ static enum kj_status init_push(struct kj_server *server)
     server->mounts.events = &server->events;
     server->endpoints.events = &server->events;
     server->endpoints.policy = &server->policy;
+    server->streams.events = &server->events;
+    server->streams.policy = &server->policy;
     kj__server_endpoints_add(&server->endpoints, options->push_endpoint, NULL);
     return status;
 }
@@ -245,19 +249,45 @@ enum kj_status kj_server_register(struct kj_server *server, const char *identity
     return kj__api_register(&server->api, identity, processor);
 }
 
-enum kj_status kj_server_mount(struct kj_server *server, const char *path,
-                               const struct kj_protocol *protocol, struct kj_error *error)
+/* A protocol, to be mounted at a path or an address. */
+static enum kj_status check_mount(struct kj_server *server, const char *place,
+                                  struct kj_error *error)
 {
     if (!server->has_push) {
-        kj_error_set(error, 0, "path \"%.200s\": a server without a backend has no clients", path);
+        kj_error_set(error, 0, "\"%.200s\": a server without a backend has no clients", place);
         return KJ_EUNSUPPORTED;
     }
     pthread_mutex_lock(&server->life_lock);
     bool may_mount = server->life == LIFE_NEW;
     pthread_mutex_unlock(&server->life_lock);
     if (!may_mount) {
-        kj_error_set(error, 0, "path \"%.200s\": protocols are mounted before the start", path);
+        kj_error_set(error, 0, "\"%.200s\": protocols are mounted before the start", place);
         return KJ_EINVAL;
+    }
+    return KJ_OK;
+}
+
+enum kj_status kj_server_listen(struct kj_server *server, const struct kj_stream_options *options,
+                                const struct kj_protocol *protocol, struct kj_error *error)
+{
+    enum kj_status status = check_mount(server, options->listen, error);
+    return status
+               ? status
+               : kj__server_streams_add(&server->streams, &server->mounts, &server->options.values,
+                                        &(struct kj__stream_request){options, protocol}, error);
+}
+
+uint16_t kj_server_stream_port(const struct kj_server *server, size_t index)
+{
+    return kj__server_streams_port(&server->streams, index);
+}
+
+enum kj_status kj_server_mount(struct kj_server *server, const char *path,
+                               const struct kj_protocol *protocol, struct kj_error *error)
+{
+    enum kj_status status = check_mount(server, path, error);
+    if (status) {
+        return status;
     }
     return kj__server_mounts_add(&server->mounts, &server->endpoints, &server->options.values,
                                  &(struct kj__mount_request){path, protocol}, error);
@@ -290,7 +320,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                       .key = options->tls_key,
                                       .client_ca = options->tls_client_ca,
                                       .client_certificate = options->tls_client_certificate};
-    return kj__http_start(
+    enum kj_status status = kj__http_start(
         &(struct kj__http_options){.listen = options->listen,
                                    .listen_unix = options->listen_unix,
                                    .tls = options->tls_certificate ? &tls : NULL,
@@ -308,6 +338,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .upgrade_count = server->endpoints.count,
                                    .counters = &server->counters},
         &server->http, error);
+    return status ? status : kj__server_streams_start(&server->streams, server->http, error);
 }
 
 static void set_life(struct kj_server *server, enum life life)
@@ -325,6 +356,7 @@ static void stop_parts(struct kj_server *server)
     if (server->has_push) {
         kj__events_close(&server->events);
     }
+    kj__server_streams_stop(&server->streams);
     kj__http_stop(server->http, server->options.values.limits.drain_timeout_ms);
     server->http = NULL;
     if (server->has_push) {
@@ -496,6 +528,7 @@ void kj_server_free(struct kj_server *server)
     kj_server_stop(server);
     if (server->has_push) {
         kj__delivery_stop(server->delivery, 0); /* which may never have started */
+        kj__server_streams_fini(&server->streams);
         kj__server_mounts_fini(&server->mounts);
         kj__events_fini(&server->events);
     }
@@ -547,24 +580,4 @@ void kj_server_counters(const struct kj_server *server,
     if (source->read) {
         source->read(source->ctx, visit_foreign, &foreign);
     }
-}
-
-struct wanted_counter {
-    const char *name;
-    uint64_t value;
-};
-
-static void pick_counter(const char *name, uint64_t value, void *ctx)
-{
-    struct wanted_counter *wanted = ctx;
-    if (strcmp(name, wanted->name) == 0) {
-        wanted->value = value;
-    }
-}
-
-uint64_t kj_server_counter(const struct kj_server *server, const char *name)
-{
-    struct wanted_counter wanted = {.name = name};
-    kj_server_counters(server, pick_counter, &wanted);
-    return wanted.value;
 }

@@ -28,4 +28,7 @@ enum kj_status kj__server_http_list_routes(const struct kj__server_http *http, s
 bool kj__server_http_admit(struct kj__server_http *http, const struct kj__http_request *request,
                            struct kj__http_response *response);
 
+/* The same of a stream. [any thread] */
+bool kj__server_http_admit_stream(struct kj__server_http *http, const char *remote_address);
+
 #endif

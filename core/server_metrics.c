@@ -3,6 +3,7 @@
 
 #include "base/metrics.h"
 
+#include <kujata/server.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,4 +108,26 @@ void kj__server_metrics(const struct kj__server_numbers *numbers, struct kj__buf
         numbers->source->read(numbers->source->ctx, add_foreign, out);
     }
     kj__metrics_process(out);
+}
+
+/* ---- one of them ---- */
+
+struct wanted_counter {
+    const char *name;
+    uint64_t value;
+};
+
+static void pick_counter(const char *name, uint64_t value, void *ctx)
+{
+    struct wanted_counter *wanted = ctx;
+    if (strcmp(name, wanted->name) == 0) {
+        wanted->value = value;
+    }
+}
+
+uint64_t kj_server_counter(const struct kj_server *server, const char *name)
+{
+    struct wanted_counter wanted = {.name = name};
+    kj_server_counters(server, pick_counter, &wanted);
+    return wanted.value;
 }

@@ -139,6 +139,9 @@ void kj__connection_abort(struct kj__connection *connection, enum kj__close_caus
         /* Closing alone would leave it in the set while anyone else, such as a child about to
          * exec, holds the same open socket. */
         epoll_ctl(shard->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+        if (!kj__tls_is_ready(connection->tls)) {
+            KJ__COUNT(counters_of(connection), stream_tls_failed);
+        }
         kj__tls_free(connection->tls);
         connection->tls = NULL;
         close(connection->fd);
