@@ -10,6 +10,7 @@
 #include "core/server_options.h"
 #include "core/server_routes.h"
 #include "core/server_spec.h"
+#include "core/server_streams.h"
 #include "delivery/delivery.h"
 #include "dispatch/events.h"
 #include "http/health.h"
@@ -20,10 +21,8 @@
 
 #include <kujata/server.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* At stop, how long publications under way may take to reach the shards. */
 enum { QUIET_TIMEOUT_MS = 500 };
@@ -48,6 +47,7 @@ struct kj_server {
     struct kj__server_mounts mounts;
     struct kj__server_endpoints endpoints;
     struct kj__server_routes routes;
+    struct kj__server_streams streams;
     struct kj__server_http policy;
     struct kj__announce *announce; /* NULL: gateways hear nothing */
     struct kj__http *http;
@@ -198,6 +198,8 @@ static enum kj_status init_push(struct kj_server *server)
     server->mounts.events = &server->events;
     server->endpoints.events = &server->events;
     server->endpoints.policy = &server->policy;
+    server->streams.events = &server->events;
+    server->streams.policy = &server->policy;
     kj__server_endpoints_add(&server->endpoints, options->push_endpoint, NULL);
     return status;
 }
@@ -268,16 +270,42 @@ static bool is_new(struct kj_server *server)
     return is_new;
 }
 
-enum kj_status kj_server_mount(struct kj_server *server, const char *path,
-                               const struct kj_protocol *protocol, struct kj_error *error)
+/* A protocol, to be mounted at a path or an address. */
+static enum kj_status check_mount(struct kj_server *server, const char *place,
+                                  struct kj_error *error)
 {
     if (!server->has_push) {
-        kj_error_set(error, 0, "path \"%.200s\": a server without a backend has no clients", path);
+        kj_error_set(error, 0, "\"%.200s\": a server without a backend has no clients", place);
         return KJ_EUNSUPPORTED;
     }
     if (!is_new(server)) {
-        kj_error_set(error, 0, "path \"%.200s\": protocols are mounted before the start", path);
+        kj_error_set(error, 0, "\"%.200s\": protocols are mounted before the start", place);
         return KJ_EINVAL;
+    }
+    return KJ_OK;
+}
+
+enum kj_status kj_server_listen(struct kj_server *server, const struct kj_stream_options *options,
+                                const struct kj_protocol *protocol, struct kj_error *error)
+{
+    enum kj_status status = check_mount(server, options->listen, error);
+    return status
+               ? status
+               : kj__server_streams_add(&server->streams, &server->mounts, &server->options.values,
+                                        &(struct kj__stream_request){options, protocol}, error);
+}
+
+uint16_t kj_server_stream_port(const struct kj_server *server, size_t index)
+{
+    return kj__server_streams_port(&server->streams, index);
+}
+
+enum kj_status kj_server_mount(struct kj_server *server, const char *path,
+                               const struct kj_protocol *protocol, struct kj_error *error)
+{
+    enum kj_status status = check_mount(server, path, error);
+    if (status) {
+        return status;
     }
     if (kj__server_routes_have(&server->routes, path)) {
         kj_error_set(error, 0, "path \"%.200s\": a route is there", path);
@@ -348,6 +376,9 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .upgrade_count = server->endpoints.count,
                                    .counters = &server->counters},
         &server->http, error);
+    if (!status) {
+        status = kj__server_streams_start(&server->streams, server->http, error);
+    }
     return status ? status : kj__server_routes_start(&server->routes, error);
 }
 
@@ -367,6 +398,7 @@ static void stop_parts(struct kj_server *server)
         kj__events_close(&server->events);
     }
     kj__server_routes_stop(&server->routes);
+    kj__server_streams_stop(&server->streams);
     kj__http_stop(server->http, server->options.values.limits.drain_timeout_ms);
     server->http = NULL;
     if (server->has_push) {
@@ -375,18 +407,6 @@ static void stop_parts(struct kj_server *server)
             kj__gateway_stop(server->mounts.gateway);
         }
         kj__delivery_stop(server->delivery, server->options.values.limits.drain_timeout_ms);
-    }
-}
-
-/* Each session takes a descriptor for as long as it lives. */
-static void log_room(const struct kj_server *server)
-{
-    struct rlimit limit;
-    uint32_t room = kj__http_room(server->http);
-    uint32_t sessions = server->options.values.limits.sessions;
-    if (server->has_push && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        kj__log(KJ__LOG_INFO, "server", "descriptors: %llu, room for %u sessions",
-                (unsigned long long)limit.rlim_cur, room < sessions ? room : sessions);
     }
 }
 
@@ -450,7 +470,9 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
         stop_parts(server);
         stop_health(server);
     } else {
-        log_room(server);
+        if (server->has_push) {
+            kj__server_http_log_room(server->http, server->options.values.limits.sessions);
+        }
     }
     set_life(server, status ? LIFE_STOPPED : LIFE_STARTED);
     return status;
@@ -520,22 +542,6 @@ void kj_server_stop(struct kj_server *server)
     }
 }
 
-enum kj_status kj_server_run(struct kj_server *server, struct kj_error *error)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    enum kj_status status = kj_server_start(server, error);
-    if (!status) {
-        int caught;
-        sigwait(&signals, &caught);
-        kj_server_stop(server);
-    }
-    return status;
-}
-
 void kj_server_free(struct kj_server *server)
 {
     if (!server) {
@@ -544,6 +550,7 @@ void kj_server_free(struct kj_server *server)
     kj_server_stop(server);
     if (server->has_push) {
         kj__delivery_stop(server->delivery, 0); /* which may never have started */
+        kj__server_streams_fini(&server->streams);
         kj__server_mounts_fini(&server->mounts);
         kj__events_fini(&server->events);
     }

@@ -23,9 +23,12 @@ static void give_place(const char *remote_address, void *ctx)
 
 /* ---- mounting ---- */
 
-static enum kj_status make_gateway(struct kj__server_mounts *mounts,
-                                   const struct kj_server_options *options)
+enum kj_status kj__server_mounts_need(struct kj__server_mounts *mounts,
+                                      const struct kj_server_options *options)
 {
+    if (mounts->gateway) {
+        return KJ_OK;
+    }
     const struct kj__events_options *events = &mounts->events->options;
     return kj__gateway_new(
         &(struct kj__gateway_options){
@@ -66,14 +69,14 @@ enum kj_status kj__server_mounts_add(struct kj__server_mounts *mounts,
     if (status) {
         return status;
     }
-    status = mounts->gateway ? KJ_OK : make_gateway(mounts, options);
+    status = kj__server_mounts_need(mounts, options);
     char *path = status ? NULL : strdup(request->path);
     if (!path) {
         kj_error_set(error, 0, "no memory for a protocol");
         return KJ_ENOMEM;
     }
     struct kj__mount *mount;
-    status = kj__gateway_mount(mounts->gateway, request->protocol, &mount, error);
+    status = kj__gateway_mount(mounts->gateway, request->protocol, NULL, &mount, error);
     if (status) {
         free(path);
         return status;
@@ -101,15 +104,16 @@ static bool may_come_in(struct kj__events *events, struct kj_client *client,
 {
     const struct kj_protocol *protocol = &client->mount->protocol;
     if (events->options.authenticator_count == 0) {
-        client->may_stay = protocol->is_open;
+        client->may_stay = protocol->is_open && !protocol->admits_itself;
         return true;
     }
     if (kj__events_authenticate(events, &client->session, &refusal->text)) {
-        client->may_stay = true;
+        client->may_stay = !protocol->admits_itself;
         return true;
     }
-    if (!kj_session_token(&client->session) && (protocol->is_open || protocol->auth_in_frames)) {
-        client->may_stay = protocol->is_open;
+    if (!kj_session_token(&client->session) &&
+        (protocol->is_open || protocol->auth_in_frames || protocol->admits_itself)) {
+        client->may_stay = protocol->is_open && !protocol->admits_itself;
         return true;
     }
     return kj__events_refuse_token(events, &client->session, refusal);

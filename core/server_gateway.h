@@ -24,7 +24,11 @@ struct kj__mount_request {
     const struct kj_protocol *protocol;
 };
 
-/* Mounts a protocol, as kj_server_mount; the first makes the gateway. */
+/* Makes the gateway, where there is none yet. KJ_ENOMEM. */
+enum kj_status kj__server_mounts_need(struct kj__server_mounts *mounts,
+                                      const struct kj_server_options *options);
+
+/* Mounts a protocol, as kj_server_mount. */
 enum kj_status kj__server_mounts_add(struct kj__server_mounts *mounts,
                                      struct kj__server_endpoints *endpoints,
                                      const struct kj_server_options *options,

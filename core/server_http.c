@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const char media_type_json[] = "application/json; charset=UTF-8";
 
@@ -148,28 +149,52 @@ static void refuse(const struct kj__http_request *request, int64_t wait_ns,
     kj__http_response_too_many(response, encoding, wait_ns);
 }
 
-bool kj__server_http_admit(struct kj__server_http *http, const struct kj__http_request *request,
-                           struct kj__http_response *response)
+/* How long the address should wait; 0: it may come in. */
+static int64_t take_turn(struct kj__server_http *http, const char *remote_address)
 {
     static struct kj__log_limit limit;
     int64_t now_ns = kj__clock_monotonic_ns();
     /* Its own bucket first: one who asks too often takes nothing from the others. */
-    int64_t wait_ns = kj__address_buckets_take(&http->handshakes_of_address,
-                                               request->remote_address, now_ns);
+    int64_t wait_ns = kj__address_buckets_take(&http->handshakes_of_address, remote_address,
+                                               now_ns);
     if (!wait_ns) {
         wait_ns = kj__bucket_take(&http->handshakes, now_ns);
     }
     if (!wait_ns) {
-        return true;
+        return 0;
     }
     KJ__COUNT(http->counters, handshakes_rate_limited);
     KJ__COUNT(http->counters, handshakes_refused);
     kj__log_limited(&limit, KJ__LOG_WARNING, "server",
                     "a handshake of %s was refused: see handshake_rate (--rate-limit-handshakes) "
                     "and handshake_rate_per_address (--rate-limit-handshakes-per-address)",
-                    request->remote_address);
-    refuse(request, wait_ns, response);
-    return false;
+                    remote_address);
+    return wait_ns;
+}
+
+bool kj__server_http_admit(struct kj__server_http *http, const struct kj__http_request *request,
+                           struct kj__http_response *response)
+{
+    int64_t wait_ns = take_turn(http, request->remote_address);
+    if (wait_ns) {
+        refuse(request, wait_ns, response);
+    }
+    return !wait_ns;
+}
+
+bool kj__server_http_admit_stream(struct kj__server_http *http, const char *remote_address)
+{
+    return !take_turn(http, remote_address);
+}
+
+void kj__server_http_log_room(const struct kj__http *http, uint32_t sessions)
+{
+    struct rlimit limit;
+    uint32_t room = kj__http_room(http);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        kj__log(KJ__LOG_INFO, "server", "descriptors: %llu, room for %u sessions",
+                (unsigned long long)limit.rlim_cur, room < sessions ? room : sessions);
+    }
 }
 
 /* ---- life ---- */

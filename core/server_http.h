@@ -3,6 +3,7 @@
 #define KJ_CORE_SERVER_HTTP_H
 
 #include "base/rate.h"
+#include "http/http.h"
 #include "http/proxies.h"
 #include "rest/api.h"
 
@@ -27,5 +28,11 @@ enum kj_status kj__server_http_list_routes(const struct kj__server_http *http, s
 /* Whether a handshake is within the rates; if not, `response` is the refusal. [any thread] */
 bool kj__server_http_admit(struct kj__server_http *http, const struct kj__http_request *request,
                            struct kj__http_response *response);
+
+/* The same of a stream. [any thread] */
+bool kj__server_http_admit_stream(struct kj__server_http *http, const char *remote_address);
+
+/* Says how many sessions there are descriptors for: each takes one for as long as it lives. */
+void kj__server_http_log_room(const struct kj__http *http, uint32_t sessions);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/metrics.h"
 
+#include <kujata/server.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>

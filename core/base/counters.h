@@ -152,6 +152,14 @@
       "New tokens nobody looked at, as a newer one came first.")                                   \
     X(renewals_failed, "session_renewals_failed_total", COUNTER,                                   \
       "Sessions ended since their new token could not be looked at.")                              \
+    X(stream_accepted, "stream_connections_accepted_total", COUNTER,                               \
+      "Connections accepted by TCP listeners.")                                                    \
+    X(stream_accept_failed, "stream_connections_failed_total", COUNTER,                            \
+      "Connections TCP listeners could not accept.")                                               \
+    X(stream_refused, "stream_connections_refused_total", COUNTER,                                 \
+      "Connections to TCP listeners refused: over a limit, without memory, or at the stop.")       \
+    X(stream_tls_failed, "stream_tls_failed_total", COUNTER,                                       \
+      "Connections to TCP listeners whose TLS handshake failed or was too slow.")                  \
     X(gateway_clients_opened, "gateway_clients_total", COUNTER, "Clients of the gateway.")         \
     X(gateway_clients, "gateway_clients_current", GAUGE, "Clients of the gateway connected.")      \
     X(gateway_handshakes_too_slow, "gateway_handshakes_too_slow_total", COUNTER,                   \

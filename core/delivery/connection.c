@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "delivery/delivery.h"
+#include "delivery/stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,10 +41,10 @@ void kj__connection_init_on(struct kj__connection *connection, struct kj__shard 
 
 static void free_reader(struct kj__connection *connection)
 {
-    if (connection->reader) {
-        kj__frame_reader_fini(connection->reader);
-        free(connection->reader);
-        connection->reader = NULL;
+    if (connection->partial.reader) {
+        kj__frame_reader_fini(connection->partial.reader);
+        free(connection->partial.reader);
+        connection->partial.reader = NULL;
     }
 }
 
@@ -56,7 +57,11 @@ struct kj__connection *kj__connection_ref(struct kj__connection *connection)
 void kj__connection_unref(struct kj__connection *connection)
 {
     if (atomic_fetch_sub_explicit(&connection->refs, 1, memory_order_acq_rel) == 1) {
-        free_reader(connection);
+        if (kj__connection_is_stream(connection)) {
+            kj__stream_forget(connection);
+        } else {
+            free_reader(connection);
+        }
         kj__out_queue_fini(&connection->out);
         connection->endpoint->protocol->release(connection);
     }
@@ -134,6 +139,9 @@ void kj__connection_abort(struct kj__connection *connection, enum kj__close_caus
         /* Closing alone would leave it in the set while anyone else, such as a child about to
          * exec, holds the same open socket. */
         epoll_ctl(shard->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+        if (!kj__tls_is_ready(connection->tls)) {
+            KJ__COUNT(counters_of(connection), stream_tls_failed);
+        }
         kj__tls_free(connection->tls);
         connection->tls = NULL;
         close(connection->fd);
@@ -225,7 +233,9 @@ void kj__connection_on_deadline(struct kj__connection *connection)
     }
     if (now >= connection->next_ping_ms) {
         connection->next_ping_ms = now + endpoint->ping_interval_ms;
-        kj__connection_send(connection, connection->shard->ping);
+        if (!kj__connection_is_stream(connection)) {
+            kj__connection_send(connection, connection->shard->ping);
+        }
     }
     if (connection->state == KJ__CONNECTION_OPEN) {
         kj__connection_arm_timer(connection);
@@ -233,6 +243,14 @@ void kj__connection_on_deadline(struct kj__connection *connection)
 }
 
 /* ---- closing ---- */
+
+static bool queue_close_frame(struct kj__connection *connection, uint16_t code, const char *reason)
+{
+    struct kj__out_frame *frame = kj__out_frame_new_close(code, reason);
+    bool is_queued = frame && kj__out_queue_push_last(&connection->out, frame);
+    kj__out_frame_unref(frame);
+    return is_queued;
+}
 
 void kj__connection_close(struct kj__connection *connection, uint16_t code, const char *reason,
                           enum kj__close_cause cause, bool flush_first)
@@ -256,10 +274,7 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
         uint32_t dropped = kj__out_queue_drop_data(&connection->out);
         KJ__COUNT_BY(counters_of(connection), dropped_closing, dropped);
     }
-    struct kj__out_frame *frame = kj__out_frame_new_close(code, reason);
-    bool is_queued = frame && kj__out_queue_push_last(&connection->out, frame);
-    kj__out_frame_unref(frame);
-    if (!is_queued) {
+    if (!kj__connection_is_stream(connection) && !queue_close_frame(connection, code, reason)) {
         kj__connection_abort(connection, cause);
         return;
     }
@@ -351,21 +366,21 @@ static bool keep_reader(struct kj__connection *connection, struct kj__frame_read
                         bool is_kept)
 {
     if (!is_kept || kj__frame_reader_is_idle(reader)) {
-        if (reader != connection->reader) {
+        if (reader != connection->partial.reader) {
             kj__frame_reader_fini(reader);
         }
         free_reader(connection);
         return true;
     }
-    if (reader == connection->reader) {
+    if (reader == connection->partial.reader) {
         return true;
     }
-    connection->reader = malloc(sizeof *reader);
-    if (!connection->reader) {
+    connection->partial.reader = malloc(sizeof *reader);
+    if (!connection->partial.reader) {
         kj__frame_reader_fini(reader);
         return false;
     }
-    *connection->reader = *reader;
+    *connection->partial.reader = *reader;
     return true;
 }
 
@@ -384,7 +399,8 @@ static void feed(struct kj__connection *connection, uint8_t *bytes, size_t len)
         .role = KJ__FRAME_SERVER,
     };
     struct kj__frame_reader fresh;
-    struct kj__frame_reader *reader = connection->reader ? connection->reader : &fresh;
+    struct kj__frame_reader *reader = connection->partial.reader ? connection->partial.reader
+                                                                 : &fresh;
     if (reader == &fresh) {
         kj__frame_reader_init(&fresh);
     }
@@ -419,7 +435,11 @@ static bool read_some(struct kj__connection *connection)
     }
     shard->tally.bytes_in += (uint64_t)got;
     if (connection->state == KJ__CONNECTION_OPEN) { /* else it is closing: thrown away */
-        feed(connection, shard->read_buffer, (size_t)got);
+        if (kj__connection_is_stream(connection)) {
+            kj__stream_feed(connection, shard->read_buffer, (size_t)got);
+        } else {
+            feed(connection, shard->read_buffer, (size_t)got);
+        }
     }
     return connection->state != KJ__CONNECTION_CLOSED;
 }

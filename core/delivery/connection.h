@@ -1,4 +1,8 @@
-/* connection.h - one websocket on a shard: frames in, frames out, closing, deadlines.
+/* connection.h - one socket on a shard: frames in, frames out, closing, deadlines.
+ *
+ * Most are websockets. The protocol of a stream has packets of its own on TCP instead: no frames,
+ * no pings and no close frames of ours; what it sends is frames of bytes as they are
+ * (kj__out_frame_new_bytes).
  *
  * A protocol embeds `struct kj__connection` first in its own session struct. The shard that
  * owns a connection is the only thread that touches it; from elsewhere go the calls marked
@@ -29,9 +33,20 @@ struct kj__connection;
 struct kj__delivery;
 struct kj__shard;
 
+/* What a stream says of the bytes at its front: how long the packet is that they begin. */
+enum {
+    KJ__PACKET_MORE = 0,    /* there is too little to tell */
+    KJ__PACKET_INVALID = -1 /* it is none: the connection is closed */
+};
+
 /* How one endpoint speaks. All run on the shard; none may block. */
 struct kj__protocol {
     const char *name;
+    /* NULL: websocket messages. Else the length of the packet at the front of `bytes`, of which
+     * there is at least one, header included, or one of the two above. Packets longer than
+     * message_bytes close the connection. Each whole one goes to on_message, as binary. */
+    int64_t (*packet_len)(const struct kj__connection *connection, const uint8_t *bytes,
+                          size_t len);
     /* The socket is there. Anything held since the announcement may be sent now. */
     void (*on_open)(struct kj__connection *connection);
     /* A whole message; `data` may be changed. */
@@ -72,7 +87,7 @@ struct kj__endpoint {
     uint32_t queue_bytes, queue_messages;
     enum kj_queue_policy queue_policy;
     uint32_t ping_interval_ms, pong_timeout_ms, write_stall_ms, close_timeout_ms;
-    bool input_is_life;       /* any whole message counts as a pong */
+    bool input_is_life;       /* any whole message counts as a pong; always so for a stream */
     const char *token_cookie; /* see kj_session_token; NULL: none */
     void *ctx;                /* the protocol's */
 };
@@ -102,8 +117,11 @@ struct kj__connection {
     uint8_t late_close_cause;
     struct kj__shard *shard;
     const struct kj__endpoint *endpoint;
-    struct kj__seat *seats;          /* in the audiences it belongs to; only while open */
-    struct kj__frame_reader *reader; /* of a message that is not whole yet; else NULL */
+    struct kj__seat *seats; /* in the audiences it belongs to; only while open */
+    union {
+        struct kj__frame_reader *reader; /* of a message that is not whole yet; else NULL */
+        struct kj__buffer *packet;       /* the same of a stream */
+    } partial;
     struct kj__out_queue out;
     size_t waiting_bytes; /* of `out`, as the shard's sums have it */
     uint32_t waiting_messages;

@@ -32,6 +32,15 @@ struct kj__out_frame *kj__out_frame_new(enum kj__opcode opcode, const uint8_t *p
     return frame;
 }
 
+struct kj__out_frame *kj__out_frame_new_bytes(const uint8_t *bytes, size_t len)
+{
+    struct kj__out_frame *frame = allocate(len, false);
+    if (frame && len > 0) {
+        memcpy(frame->bytes, bytes, len);
+    }
+    return frame;
+}
+
 struct kj__out_frame *kj__out_frame_new_close(uint16_t code, const char *reason)
 {
     struct kj__buffer text;

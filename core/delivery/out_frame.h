@@ -27,6 +27,9 @@ struct kj__out_frame {
  * for 2 GiB and more. */
 struct kj__out_frame *kj__out_frame_new(enum kj__opcode opcode, const uint8_t *payload, size_t len);
 
+/* Bytes that go out as they are, for a stream; NULL when there is no memory. */
+struct kj__out_frame *kj__out_frame_new_bytes(const uint8_t *bytes, size_t len);
+
 /* A close frame with this code, or without one for KJ__CLOSE_NO_CODE. */
 struct kj__out_frame *kj__out_frame_new_close(uint16_t code, const char *reason);
 

@@ -16,6 +16,7 @@ struct kj__tls {
     bool is_over;               /* the peer has ended, or the stream is broken */
     bool read_waits_for_output; /* and not, as usual, for input */
     bool write_waits_for_input; /* and not, as usual, for output */
+    bool is_ready;              /* the handshake was over when a call began */
     bool has_sent;              /* the socket took bytes during the call under way */
     /* A copy of what OpenSSL has made a record of, as it wants to be shown that again until
      * the record has left. NULL while nothing is blocked. */
@@ -180,6 +181,7 @@ ssize_t kj__tls_read(struct kj__tls *tls, uint8_t *bytes, size_t size)
     size_t used = 0;
     size_t got;
     tls->read_waits_for_output = false;
+    tls->is_ready = kj__tls_is_ready(tls);
     do {
         errno = 0;
         ERR_clear_error();
@@ -271,6 +273,7 @@ static const uint8_t *next_record(const struct iovec *vector, int count, uint8_t
 ssize_t kj__tls_write(struct kj__tls *tls, const struct iovec *vector, int count, uint8_t *scratch)
 {
     tls->has_sent = false;
+    tls->is_ready = kj__tls_is_ready(tls);
     if (tls->unsent) {
         enum progress progress = write_unsent(tls);
         if (progress == BLOCKED && !tls->has_sent) {
@@ -294,6 +297,11 @@ ssize_t kj__tls_write(struct kj__tls *tls, const struct iovec *vector, int count
     default:
         return -1;
     }
+}
+
+bool kj__tls_is_ready(const struct kj__tls *tls)
+{
+    return !tls || tls->is_ready || SSL_is_init_finished(tls->ssl);
 }
 
 bool kj__tls_has_unsent(const struct kj__tls *tls)

@@ -1,4 +1,6 @@
-/* tls.h - a TLS stream on a non-blocking socket, once its handshake is over.
+/* tls.h - a TLS stream on a non-blocking socket.
+ *
+ * Where the handshake is not over yet, reads and writes drive it: they have to wait until it is.
  *
  * Read and write look like recv and writev: bytes, 0 at the end, or -1 with errno, which is
  * EAGAIN while the socket has to be waited for. No call blocks and none raises SIGPIPE.
@@ -50,6 +52,9 @@ bool kj__tls_has_unsent(const struct kj__tls *tls);
 /* What is to be tried again waits for the socket to be writable. Both directions are to be
  * tried then; reading may need to write and, less often, the other way round. */
 bool kj__tls_waits_for_output(const struct kj__tls *tls);
+
+/* The handshake is over; true for NULL. */
+bool kj__tls_is_ready(const struct kj__tls *tls);
 
 /* Tells the peer that nothing follows, if the socket takes it now. NULL is fine. */
 void kj__tls_end(struct kj__tls *tls);

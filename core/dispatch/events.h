@@ -99,6 +99,10 @@ struct kj__refusal {
 bool kj__events_admit(struct kj__events *events, const struct kj__handshake *handshake,
                       struct kj__session_origin *origin, struct kj__refusal *refusal);
 
+/* The same of a stream, which has nothing but its address. */
+bool kj__events_admit_stream(struct kj__events *events, const char *remote_address,
+                             struct kj__refusal *refusal);
+
 /* Fills a refusal, with one line of text; returns false. */
 bool kj__events_refuse(struct kj__refusal *refusal, int code, const char *title,
                        const char *subject, const char *description);

@@ -244,6 +244,13 @@ bool kj__events_admit(struct kj__events *events, const struct kj__handshake *han
            take_place(events, handshake->remote_address, refusal);
 }
 
+bool kj__events_admit_stream(struct kj__events *events, const char *remote_address,
+                             struct kj__refusal *refusal)
+{
+    *refusal = (struct kj__refusal){.encoding = KJ_ENCODING_JSON};
+    return take_place(events, remote_address, refusal);
+}
+
 /* ---- what is told of it ---- */
 
 void kj__events_audit(const struct kj__events *events, const struct kj_session *session,

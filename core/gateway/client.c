@@ -25,9 +25,28 @@ static void run_out_of_time(struct kj__chore *chore, struct kj__shard *shard)
 {
     (void)shard;
     struct kj_client *client = KJ__CONTAINER_OF(chore, struct kj_client, handshake);
-    if (kj_client_is_open(client)) {
+    const struct kj__tls *tls = client->session.connection.tls;
+    if (kj_client_is_open(client) && !(client->is_admitted && kj__tls_is_ready(tls))) {
         KJ__COUNT(gateway_of(client)->options.counters, gateway_handshakes_too_slow);
         kj__client_finish(client, KJ_CLOSE_UNAUTHORIZED, "not authenticated in time");
+    }
+}
+
+bool kj__mount_take_place(struct kj__mount *mount)
+{
+    uint32_t left = atomic_load(&mount->places_left);
+    while (mount->places > 0 && left > 0) {
+        if (atomic_compare_exchange_weak(&mount->places_left, &left, left - 1)) {
+            return true;
+        }
+    }
+    return mount->places == 0;
+}
+
+void kj__mount_give_place(struct kj__mount *mount)
+{
+    if (mount->places > 0) {
+        atomic_fetch_add(&mount->places_left, 1);
     }
 }
 
@@ -193,6 +212,9 @@ enum kj_status kj_client_admit(struct kj_client *client)
     enum kj_status status = kj__client_enter(client, KJ_TOPIC_ALL, "");
     if (!status) {
         client->is_admitted = true;
+    }
+    /* One that has not shaken hands yet, in TLS over a stream, is not through. */
+    if (!status && kj__tls_is_ready(client->session.connection.tls)) {
         kj__wheel_disarm(&client->session.connection.shard->chores, &client->handshake.entry);
     }
     return status;
@@ -231,6 +253,7 @@ static void give_place(struct kj_client *client)
     const struct kj__gateway_options *options = &gateway_of(client)->options;
     if (client->session.has_place) {
         client->session.has_place = false;
+        kj__mount_give_place(client->mount);
         options->give_place(client->session.remote_address, options->ctx);
     }
 }
@@ -301,7 +324,35 @@ const struct kj__protocol kj__client_protocol = {
     .release = release,
 };
 
+static int64_t packet_len(const struct kj__connection *connection, const uint8_t *bytes, size_t len)
+{
+    const struct kj__mount *mount = connection->endpoint->ctx;
+    size_t packet = mount->protocol.packet_len(bytes, len, mount->protocol.ctx);
+    return packet <= INT64_MAX ? (int64_t)packet : KJ__PACKET_INVALID;
+}
+
+const struct kj__protocol kj__client_stream_protocol = {
+    .name = "gateway stream",
+    .packet_len = packet_len,
+    .on_open = on_open,
+    .on_message = on_message,
+    .on_closed = on_closed,
+    .on_dropped = on_dropped,
+    .on_room = on_room,
+    .on_expired = on_expired,
+    .release = release,
+};
+
 /* ---- messages and the end ---- */
+
+struct kj__out_frame *kj__client_frame_new(const struct kj__mount *mount, enum kj_frame kind,
+                                           const void *bytes, size_t len)
+{
+    return mount->is_stream
+               ? kj__out_frame_new_bytes(bytes, len)
+               : kj__out_frame_new(kind == KJ_FRAME_TEXT ? KJ__FRAME_TEXT : KJ__FRAME_BINARY, bytes,
+                                   len);
+}
 
 enum kj_status kj_client_send(struct kj_client *client, enum kj_frame kind, const void *bytes,
                               size_t len)
@@ -310,8 +361,7 @@ enum kj_status kj_client_send(struct kj_client *client, enum kj_frame kind, cons
     if (!kj_client_is_open(client)) {
         return KJ_ECLOSED;
     }
-    struct kj__out_frame *frame = kj__out_frame_new(
-        kind == KJ_FRAME_TEXT ? KJ__FRAME_TEXT : KJ__FRAME_BINARY, bytes, len);
+    struct kj__out_frame *frame = kj__client_frame_new(client->mount, kind, bytes, len);
     if (!frame) {
         return KJ_ENOMEM;
     }

@@ -29,11 +29,20 @@ struct kj_client {
     void *data;
 };
 
-extern const struct kj__protocol kj__client_protocol;
+extern const struct kj__protocol kj__client_protocol, kj__client_stream_protocol;
 
-/* A prepared client, with one reference for the caller, on an HTTP worker. The place it has in the
- * limits is given back by the gateway from now on. NULL when there is no memory. */
+/* A prepared client, with one reference for the caller, on an HTTP worker or a listener's thread.
+ * The place it has in the limits is given back by the gateway from now on. NULL when there is no
+ * memory. */
 struct kj_client *kj__client_new(struct kj__mount *mount, const struct kj__session_origin *origin);
+
+/* One message as the clients of a mount get it. NULL when there is no memory. */
+struct kj__out_frame *kj__client_frame_new(const struct kj__mount *mount, enum kj_frame kind,
+                                           const void *bytes, size_t len);
+
+/* A place among the connections of a stream that has a limit; false: there is none left. */
+bool kj__mount_take_place(struct kj__mount *mount);
+void kj__mount_give_place(struct kj__mount *mount);
 
 static inline struct kj_client *kj__client_of(struct kj__connection *connection)
 {

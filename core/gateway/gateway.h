@@ -25,7 +25,7 @@
 #include <stdatomic.h>
 
 enum { KJ__BATCH_MAX = 1000 /* pushes of one batch */ };
-enum { KJ__MOUNTS_MAX = 8, KJ__FORMS_MAX = KJ__MOUNTS_MAX * KJ_PROTOCOL_ENCODINGS_MAX };
+enum { KJ__MOUNTS_MAX = 16, KJ__FORMS_MAX = 32 };
 
 /* All borrowed, for as long as the gateway lives. */
 struct kj__gateway_options {
@@ -44,12 +44,15 @@ struct kj__gateway_options {
     void *ctx;
 };
 
-/* A protocol at its path. */
+/* A protocol at its path or address. */
 struct kj__mount {
     struct kj_gateway *gateway;
     struct kj_protocol protocol; /* every default filled in */
     struct kj__endpoint endpoint;
     size_t first_form;
+    bool is_stream;
+    uint32_t places;              /* of a stream: connections at most; 0: no limit of its own */
+    _Atomic uint32_t places_left; /* with such a limit */
 };
 
 /* How pushes are needed: as an encoding of a protocol. */
@@ -99,9 +102,11 @@ struct kj_gateway {
 enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
                                struct kj_gateway **gateway);
 
-/* Before the start. KJ_EINVAL with `error` filled, KJ_ELIMIT or KJ_ENOMEM. */
+/* Before the start; `stream` is NULL for websockets. KJ_EINVAL with `error` filled, KJ_ELIMIT or
+ * KJ_ENOMEM. */
 enum kj_status kj__gateway_mount(struct kj_gateway *gateway, const struct kj_protocol *protocol,
-                                 struct kj__mount **mount, struct kj_error *error);
+                                 const struct kj_stream_options *stream, struct kj__mount **mount,
+                                 struct kj_error *error);
 
 enum kj_status kj__gateway_start(struct kj_gateway *gateway);
 

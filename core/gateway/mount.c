@@ -27,12 +27,31 @@ static void fill(struct kj_protocol *protocol)
     use_default(&protocol->batching.bytes, 64 * 1024);
 }
 
-static enum kj_status check(const struct kj_gateway *gateway, const struct kj_protocol *protocol,
-                            struct kj_error *error)
+/* Who could be let in. */
+static const char *check_entrance(const struct kj_gateway *gateway,
+                                  const struct kj_protocol *protocol, bool is_stream)
 {
-    const char *fault = NULL;
+    if (protocol->is_open || protocol->admits_itself) {
+        return NULL;
+    }
+    if (!gateway->options.authenticate) {
+        return "the server has no session authenticators, and it is not is_open: nobody would be "
+               "let in";
+    }
+    return is_stream && !protocol->auth_in_frames
+               ? "a stream brings no token in its handshake, and it is not auth_in_frames: nobody "
+                 "would be let in"
+               : NULL;
+}
+
+static enum kj_status check(const struct kj_gateway *gateway, const struct kj_protocol *protocol,
+                            bool is_stream, struct kj_error *error)
+{
+    const char *fault = check_entrance(gateway, protocol, is_stream);
     if (!protocol->name || !protocol->on_message || !protocol->encode) {
         fault = "it needs name, on_message and encode";
+    } else if (is_stream && !protocol->packet_len) {
+        fault = "a stream needs packet_len";
     } else if (protocol->encoding_count > KJ_PROTOCOL_ENCODINGS_MAX) {
         fault = "encoding_count is at most 4";
     } else if (protocol->limits.rooms > ROOMS_MAX) {
@@ -45,9 +64,6 @@ static enum kj_status check(const struct kj_gateway *gateway, const struct kj_pr
                protocol->slow_rooms < KJ_SLOW_DEFAULT || protocol->slow_rooms > KJ_SLOW_CLOSE ||
                protocol->slow_users < KJ_SLOW_DEFAULT || protocol->slow_users > KJ_SLOW_CLOSE) {
         fault = "unknown policy";
-    } else if (!protocol->is_open && !gateway->options.authenticate) {
-        fault = "the server has no session authenticators, and it is not is_open: nobody would be "
-                "let in";
     }
     if (!fault) {
         return KJ_OK;
@@ -62,7 +78,7 @@ static void fill_endpoint(struct kj__mount *mount)
     const struct kj_limits *limits = mount->gateway->options.limits;
     const struct kj_protocol_limits *own = &mount->protocol.limits;
     mount->endpoint = (struct kj__endpoint){
-        .protocol = &kj__client_protocol,
+        .protocol = mount->is_stream ? &kj__client_stream_protocol : &kj__client_protocol,
         .message_bytes = own->message_bytes,
         .message_fragments = limits->message_fragments,
         .queue_bytes = own->queue_bytes,
@@ -79,17 +95,20 @@ static void fill_endpoint(struct kj__mount *mount)
 }
 
 enum kj_status kj__gateway_mount(struct kj_gateway *gateway, const struct kj_protocol *protocol,
-                                 struct kj__mount **mount, struct kj_error *error)
+                                 const struct kj_stream_options *stream, struct kj__mount **mount,
+                                 struct kj_error *error)
 {
     *mount = NULL;
     struct kj_protocol filled = *protocol;
     fill(&filled);
-    enum kj_status status = check(gateway, &filled, error);
+    enum kj_status status = check(gateway, &filled, stream != NULL, error);
     if (status) {
         return status;
     }
-    if (gateway->mount_count == KJ__MOUNTS_MAX) {
-        kj_error_set(error, 0, "protocol %s: a server has at most %d", filled.name, KJ__MOUNTS_MAX);
+    if (gateway->mount_count == KJ__MOUNTS_MAX ||
+        gateway->form_count + filled.encoding_count > KJ__FORMS_MAX) {
+        kj_error_set(error, 0, "protocol %s: a server has at most %d, with %d encodings",
+                     filled.name, KJ__MOUNTS_MAX, KJ__FORMS_MAX);
         return KJ_ELIMIT;
     }
     struct kj__mount *made = calloc(1, sizeof *made);
@@ -99,6 +118,9 @@ enum kj_status kj__gateway_mount(struct kj_gateway *gateway, const struct kj_pro
     made->gateway = gateway;
     made->protocol = filled;
     made->first_form = gateway->form_count;
+    made->is_stream = stream != NULL;
+    made->places = stream ? stream->connections : 0;
+    atomic_init(&made->places_left, made->places);
     fill_endpoint(made);
     for (unsigned i = 0; i < filled.encoding_count; i++) {
         gateway->forms[gateway->form_count++] = (struct kj__form){.mount = made, .encoding = i};

@@ -22,8 +22,7 @@ enum kj_status kj_frames_add(struct kj_frames *frames, enum kj_frame frame, cons
         frames->items = items;
         frames->capacity = capacity;
     }
-    struct kj__out_frame *made = kj__out_frame_new(
-        frame == KJ_FRAME_TEXT ? KJ__FRAME_TEXT : KJ__FRAME_BINARY, bytes, len);
+    struct kj__out_frame *made = kj__client_frame_new(frames->mount, frame, bytes, len);
     if (!made) {
         return KJ_ENOMEM;
     }
@@ -67,6 +66,7 @@ struct kj_frames *kj__frames_new(struct kj_gateway *gateway, size_t form,
     struct kj_frames *frames = calloc(1, sizeof *frames);
     enum kj_status status = KJ_ENOMEM;
     if (frames) {
+        frames->mount = gateway->forms[form].mount;
         frames->policy = policy_of(protocol, pushes[0]->parts.kind);
         status = protocol->encode(gateway->forms[form].encoding, pushes, count, frames,
                                   protocol->ctx);

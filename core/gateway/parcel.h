@@ -15,6 +15,7 @@ struct kj__parcel;
 struct kj_frames {
     struct kj__out_frame **items; /* references */
     size_t count, capacity;
+    const struct kj__mount *mount;
     uint8_t policy; /* of out_frame.h, for each */
 };
 

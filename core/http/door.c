@@ -209,7 +209,9 @@ static void refuse(struct kj__door *door, int fd, const char *address)
 static bool may_wait(const struct kj__door *door, const char *key)
 {
     const struct kj__door_options *options = &door->options;
-    uint64_t sessions = atomic_load_explicit(&options->counters->sessions, memory_order_relaxed);
+    const struct kj__counters *counters = options->counters;
+    uint64_t sessions = atomic_load_explicit(&counters->sessions, memory_order_relaxed) +
+                        atomic_load_explicit(&counters->gateway_clients, memory_order_relaxed);
     uint64_t left = sessions < options->room ? options->room - sessions : 0;
     bool has_room = door->waiting_count < options->waiting_always ||
                     door->waiting_count < left / 4 * 3;

@@ -73,6 +73,14 @@ uint16_t kj__http_port(const struct kj__http *http);
 /* Reads the TLS files again; KJ_EUNSUPPORTED for a plain listener. [any thread] */
 enum kj_status kj__http_reload_tls(struct kj__http *http, struct kj_error *error);
 
+/* The server's side of a TLS connection that has not begun, with the certificate in force; NULL for
+ * a plain listener, or without memory. It may outlive the listener. [any thread] */
+struct ssl_st *kj__http_new_tls(struct kj__http *http);
+
+/* Moves a socket of others out of the numbers that are civetweb's: see handover.h. -1 when there is
+ * no descriptor; `fd` is closed in any case. [any thread] */
+int kj__http_move_take(struct kj__http *http, int fd);
+
 /* How many sessions there are descriptors for. */
 uint32_t kj__http_room(const struct kj__http *http);
 

@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     OPTION_TEXT_SIZE = 16,
@@ -512,6 +513,18 @@ enum kj_status kj__http_reload_tls(struct kj__http *http, struct kj_error *error
         KJ__COUNT(http->options.counters, tls_reloads);
     }
     return status;
+}
+
+struct ssl_st *kj__http_new_tls(struct kj__http *http)
+{
+    return http->has_tls ? kj__tls_context_new_ssl(&http->tls) : NULL;
+}
+
+int kj__http_move_take(struct kj__http *http, int fd)
+{
+    int moved = kj__handover_copy(&http->handover, fd);
+    close(fd);
+    return moved < 0 ? -1 : moved;
 }
 
 uint16_t kj__http_port(const struct kj__http *http)

@@ -179,13 +179,14 @@ enum kj_status kj__tls_context_init(struct kj__tls_context *context,
 {
     *context = (struct kj__tls_context){.files = *files};
     enum kj_status status = load(files, &context->first, error);
+    /* Not the same: what is made of this one knows nothing of `context`. */
+    status = status ? status : load(files, &context->current, error);
     if (status) {
+        SSL_CTX_free(context->first);
         return status;
     }
     pthread_mutex_init(&context->lock, NULL);
     SSL_CTX_set_client_hello_cb(context->first, move_to_current, context);
-    SSL_CTX_up_ref(context->first);
-    context->current = context->first;
     return KJ_OK;
 }
 
@@ -209,4 +210,15 @@ enum kj_status kj__tls_context_reload(struct kj__tls_context *context, struct kj
     pthread_mutex_unlock(&context->lock);
     SSL_CTX_free(before);
     return KJ_OK;
+}
+
+SSL *kj__tls_context_new_ssl(struct kj__tls_context *context)
+{
+    pthread_mutex_lock(&context->lock);
+    SSL *ssl = SSL_new(context->current);
+    pthread_mutex_unlock(&context->lock);
+    if (ssl) {
+        SSL_set_accept_state(ssl);
+    }
+    return ssl;
 }

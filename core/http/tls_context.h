@@ -2,8 +2,8 @@
  * the handshake they just made.
  *
  * civetweb begins every connection in the context it was started with; once the client has said
- * hello, the connection moves to the one in force. So a reload needs no restart, and open
- * connections keep what they began with.
+ * hello, the connection moves to the one in force. Connections of streams begin there. So a reload
+ * needs no restart, and open connections keep what they began with.
  *
  * Threads: any, except where a call says that it speaks of its thread.
  */
@@ -38,6 +38,9 @@ struct kj__tls_context {
 enum kj_status kj__tls_context_init(struct kj__tls_context *context,
                                     const struct kj__tls_files *files, struct kj_error *error);
 void kj__tls_context_fini(struct kj__tls_context *context);
+
+/* A server's connection in the context in force, which it keeps; NULL when there is no memory. */
+SSL *kj__tls_context_new_ssl(struct kj__tls_context *context);
 
 /* Reads the files again, for connections to come. On failure all stays as it was. */
 enum kj_status kj__tls_context_reload(struct kj__tls_context *context, struct kj_error *error);

@@ -4,9 +4,9 @@
  * of a *topic*: all, a room, a user, or one session. Whoever pushes need not know who is there:
  * the push goes through the pubsub backend to every node, and each gives it to its own clients.
  *
- * A *protocol* is a struct of functions and what it allows; kj_server_mount gives it a path. So
- * a node may speak several, and their clients meet in the same rooms. kujata/native.h is a ready
- * one.
+ * A *protocol* is a struct of functions and what it allows; kj_server_mount gives it a path for
+ * websockets, kj_server_listen an address for streams: packets of its own on TCP or TLS. So a node
+ * may speak several, and their clients meet in the same rooms. kujata/native.h is a ready one.
  *
  * Order: pushes of one thread to one topic reach each client in the order published. Each carries
  * the node it was published on and a number that counts that node's pushes to the topic, so that
@@ -115,12 +115,13 @@ enum kj_frame {
     KJ_FRAME_BINARY,
 };
 
-/* Sends one message to it alone. A client that has no room for it is closed with 1008. KJ_ENOMEM or
- * KJ_ECLOSED. */
+/* Sends one message to it alone; over a stream the bytes as they are, whatever the kind of frame.
+ * A client that has no room for it is closed with 1008. KJ_ENOMEM or KJ_ECLOSED. */
 enum kj_status kj_client_send(struct kj_client *client, enum kj_frame frame, const void *bytes,
                               size_t len);
 
-/* Closes it once what it has to get has left; `reason` (may be NULL) is at most 123 bytes. */
+/* Closes it once what it has to get has left; `reason` (may be NULL) is at most 123 bytes. A stream
+ * just ends: its last word is the protocol's to send. */
 void kj_client_close(struct kj_client *client, uint16_t code, const char *reason);
 
 /* Counts a request of the client's that its protocol refused. */
@@ -252,7 +253,8 @@ struct kj_protocol_limits {
     uint32_t queue_bytes;    /* waiting for one client; 256 KiB */
     uint32_t queue_messages; /* 1,024 */
     uint32_t rooms;          /* of one client; 32; at most 1,024 */
-    uint32_t idle_ms;        /* without a frame of the client's; 60,000; pinged at half of it */
+    uint32_t idle_ms;        /* without a frame of the client's; 60,000; pinged at half of it,
+                              * but for streams */
     uint32_t handshake_ms;   /* to be let in; 5,000; KJ_CLOSE_UNAUTHORIZED */
 };
 
@@ -264,8 +266,11 @@ struct kj_protocol {
      * refuse gets a 401, unless it shows no token and
      *   auth_in_frames: it may bring one in a message, for kj_client_authenticate, or
      *   is_open: it is let in, as nobody in particular.
-     * A server without authenticators lets nobody in, but for is_open. */
-    bool auth_in_frames, is_open;
+     * A server without authenticators lets nobody in, but for is_open. A stream has no handshake
+     * to look at, so it wants one of the two, or
+     *   admits_itself: none is let in, whatever the handshake said, until the protocol has called
+     *   kj_client_admit. */
+    bool auth_in_frames, is_open, admits_itself;
 
     enum kj_user_policy user_policy;
     enum kj_slow_policy slow_rooms; /* of rooms and all */
@@ -274,6 +279,12 @@ struct kj_protocol {
     struct kj_protocol_limits limits;
 
     /* All but encode run on the client's shard, and all but on_message and encode may be NULL. */
+
+    /* For kj_server_listen, which needs it: the length of the packet that begins at `data`, 0 while
+     * that cannot be told yet, SIZE_MAX when none can begin so: the client is closed, as it is for
+     * more than limits.message_bytes. Asked again with more bytes. on_message gets whole packets,
+     * as KJ_FRAME_BINARY. */
+    size_t (*packet_len)(const uint8_t *data, size_t len, void *ctx);
 
     /* It is there; kj_client_is_admitted says whether it was let in. */
     void (*on_open)(struct kj_client *client, void *ctx);
@@ -300,7 +311,7 @@ struct kj_protocol {
     void *ctx;
 };
 
-/* Adds a message for the clients. KJ_ENOMEM. */
+/* Adds a message for the clients; for streams, bytes. KJ_ENOMEM. */
 enum kj_status kj_frames_add(struct kj_frames *frames, enum kj_frame frame, const void *bytes,
                              size_t len);
 
@@ -309,6 +320,23 @@ enum kj_status kj_frames_add(struct kj_frames *frames, enum kj_frame frame, cons
  * backend, KJ_ELIMIT, KJ_ENOMEM. */
 enum kj_status kj_server_mount(struct kj_server *server, const char *path,
                                const struct kj_protocol *protocol, struct kj_error *error);
+
+struct kj_stream_options {
+    const char *listen;   /* "ADDR:PORT" or "[ADDR]:PORT"; port 0 picks one */
+    bool tls;             /* with the server's certificate */
+    uint32_t connections; /* at most; 0: as many as the server has sessions */
+};
+
+/* Gives a copy of the protocol an address, before kj_server_start, which listens: KJ_EIO there.
+ * Its clients count as sessions: in all, per address, in the rates of handshakes. Their session has
+ * a remote address, and no headers, parameters or cookies. A protocol in two forms is two, with the
+ * same ctx. KJ_EINVAL with `error` filled, also for `tls` on a server without it, KJ_EUNSUPPORTED
+ * for a server without a backend, KJ_ELIMIT, KJ_ENOMEM. */
+enum kj_status kj_server_listen(struct kj_server *server, const struct kj_stream_options *options,
+                                const struct kj_protocol *protocol, struct kj_error *error);
+
+/* The port of the first, second ... that was given an address, once started; 0: there is none. */
+uint16_t kj_server_stream_port(const struct kj_server *server, size_t index);
 
 /* The gateway of a server; NULL when nothing is mounted.               [any thread] */
 struct kj_gateway *kj_server_gateway(struct kj_server *server);

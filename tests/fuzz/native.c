@@ -42,7 +42,7 @@ static void make_node(void)
                                                                .give_place = give_place},
                                  &node.gateway) == KJ_OK);
     const struct kj_protocol protocol = kj_native_protocol(node.native);
-    FUZZ_REQUIRE(kj__gateway_mount(node.gateway, &protocol, &node.mount, &error) == KJ_OK);
+    FUZZ_REQUIRE(kj__gateway_mount(node.gateway, &protocol, NULL, &node.mount, &error) == KJ_OK);
 }
 
 /* Open without a socket. */

@@ -1,6 +1,10 @@
 kujata_test(server_http_test SOURCES server/server_http_test.c LIBRARIES kujata::static)
 kujata_test(server_mount_test SOURCES server/mount_test.c LIBRARIES kujata::static)
 kujata_test(server_route_test SOURCES server/route_test.c LIBRARIES kujata::static)
+kujata_test(server_stream_test SOURCES server/stream_test.c server/stream_fixture.c
+    LIBRARIES kujata::static)
+kujata_test(server_stream_tls_test SOURCES server/stream_tls_test.c server/stream_fixture.c
+    LIBRARIES kujata::static OpenSSL::SSL OpenSSL::Crypto)
 kujata_test(server_gateway_ping_test SOURCES server/gateway_ping_test.c
     MODULES server LIBRARIES kujata::static)
 get_property(modules GLOBAL PROPERTY KUJATA_MODULES)
@@ -10,5 +14,5 @@ target_link_options(server_memory_test PRIVATE LINKER:--wrap=mg_start2)
 
 # Those that start a whole server.
 set_tests_properties(server_http_test server_memory_test server_mount_test server_route_test
-    PROPERTIES
+    server_stream_test server_stream_tls_test PROPERTIES
     ENVIRONMENT TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp)

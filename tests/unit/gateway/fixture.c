@@ -217,7 +217,8 @@ void start(struct fixture *fixture)
                      KJ_OK);
     struct kj_error error;
     assert_int_equal(
-        kj__gateway_mount(fixture->gateway, &fixture->protocol, &fixture->mount, &error), KJ_OK);
+        kj__gateway_mount(fixture->gateway, &fixture->protocol, NULL, &fixture->mount, &error),
+        KJ_OK);
     assert_int_equal(kj__delivery_start(fixture->delivery), KJ_OK);
     assert_int_equal(kj__gateway_start(fixture->gateway), KJ_OK);
 }

@@ -71,7 +71,7 @@ static enum kj_status make_gateway(struct parts *parts, struct kj_gateway **gate
                                                             .is_open = true,
                                                             .on_message = on_message,
                                                             .encode = native_encode},
-                                      mount, &error);
+                                      NULL, mount, &error);
 }
 
 static void gateways_survive_every_failing_allocation(void **state)
@@ -198,7 +198,8 @@ static enum kj_status encode_all(unsigned encoding)
                                                 .body_len = 2};
     static const struct kj__push_parts event = {
         .kind = KJ_TOPIC_ROOM, .name = "r", .from = "", .presence = KJ_PRESENCE_JOINED};
-    struct kj_frames frames = {0};
+    static const struct kj__mount mount;
+    struct kj_frames frames = {.mount = &mount};
     enum kj_status statuses[3];
     struct kj_push *pushes[] = {make_push(&message, &statuses[0]), make_push(&bytes, &statuses[1]),
                                 make_push(&event, &statuses[2])};
