@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -21,11 +21,27 @@ void kj__random_bytes(void *bytes, size_t len)
     }
 }
 
+enum { UUID_BYTES = 16, STOCK_BYTES = 256 /* what the kernel gives without interruption */ };
+
+static const char digits[] = "0123456789abcdef";
+
+/* Every call of the API has a UUID: the kernel is asked for many at a time. None is given twice. */
+static void take_from_stock(uint8_t bytes[UUID_BYTES])
+{
+    static _Thread_local uint8_t stock[STOCK_BYTES];
+    static _Thread_local size_t left;
+    if (left == 0) {
+        kj__random_bytes(stock, sizeof stock);
+        left = sizeof stock;
+    }
+    left -= UUID_BYTES;
+    memcpy(bytes, stock + left, UUID_BYTES);
+}
+
 void kj__uuid_make(char text[KJ__UUID_SIZE])
 {
-    static const char digits[] = "0123456789abcdef";
-    uint8_t bytes[16];
-    kj__random_bytes(bytes, sizeof bytes);
+    uint8_t bytes[UUID_BYTES];
+    take_from_stock(bytes);
     bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
     bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
     char *out = text;
@@ -46,6 +62,16 @@ static struct {
     uint64_t process; /* 40 random bits, 0 until the first ID */
 } object_ids = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* The last `count` digits of a number; returns what is behind them. */
+static char *put_hex(char *out, uint64_t number, int count)
+{
+    for (int i = count - 1; i >= 0; i--) {
+        out[i] = digits[number & 15];
+        number >>= 4;
+    }
+    return out + count;
+}
+
 void kj__object_id_make(char text[KJ__OBJECT_ID_SIZE])
 {
     uint32_t now = (uint32_t)time(NULL);
@@ -64,6 +90,7 @@ void kj__object_id_make(char text[KJ__OBJECT_ID_SIZE])
     uint32_t second = object_ids.second;
     uint32_t counter = object_ids.counter;
     pthread_mutex_unlock(&object_ids.lock);
-    (void)snprintf(text, KJ__OBJECT_ID_SIZE, "%08x%010llx%06x", second,
-                   (unsigned long long)object_ids.process, counter);
+    text = put_hex(text, second, 8);
+    text = put_hex(text, object_ids.process, 10);
+    *put_hex(text, counter, 6) = '\0';
 }

@@ -22,6 +22,21 @@ static void uuid_has_version_4(void **state)
     assert_string_not_equal(first, second);
 }
 
+/* They come from a stock that is filled for many at a time. */
+static void uuids_of_one_thread_differ(void **state)
+{
+    (void)state;
+    enum { COUNT = 100 };
+    char made[COUNT][KJ__UUID_SIZE];
+
+    for (size_t i = 0; i < COUNT; i++) {
+        kj__uuid_make(made[i]);
+        for (size_t j = 0; j < i; j++) {
+            assert_string_not_equal(made[i], made[j]);
+        }
+    }
+}
+
 static void object_ids_sort_in_the_order_made(void **state)
 {
     (void)state;
@@ -76,6 +91,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(uuid_has_version_4),
+        cmocka_unit_test(uuids_of_one_thread_differ),
         cmocka_unit_test(object_ids_sort_in_the_order_made),
         cmocka_unit_test(object_ids_of_many_threads_differ),
     };
