@@ -41,43 +41,25 @@ uint8_t *kj__buffer_reserve(struct kj__buffer *buffer, size_t more)
     return buffer->data + buffer->len;
 }
 
-void kj__buffer_append(struct kj__buffer *buffer, const void *bytes, size_t len)
-{
-    if (len == 0) {
-        return;
-    }
-    uint8_t *room = kj__buffer_reserve(buffer, len);
-    if (room) {
-        memcpy(room, bytes, len);
-        buffer->len += len;
-    }
-}
-
-void kj__buffer_append_text(struct kj__buffer *buffer, const char *text)
-{
-    kj__buffer_append(buffer, text, strlen(text));
-}
-
-void kj__buffer_append_byte(struct kj__buffer *buffer, uint8_t byte)
-{
-    kj__buffer_append(buffer, &byte, 1);
-}
-
 void kj__buffer_printf(struct kj__buffer *buffer, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     va_list again;
     va_copy(again, arguments);
-    int len = vsnprintf(NULL, 0, format, arguments);
+    /* vsnprintf writes a terminator, which the next append overwrites. */
+    size_t room = buffer->failed ? 0 : buffer->capacity - buffer->len;
+    char *at = room > 0 ? (char *)buffer->data + buffer->len : NULL;
+    int len = vsnprintf(at, room, format, arguments);
     va_end(arguments);
-    if (len >= 0) {
-        /* vsnprintf writes a terminator, which the next append overwrites. */
-        char *room = (char *)kj__buffer_reserve(buffer, (size_t)len + 1);
-        if (room) {
-            (void)vsnprintf(room, (size_t)len + 1, format, again);
-            buffer->len += (size_t)len;
+    if (len >= 0 && (size_t)len >= room) {
+        at = (char *)kj__buffer_reserve(buffer, (size_t)len + 1);
+        if (at) {
+            (void)vsnprintf(at, (size_t)len + 1, format, again);
         }
+    }
+    if (len > 0 && at) {
+        buffer->len += (size_t)len;
     }
     va_end(again);
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct kj__buffer {
     uint8_t *data; /* malloc'd; NULL while empty */
@@ -23,9 +24,25 @@ void kj__buffer_fini(struct kj__buffer *buffer);
 /* Makes room for `more` bytes past len; NULL when there is no memory. */
 uint8_t *kj__buffer_reserve(struct kj__buffer *buffer, size_t more);
 
-void kj__buffer_append(struct kj__buffer *buffer, const void *bytes, size_t len);
-void kj__buffer_append_text(struct kj__buffer *buffer, const char *text);
-void kj__buffer_append_byte(struct kj__buffer *buffer, uint8_t byte);
+static inline void kj__buffer_append(struct kj__buffer *buffer, const void *bytes, size_t len)
+{
+    bool has_room = !buffer->failed && buffer->capacity - buffer->len >= len;
+    if (len > 0 && (has_room || kj__buffer_reserve(buffer, len))) {
+        memcpy(buffer->data + buffer->len, bytes, len);
+        buffer->len += len;
+    }
+}
+
+static inline void kj__buffer_append_text(struct kj__buffer *buffer, const char *text)
+{
+    kj__buffer_append(buffer, text, strlen(text));
+}
+
+static inline void kj__buffer_append_byte(struct kj__buffer *buffer, uint8_t byte)
+{
+    kj__buffer_append(buffer, &byte, 1);
+}
+
 __attribute__((format(printf, 2, 3))) void kj__buffer_printf(struct kj__buffer *buffer,
                                                              const char *format, ...);
 

@@ -82,7 +82,8 @@ static const char *reason_phrase(int status)
 /* A value somebody else chose must not start a header of its own. */
 static void append_header(struct kj__buffer *head, const char *name, const char *value)
 {
-    kj__buffer_printf(head, "%s: ", name);
+    kj__buffer_append_text(head, name);
+    kj__buffer_append_text(head, ": ");
     size_t start = head->len;
     kj__buffer_append_text(head, value);
     for (size_t i = start; i < head->len; i++) {

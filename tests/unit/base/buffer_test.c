@@ -18,6 +18,26 @@ static void buffer_holds_what_was_appended(void **state)
     kj__buffer_fini(&buffer);
 }
 
+/* Into the room there is, where it fits with its terminator, and else into more. */
+static void buffer_prints_whatever_room_is_left(void **state)
+{
+    (void)state;
+    for (size_t before = 250; before <= 260; before++) {
+        struct kj__buffer buffer;
+        kj__buffer_init(&buffer);
+        for (size_t i = 0; i < before; i++) {
+            kj__buffer_append_byte(&buffer, '.');
+        }
+
+        kj__buffer_printf(&buffer, "%s%d", "abcd", 5);
+        kj__buffer_printf(&buffer, "%s", "");
+
+        assert_int_equal(buffer.len, before + 5);
+        assert_memory_equal(buffer.data + before, "abcd5", 5);
+        kj__buffer_fini(&buffer);
+    }
+}
+
 static void buffer_grows_over_many_appends(void **state)
 {
     (void)state;
@@ -91,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buffer_holds_what_was_appended),
+        cmocka_unit_test(buffer_prints_whatever_room_is_left),
         cmocka_unit_test(buffer_grows_over_many_appends),
         cmocka_unit_test(buffer_consumes_from_the_front),
         cmocka_unit_test(buffer_take_leaves_it_empty),
