@@ -9,10 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BIT_OF(byte) (UINT32_C(1) << ((byte)&31))
+
+/* Whether a byte is written as it is: all of ASCII but control characters and what Go escapes. */
 static bool is_plain(uint8_t byte)
 {
-    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\' && byte != '<' &&
-           byte != '>' && byte != '&';
+    static const uint32_t plain[8] = {0, ~(BIT_OF('"') | BIT_OF('&') | BIT_OF('<') | BIT_OF('>')),
+                                      ~BIT_OF('\\'), UINT32_MAX};
+    return plain[byte >> 5] & BIT_OF(byte);
 }
 
 static void encode_ascii(uint8_t byte, struct kj__buffer *out)
@@ -52,12 +56,12 @@ void kj__json_encode_string(const char *text, size_t len, struct kj__buffer *out
     const uint8_t *bytes = (const uint8_t *)text;
     kj__buffer_append_byte(out, '"');
     for (size_t at = 0; at < len;) {
-        size_t run = 0;
-        while (at + run < len && is_plain(bytes[at + run])) {
+        size_t run = at;
+        while (run < len && is_plain(bytes[run])) {
             run++;
         }
-        kj__buffer_append(out, bytes + at, run);
-        at += run;
+        kj__buffer_append(out, bytes + at, run - at);
+        at = run;
         if (at < len && bytes[at] < 0x80) {
             encode_ascii(bytes[at++], out);
         } else if (at < len) {
