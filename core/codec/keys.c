@@ -68,11 +68,28 @@ static int compare(const void *left, const void *right)
     return order ? order : (a->len > b->len) - (a->len < b->len);
 }
 
+/* An object has few members, and most are in order: its attributes are. */
+static void sort(struct kj__key *items, size_t count)
+{
+    if (count > KJ__KEYS_INLINE) {
+        qsort(items, count, sizeof *items, compare);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct kj__key key = items[i];
+        size_t at = i;
+        for (; at > 0 && compare(&items[at - 1], &key) > 0; at--) {
+            items[at] = items[at - 1];
+        }
+        items[at] = key;
+    }
+}
+
 bool kj__keys_sort(struct kj__keys *keys, size_t base)
 {
     for (size_t i = base + 1; i < keys->count; i++) {
         if (compare(&keys->items[i - 1], &keys->items[i]) > 0) {
-            qsort(keys->items + base, keys->count - base, sizeof *keys->items, compare);
+            sort(keys->items + base, keys->count - base);
             return false;
         }
     }
