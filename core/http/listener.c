@@ -49,9 +49,12 @@ static int read_body(struct mg_connection *connection, const struct mg_request_i
     if (expects_continue(connection)) {
         mg_printf(connection, "HTTP/1.1 100 Continue\r\n\r\n");
     }
-    for (;;) {
-        uint8_t *room = kj__buffer_reserve(body, READ_CHUNK);
-        int got = room ? mg_read(connection, room, READ_CHUNK) : -1;
+    size_t end = info->content_length > 0 ? (size_t)info->content_length : SIZE_MAX;
+    while (body->len < end) {
+        size_t left = end - body->len;
+        size_t size = left < READ_CHUNK ? left : READ_CHUNK;
+        uint8_t *room = kj__buffer_reserve(body, size);
+        int got = room ? mg_read(connection, room, size) : -1;
         if (!room || got < 0) {
             return room ? 400 : 503;
         }
@@ -63,7 +66,7 @@ static int read_body(struct mg_connection *connection, const struct mg_request_i
             break;
         }
     }
-    return info->content_length > 0 && body->len < (size_t)info->content_length ? 400 : 0;
+    return info->content_length > 0 && body->len < end ? 400 : 0;
 }
 
 /* The same, with an end to how long the client may take. */
