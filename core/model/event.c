@@ -12,7 +12,7 @@
 /* A new reference: the entity itself, or a copy where something is to be blanked. */
 static json_t *without_secrets(const struct kj_identity *identity, const json_t *entity)
 {
-    if (!kj__identity_has_secrets(identity)) {
+    if (!kj__identity_shows_secrets(identity, entity)) {
         return json_incref((json_t *)entity);
     }
     json_t *copy = json_copy((json_t *)entity);

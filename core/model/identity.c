@@ -105,10 +105,12 @@ struct kj__member_kinds kj__identity_kinds(const struct kj_identity *identity)
     return (struct kj__member_kinds){.kind_of = kind_of, .ctx = identity};
 }
 
-/* Steals nothing: `value` is copied, so that no two objects share what one may change. */
+/* Steals nothing: `value` is copied, so that no two objects share what one may change. The names of
+ * attributes are ASCII (kj__check_name). */
 static enum kj_status set_copy(json_t *object, const char *name, const json_t *value)
 {
-    return json_object_set_new(object, name, json_deep_copy(value)) == 0 ? KJ_OK : KJ_ENOMEM;
+    return json_object_set_new_nocheck(object, name, json_deep_copy(value)) == 0 ? KJ_OK
+                                                                                 : KJ_ENOMEM;
 }
 
 static void drop_unknown(const struct kj_identity *identity, json_t *object)
@@ -163,7 +165,10 @@ enum kj_status kj__identity_protect(const struct kj_identity *identity, json_t *
         const struct kj__attribute *attribute = &identity->attributes[i];
         if (attribute->read_only || (stored && attribute->creation_only)) {
             const json_t *kept = json_object_get(stored, attribute->name);
-            status = set_copy(object, attribute->name, kept ? kept : attribute->initial);
+            kept = kept ? kept : attribute->initial;
+            if (!json_equal(json_object_get(object, attribute->name), kept)) {
+                status = set_copy(object, attribute->name, kept);
+            }
         }
     }
     return status;
@@ -179,19 +184,52 @@ void kj__identity_drop_protected(const struct kj_identity *identity, json_t *pat
     }
 }
 
-enum kj_status kj__identity_blank_secrets(const struct kj_identity *identity, json_t *object)
+/* The member of `object` that is the version's attribute, if that is a secret and not blank yet. */
+static bool shows_secret(const struct kj_identity *identity, const struct kj__attribute *attribute,
+                         const json_t *object)
 {
-    enum kj_status status = KJ_OK;
-    for (const struct kj_identity *version = identity->namesake; version && !status;
-         version = version->next_version) {
-        for (size_t i = 0; version->has_secrets && !status && i < version->attribute_count; i++) {
-            const struct kj__attribute *attribute = &version->attributes[i];
-            if (attribute->secret && json_object_get(object, attribute->name) &&
-                kj__identity_is_secret(identity, attribute->name) &&
-                json_object_set_new(object, attribute->name, kj__type_zero(attribute->type))) {
-                status = KJ_ENOMEM;
+    const json_t *value = attribute->secret ? json_object_get(object, attribute->name) : NULL;
+    if (!value || !kj__identity_is_secret(identity, attribute->name)) {
+        return false;
+    }
+    json_t *blank = kj__type_zero(attribute->type);
+    bool is_blank = json_equal(value, blank);
+    json_decref(blank);
+    return !is_blank;
+}
+
+/* The next attribute that shows a secret, from *index of *version on; NULL: there is none. */
+static const struct kj__attribute *next_shown(const struct kj_identity *identity,
+                                              const json_t *object,
+                                              const struct kj_identity **version, size_t *index)
+{
+    for (; *version; *version = (*version)->next_version, *index = 0) {
+        while ((*version)->has_secrets && *index < (*version)->attribute_count) {
+            const struct kj__attribute *attribute = &(*version)->attributes[(*index)++];
+            if (shows_secret(identity, attribute, object)) {
+                return attribute;
             }
         }
     }
-    return status;
+    return NULL;
+}
+
+bool kj__identity_shows_secrets(const struct kj_identity *identity, const json_t *object)
+{
+    const struct kj_identity *version = identity->namesake;
+    size_t index = 0;
+    return next_shown(identity, object, &version, &index) != NULL;
+}
+
+enum kj_status kj__identity_blank_secrets(const struct kj_identity *identity, json_t *object)
+{
+    const struct kj_identity *version = identity->namesake;
+    const struct kj__attribute *attribute;
+    size_t index = 0;
+    while ((attribute = next_shown(identity, object, &version, &index))) {
+        if (json_object_set_new_nocheck(object, attribute->name, kj__type_zero(attribute->type))) {
+            return KJ_ENOMEM;
+        }
+    }
+    return KJ_OK;
 }

@@ -57,6 +57,9 @@ enum kj_status kj__identity_protect(const struct kj_identity *identity, json_t *
 /* Removes from a patch what a client may not set: read-only and creation-only attributes. */
 void kj__identity_drop_protected(const struct kj_identity *identity, json_t *patch);
 
+/* Whether a secret attribute is present with another value than the zero of its type. */
+bool kj__identity_shows_secrets(const struct kj_identity *identity, const json_t *object);
+
 /* Sets every secret attribute that is present to the zero of its type. */
 enum kj_status kj__identity_blank_secrets(const struct kj_identity *identity, json_t *object);
 
