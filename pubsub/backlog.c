@@ -52,26 +52,24 @@ enum kj__backlog_result kj__backlog_push(struct kj__backlog *backlog,
     return results[result];
 }
 
-static struct kj_publication *take(struct kj__backlog *backlog, bool wait)
+struct kj_publication *kj__backlog_take(struct kj__backlog *backlog)
 {
     void *publication = NULL;
-    size_t taken = wait ? kj__queue_take_wait(&backlog->queue, &publication, 1)
-                        : kj__queue_take(&backlog->queue, &publication, 1);
-    if (taken == 0) {
+    if (kj__queue_take(&backlog->queue, &publication, 1) == 0) {
         return NULL;
     }
     atomic_fetch_sub(&backlog->bytes, kj__publication_size(publication));
     return publication;
 }
 
-struct kj_publication *kj__backlog_take(struct kj__backlog *backlog)
+bool kj__backlog_wait(struct kj__backlog *backlog)
 {
-    return take(backlog, false);
+    return kj__queue_wait(&backlog->queue);
 }
 
-struct kj_publication *kj__backlog_take_wait(struct kj__backlog *backlog)
+bool kj__backlog_is_empty(struct kj__backlog *backlog)
 {
-    return take(backlog, true);
+    return kj__queue_count(&backlog->queue) == 0;
 }
 
 void kj__backlog_close(struct kj__backlog *backlog)

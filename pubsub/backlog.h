@@ -37,8 +37,10 @@ enum kj__backlog_result kj__backlog_push(struct kj__backlog *backlog,
  *                                                                       [any thread] */
 struct kj_publication *kj__backlog_take(struct kj__backlog *backlog);
 
-/* The same, but waits for one; NULL means closed and empty.             [any thread] */
-struct kj_publication *kj__backlog_take_wait(struct kj__backlog *backlog);
+/* Waits for one and leaves it there; false means closed and empty.      [any thread] */
+bool kj__backlog_wait(struct kj__backlog *backlog);
+
+bool kj__backlog_is_empty(struct kj__backlog *backlog); /* [any thread] */
 
 /* Pushes are refused from now on; what is inside can still be taken.    [any thread] */
 void kj__backlog_close(struct kj__backlog *backlog);

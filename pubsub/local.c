@@ -1,8 +1,9 @@
 /* local.c - the backend inside one process.
  *
  * One lock guards the index of subscriptions. A publisher holds it while it finds who
- * matches and pushes a reference into each queue, which never waits; so all subscriptions
- * see the publications of a topic in the same order. Lock order: index, queue, reporter.
+ * matches and pushes a reference into each queue, which never waits, or takes the turn to call
+ * the handler itself once the lock is given up; so all subscriptions see the publications of a
+ * topic in the same order. Lock order: index, queue, reporter.
  */
 #include "base/map.h"
 #include "codec/publication.h"
@@ -42,6 +43,7 @@ struct local_subscription {
     struct kj__list open;
     struct kj__list place;
     struct kj__list candidate;
+    struct kj__list claimed;   /* of one publication, whose publisher calls the handler */
     struct local_topic *topic; /* NULL: among the patterns */
     struct local_group *group; /* NULL: none */
 };
@@ -61,6 +63,7 @@ struct distribution {
     struct kj_publication *publication;
     const char *reply_to; /* NULL: nobody waits for an answer */
     struct kj__list groups;
+    struct kj__list claimed; /* of local_subscription.claimed */
     size_t receivers;
 };
 
@@ -85,7 +88,9 @@ static enum kj_status push_request(struct local_subscription *subscription,
 static void push(struct local_subscription *subscription, struct distribution *distribution)
 {
     distribution->receivers++;
-    if (!distribution->reply_to) {
+    if (!distribution->reply_to && kj__subscription_claim(&subscription->base)) {
+        kj__list_append(&distribution->claimed, &subscription->claimed);
+    } else if (!distribution->reply_to) {
         kj__subscription_push(&subscription->base, distribution->publication);
     } else if (push_request(subscription, distribution)) {
         KJ__HUB_COUNT(subscription->base.hub, dropped);
@@ -127,6 +132,7 @@ static void distribute(struct local_pubsub *self, struct distribution *distribut
 {
     const char *name = kj_publication_topic(distribution->publication);
     kj__list_init(&distribution->groups);
+    kj__list_init(&distribution->claimed);
     struct local_topic *topic = kj__map_get(&self->topics, name);
     if (topic) {
         for (struct kj__list *n = topic->members.next; n != &topic->members; n = n->next) {
@@ -145,6 +151,17 @@ static void distribute(struct local_pubsub *self, struct distribution *distribut
     }
 }
 
+/* Without the lock: a handler may publish. */
+static void run_claimed(struct distribution *distribution)
+{
+    while (!kj__list_is_empty(&distribution->claimed)) {
+        struct local_subscription *subscription = KJ__CONTAINER_OF(
+            distribution->claimed.next, struct local_subscription, claimed);
+        kj__list_unlink(&subscription->claimed);
+        kj__subscription_run_claimed(&subscription->base, distribution->publication);
+    }
+}
+
 static enum kj_status send(struct local_pubsub *self, struct distribution *distribution)
 {
     pthread_mutex_lock(&self->lock);
@@ -154,6 +171,9 @@ static enum kj_status send(struct local_pubsub *self, struct distribution *distr
         distribute(self, distribution);
     }
     pthread_mutex_unlock(&self->lock);
+    if (!closed) {
+        run_claimed(distribution);
+    }
     return closed ? KJ_ECLOSED : KJ_OK;
 }
 
@@ -312,6 +332,7 @@ static enum kj_status local_subscribe(struct kj_pubsub *base, const char *topic,
     kj__list_init(&subscription->open);
     kj__list_init(&subscription->place);
     kj__list_init(&subscription->candidate);
+    kj__list_init(&subscription->claimed);
     struct kj__subscription_setup setup = {topic, options, handler, ctx};
     enum kj_status status = kj__subscription_init(&subscription->base, &self->hub, &setup);
     if (status) {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_REPLY_TIMEOUT_MS = 60000 };
+enum { DEFAULT_REPLY_TIMEOUT_MS = 60000, TURN = 64 /* publications */ };
 
 static void release_alarms(struct kj__hub *hub)
 {
@@ -117,17 +117,6 @@ static void hand_over(struct kj_subscription *subscription, struct kj_publicatio
 
 /* Takes one at a time: what is in the queue is all that waits, so the limit is exact and
  * close can discard it. */
-static void *consume(void *arg)
-{
-    struct kj_subscription *subscription = arg;
-    struct kj_publication *publication;
-    while ((publication = kj__backlog_take_wait(&subscription->backlog))) {
-        hand_over(subscription, publication);
-    }
-    kj__subscription_unref(subscription);
-    return NULL;
-}
-
 bool kj__subscription_run(struct kj_subscription *subscription, int max)
 {
     for (; max > 0; max--) {
@@ -138,6 +127,19 @@ bool kj__subscription_run(struct kj_subscription *subscription, int max)
         hand_over(subscription, publication);
     }
     return true;
+}
+
+static void *consume(void *arg)
+{
+    struct kj_subscription *subscription = arg;
+    /* What waits is taken in its turn, so that nothing published later overtakes it. */
+    while (kj__backlog_wait(&subscription->backlog)) {
+        pthread_mutex_lock(&subscription->turn);
+        kj__subscription_run(subscription, TURN);
+        pthread_mutex_unlock(&subscription->turn);
+    }
+    kj__subscription_unref(subscription);
+    return NULL;
 }
 
 static void discard_queued(struct kj_subscription *subscription)
@@ -153,6 +155,7 @@ static void fini(struct kj_subscription *subscription)
 {
     discard_queued(subscription);
     kj__backlog_fini(&subscription->backlog);
+    pthread_mutex_destroy(&subscription->turn);
     kj__alarm_release(subscription->too_many, &subscription->hub->reporter);
     kj__alarm_release(subscription->too_large, &subscription->hub->reporter);
     free(subscription->topic);
@@ -200,6 +203,8 @@ enum kj_status kj__subscription_init(struct kj_subscription *subscription, struc
     subscription->shares_thread = options->shares_thread;
     kj__list_init(&subscription->ready);
     atomic_init(&subscription->refs, 1);
+    pthread_mutex_init(&subscription->turn, NULL);
+    subscription->may_run_here = options->shares_thread ? NULL : options->may_run_here;
     kj__backlog_init(&subscription->backlog, options->queue_limit, options->queue_bytes);
     subscription->topic = strdup(setup->topic);
     subscription->group = options->group ? strdup(options->group) : NULL;
@@ -265,6 +270,28 @@ void kj__subscription_push(struct kj_subscription *subscription, struct kj_publi
     }
 }
 
+bool kj__subscription_claim(struct kj_subscription *subscription)
+{
+    if (!subscription->may_run_here || pthread_mutex_trylock(&subscription->turn) != 0) {
+        return false;
+    }
+    if (kj__backlog_is_empty(&subscription->backlog) &&
+        subscription->may_run_here(subscription->ctx)) {
+        kj__subscription_ref(subscription);
+        return true;
+    }
+    pthread_mutex_unlock(&subscription->turn);
+    return false;
+}
+
+void kj__subscription_run_claimed(struct kj_subscription *subscription,
+                                  struct kj_publication *publication)
+{
+    hand_over(subscription, kj_publication_ref(publication));
+    pthread_mutex_unlock(&subscription->turn);
+    kj__subscription_unref(subscription);
+}
+
 void kj__subscription_silence(struct kj_subscription *subscription)
 {
     atomic_store(&subscription->silent, true);
@@ -281,6 +308,8 @@ void kj__subscription_stop(struct kj_subscription *subscription)
         pthread_detach(subscription->consumer);
     } else {
         pthread_join(subscription->consumer, NULL);
+        pthread_mutex_lock(&subscription->turn); /* a publisher may be in the handler */
+        pthread_mutex_unlock(&subscription->turn);
     }
     kj__subscription_unref(subscription);
 }

@@ -40,7 +40,9 @@ struct kj_subscription {
     struct kj__hub *hub;
     struct kj__backlog backlog;
     bool shares_thread;
-    pthread_t consumer;    /* unless it shares one */
+    pthread_t consumer;   /* unless it shares one */
+    pthread_mutex_t turn; /* held around each call of the handler, but on a shared thread */
+    bool (*may_run_here)(void *ctx);
     struct kj__list ready; /* in the lane's list */
     _Atomic bool silent;   /* once true the handler is not called again */
     kj_pubsub_handler handler;
@@ -98,6 +100,15 @@ bool kj__subscription_run(struct kj_subscription *subscription, int max);
 /* Queues a reference of its own, or drops, counts and reports. Never blocks. [any thread] */
 void kj__subscription_push(struct kj_subscription *subscription,
                            struct kj_publication *publication);
+
+/* Instead of a push: the turn to call the handler, and a reference, where nothing waits for it and
+ * it may run on this thread. What is pushed meanwhile waits for kj__subscription_run_claimed.
+ *                                                                      [any thread] */
+bool kj__subscription_claim(struct kj_subscription *subscription);
+
+/* Calls the handler, and gives the turn and the reference back.         [who claimed] */
+void kj__subscription_run_claimed(struct kj_subscription *subscription,
+                                  struct kj_publication *publication);
 
 /* No further handler call begins; what is queued is discarded and counted. Does not wait
  * for a handler that runs.                                             [any thread] */

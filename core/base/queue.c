@@ -104,6 +104,17 @@ size_t kj__queue_take_wait(struct kj__queue *queue, void **items, size_t max)
     return take(queue, items, max, true);
 }
 
+bool kj__queue_wait(struct kj__queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    while (queue->count == 0 && !queue->closed) {
+        pthread_cond_wait(&queue->has_items, &queue->lock);
+    }
+    bool has_items = queue->count > 0;
+    pthread_mutex_unlock(&queue->lock);
+    return has_items;
+}
+
 size_t kj__queue_count(struct kj__queue *queue)
 {
     pthread_mutex_lock(&queue->lock);

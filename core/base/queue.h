@@ -39,6 +39,9 @@ size_t kj__queue_take(struct kj__queue *queue, void **items, size_t max);
 /* The same, but waits for one; 0 means closed and empty. */
 size_t kj__queue_take_wait(struct kj__queue *queue, void **items, size_t max);
 
+/* Waits for an item and leaves it there; false means closed and empty. */
+bool kj__queue_wait(struct kj__queue *queue);
+
 /* How many items wait. */
 size_t kj__queue_count(struct kj__queue *queue);
 

@@ -210,6 +210,23 @@ static void on_publication(struct kj_publication *publication, void *ctx)
     kj__message_unref(message);
 }
 
+/* Whether on_publication would not wait: no shard's inbox is half full, the caller is no shard,
+ * which would wait for itself, and the application, which expects a thread of the backend, has no
+ * say in it. */
+static bool may_run_here(void *ctx)
+{
+    const struct kj__events *events = ctx;
+    const struct kj__delivery *delivery = events->options.delivery;
+    const struct kj_dispatch_handler *handler = events->options.dispatch;
+    bool is_prompt = !handler->summarize_event && !handler->related_identities;
+    for (size_t i = 0; i < delivery->shard_count && is_prompt; i++) {
+        struct kj__shard *shard = &delivery->shards[i];
+        is_prompt = !pthread_equal(shard->thread, pthread_self()) &&
+                    kj__queue_count(&shard->inbox) < KJ__INBOX_LIMIT / 2;
+    }
+    return is_prompt;
+}
+
 /* ---- life ---- */
 
 /* What every session without a push config has: the interest of an empty one. */
@@ -266,6 +283,7 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
 static enum kj_status subscribe(struct kj__events *events)
 {
     const struct kj__events_options *options = &events->options;
+    const struct kj_subscribe_options subscribe_options = {.may_run_here = may_run_here};
     struct kj__buffer pattern;
     kj__buffer_init(&pattern);
     kj__buffer_printf(&pattern, "%s%s", options->topic, options->subject_hierarchies ? ".>" : "");
@@ -273,7 +291,7 @@ static enum kj_status subscribe(struct kj__events *events)
     enum kj_status status = pattern.failed
                                 ? KJ_ENOMEM
                                 : kj_pubsub_subscribe(options->pubsub, (const char *)pattern.data,
-                                                      NULL, on_publication, events,
+                                                      &subscribe_options, on_publication, events,
                                                       &events->subscription);
     kj__buffer_fini(&pattern);
     return status;

@@ -9,7 +9,8 @@
  *     word and a final `>` for one or more. A word is one or more bytes other than '.',
  *     blank, '*', '>' and control characters. Topics, patterns and group names have at most
  *     1,024 bytes. Publishing to a pattern is KJ_EINVAL.
- *  3. Threads. Handlers run on a thread of the backend, never on the publisher's.
+ *  3. Threads. Handlers run on a thread of the backend, never on the publisher's, but for those
+ *     that allow it (may_run_here).
  *  4. Silence. After kj_pubsub_unsubscribe returns the handler is not running and does
  *     not run again. Unsubscribing from inside the handler returns at once, and the
  *     handler does not run again.
@@ -100,6 +101,11 @@ struct kj_subscribe_options {
     /* The handler runs on one thread with those of all others that say so, one after the other:
      * for subscriptions of which there are thousands. Else it has a thread of its own. */
     bool shares_thread;
+    /* Asked on the publisher's thread when nothing waits for the handler: whether it would do all
+     * it does without waiting, and may be called right there, which saves a thread's waking. A
+     * backend need not ask. For handlers that do not end their subscription, and not together with
+     * shares_thread. NULL: never. */
+    bool (*may_run_here)(void *ctx);
 };
 
 /* The table a backend fills. Wrappers below validate, so an operation may rely on its

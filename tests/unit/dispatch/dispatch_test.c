@@ -159,6 +159,49 @@ static void each_event_is_summarised_once_and_decided_per_session(void **state)
     }
 }
 
+static void a_publisher_posts_to_the_shards_itself_where_nothing_waits(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    for (int i = 0; i < 10; i++) {
+        publish(fixture, "task", KJ_EVENT_CREATE, i);
+        assert_int_equal(fixture->counters.events_received, i + 1);
+    }
+}
+
+static enum kj_status note_thread(const struct kj_event *event, void **summary, void *ctx)
+{
+    static pthread_t thread;
+    (void)event;
+    (void)ctx;
+    thread = pthread_self();
+    *summary = &thread;
+    return KJ_OK;
+}
+
+static bool is_from_another_thread(struct kj_session *session, const struct kj_event *event,
+                                   const void *summary, void *ctx)
+{
+    (void)session;
+    (void)event;
+    const pthread_t *publisher = ctx;
+    return !pthread_equal(*(const pthread_t *)summary, *publisher);
+}
+
+static void a_summary_is_made_on_a_thread_of_the_backend(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t publisher = pthread_self();
+    fixture->dispatch.ctx = &publisher;
+    fixture->dispatch.summarize_event = note_thread;
+    fixture->dispatch.should_dispatch = is_from_another_thread;
+    start(fixture);
+    int fd = connect_session(fixture, "", NULL);
+    publish(fixture, "task", KJ_EVENT_CREATE, 1);
+    assert_int_equal(read_number(fd), 1);
+    close(fd);
+}
+
 static bool dispatch_traced(struct kj_session *session, const struct kj_event *event,
                             const void *summary, void *ctx)
 {
@@ -509,6 +552,8 @@ int main(void)
         WITH_FIXTURE(filters_choose_identities_and_types),
         WITH_FIXTURE(related_identities_let_an_event_pass),
         WITH_FIXTURE(each_event_is_summarised_once_and_decided_per_session),
+        WITH_FIXTURE(a_publisher_posts_to_the_shards_itself_where_nothing_waits),
+        WITH_FIXTURE(a_summary_is_made_on_a_thread_of_the_backend),
         WITH_FIXTURE(tracking_reaches_handlers_and_no_session),
         WITH_FIXTURE(too_much_tracking_is_left_out),
         WITH_FIXTURE(the_publish_handler_can_refuse),
