@@ -43,8 +43,14 @@ static const char *text_of(const json_t *object, const char *name)
 /* "list/5f…", malloc'd. Identity names hold no slash. */
 static char *parent_key(const char *type, const char *id)
 {
-    char *key = NULL;
-    return asprintf(&key, "%s/%s", type, id) < 0 ? NULL : key;
+    size_t type_len = strlen(type), id_size = strlen(id) + 1;
+    char *key = malloc(type_len + 1 + id_size);
+    if (key) {
+        memcpy(key, type, type_len);
+        key[type_len] = '/';
+        memcpy(key + type_len + 1, id, id_size);
+    }
+    return key;
 }
 
 /* Lock held. */

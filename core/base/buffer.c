@@ -64,6 +64,17 @@ void kj__buffer_printf(struct kj__buffer *buffer, const char *format, ...)
     va_end(again);
 }
 
+void kj__buffer_append_number(struct kj__buffer *buffer, uint64_t number)
+{
+    char digits[20]; /* as many as UINT64_MAX has */
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    kj__buffer_append(buffer, digits + at, sizeof digits - at);
+}
+
 void kj__buffer_consume(struct kj__buffer *buffer, size_t len)
 {
     if (len >= buffer->len) {

@@ -46,6 +46,8 @@ static inline void kj__buffer_append_byte(struct kj__buffer *buffer, uint8_t byt
 __attribute__((format(printf, 2, 3))) void kj__buffer_printf(struct kj__buffer *buffer,
                                                              const char *format, ...);
 
+void kj__buffer_append_number(struct kj__buffer *buffer, uint64_t number); /* in decimal */
+
 /* Drops `len` bytes at the front. */
 void kj__buffer_consume(struct kj__buffer *buffer, size_t len);
 

@@ -35,8 +35,13 @@ bool kj__fields_add_len(struct kj__fields *fields, const char *name, size_t name
     return true;
 }
 
+/* Most names differ in their first letter, and it costs less to look at than to call. */
 static bool same_name(const struct kj__fields *fields, const char *a, const char *b)
 {
+    enum { CASE = 'a' ^ 'A' };
+    if ((a[0] | CASE) != (b[0] | CASE)) {
+        return false;
+    }
     return (fields->ignore_case ? strcasecmp(a, b) : strcmp(a, b)) == 0;
 }
 

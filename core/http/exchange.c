@@ -79,6 +79,15 @@ static const char *reason_phrase(int status)
     return status == 422 ? "Unprocessable Entity" : mg_get_response_code_text(NULL, status);
 }
 
+static void append_status(struct kj__buffer *head, int status)
+{
+    kj__buffer_append_text(head, "HTTP/1.1 ");
+    kj__buffer_append_number(head, (uint64_t)status);
+    kj__buffer_append_byte(head, ' ');
+    kj__buffer_append_text(head, reason_phrase(status));
+    kj__buffer_append_text(head, "\r\n");
+}
+
 /* A value somebody else chose must not start a header of its own. */
 static void append_header(struct kj__buffer *head, const char *name, const char *value)
 {
@@ -108,8 +117,7 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
     /* A client that may ask again keeps its worker, which others may be waiting for. */
     must_close = must_close || kj__door_is_crowded(&http->door);
     kj__buffer_init(&out);
-    kj__buffer_printf(&out, "HTTP/1.1 %d %s\r\n", response->status,
-                      reason_phrase(response->status));
+    append_status(&out, response->status);
     size_t cursor = 0;
     const char *name;
     const char *value;
@@ -118,7 +126,9 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
     }
     append_date(&out);
     if (response->status != 204) {
-        kj__buffer_printf(&out, "Content-Length: %zu\r\n", response->body.len);
+        kj__buffer_append_text(&out, "Content-Length: ");
+        kj__buffer_append_number(&out, response->body.len);
+        kj__buffer_append_text(&out, "\r\n");
     }
     append_connection(&out, connection, must_close);
     kj__buffer_append_text(&out, "\r\n");

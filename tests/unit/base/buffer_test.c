@@ -38,6 +38,26 @@ static void buffer_prints_whatever_room_is_left(void **state)
     }
 }
 
+static void buffer_writes_numbers_in_decimal(void **state)
+{
+    (void)state;
+    static const char expected[] = "0 7 10 18446744073709551615";
+    struct kj__buffer buffer;
+    kj__buffer_init(&buffer);
+
+    kj__buffer_append_number(&buffer, 0);
+    kj__buffer_append_byte(&buffer, ' ');
+    kj__buffer_append_number(&buffer, 7);
+    kj__buffer_append_byte(&buffer, ' ');
+    kj__buffer_append_number(&buffer, 10);
+    kj__buffer_append_byte(&buffer, ' ');
+    kj__buffer_append_number(&buffer, UINT64_MAX);
+
+    assert_int_equal(buffer.len, strlen(expected));
+    assert_memory_equal(buffer.data, expected, buffer.len);
+    kj__buffer_fini(&buffer);
+}
+
 static void buffer_grows_over_many_appends(void **state)
 {
     (void)state;
@@ -112,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buffer_holds_what_was_appended),
         cmocka_unit_test(buffer_prints_whatever_room_is_left),
+        cmocka_unit_test(buffer_writes_numbers_in_decimal),
         cmocka_unit_test(buffer_grows_over_many_appends),
         cmocka_unit_test(buffer_consumes_from_the_front),
         cmocka_unit_test(buffer_take_leaves_it_empty),
