@@ -21,6 +21,8 @@
 #include <stdint.h>
 
 struct kj_messages;
+struct kj_gateway;
+struct kj_push_options;
 
 enum {
     KJ_MESSAGE_NAME_MAX = 128,        /* bytes of a user, room or key: no NUL */
@@ -149,6 +151,18 @@ struct kj_history_query {
 enum kj_status kj_messages_history(struct kj_messages *messages,
                                    const struct kj_history_query *query,
                                    struct kj_messages_page **page);
+
+/* ---- with a gateway ---- */
+
+/* Keeps a push to a room or a user, and then publishes it. One that was kept before is published
+ * again only while it waits in a mailbox: its sender may have asked again since nobody had heard of
+ * it. *reached is how many clients of this node it went to.
+ * As kj_messages_append and kj_gateway_publish: but what is in a mailbox is KJ_OK, published or not,
+ * since it comes with the user's next login. */
+enum kj_status kj_messages_publish(struct kj_messages *messages, struct kj_gateway *gateway,
+                                   const struct kj_push_options *push,
+                                   const struct kj_messages_append *append,
+                                   struct kj_messages_receipt *receipt, size_t *reached);
 
 /* What such a store counts; a kj_counter_source's function, its ctx the store. */
 void kj_messages_counters(void *messages, kj_counter_visit visit, void *ctx);

@@ -7,6 +7,7 @@
 #define KUJATA_NATIVE_H
 
 #include <kujata/gateway.h>
+#include <kujata/messages.h>
 #include <kujata/status.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +32,21 @@ struct kj_native_options {
     /* Whether it may send to a room or a user; asked last. NULL: it may. */
     bool (*may_send)(struct kj_client *client, enum kj_topic_kind kind, const char *name,
                      void *ctx);
+
+    /* What is kept of what clients send; docs/messages.md says what that promises. */
+    struct kj_messages *messages; /* NULL: nothing; else it outlives the server */
+    bool keeps_mailboxes;         /* for users: until a client of the user acknowledges it */
+    bool keeps_rooms;             /* what was said in rooms, for their members to look up */
+    bool keeps_conversations;     /* what users said to each other, for both */
+    bool tells_no_receipts;       /* default: who sent a message is told that it was acknowledged */
+    uint32_t mailbox_window;      /* messages out of a mailbox that a client is sent before it has
+                                   * acknowledged those before; 0: 50; at most 1,000 */
+
+    bool is_alone; /* there are no other nodes: a user whom nobody here is, is offline */
+
+    /* Whether there is such a user; asked before a message is kept or published, on a thread that
+     * may wait, several at once. NULL: all there are names for. */
+    bool (*user_exists)(const char *user, void *ctx);
     void *ctx;
 };
 
