@@ -238,6 +238,7 @@ int command_serve(int argc, char *const *argv)
         exit_status = profiles_start(&node.profiles, command, &settings, node.server);
     }
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
+    messages_leave(&settings.messages);
     kj_server_free(node.server);
     profiles_stop(&node.profiles);
     kj_messages_free(node.messages.messages);

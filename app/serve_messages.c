@@ -29,6 +29,8 @@ void messages_add_options(struct messages_settings *settings, struct kj_native_o
                 "to wait for another process that holds the file; default 2000")},
         {NUMBER("--messages-max-megabytes", &settings->max_megabytes, UINT32_MAX, "N",
                 "of the file; default: as the disk has room; in memory 256")},
+        {OPTION("--messages-topic", OPTION_TEXT, &settings->topic, "NAME",
+                "that nodes tell each other of messages under; default messages")},
         {OPTION("--mailbox-off", OPTION_SWITCH, &settings->has_no_mailboxes, NULL,
                 "users have no mailboxes")},
         {OPTION("--mailbox-no-receipts", OPTION_SWITCH, &native->tells_no_receipts, NULL,
@@ -57,6 +59,9 @@ static void read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
 {
     const struct messages_part *part = ctx;
     kj_messages_counters(part->messages, visit, visit_ctx);
+    if (part->settings->native) {
+        kj_native_counters(part->settings->native, visit, visit_ctx);
+    }
     if (part->other.read) {
         part->other.read(part->other.ctx, visit, visit_ctx);
     }
@@ -89,7 +94,30 @@ int messages_make(const char *command, const struct messages_settings *settings,
     native->keeps_rooms = settings->history == HISTORY_ALL || settings->history == HISTORY_ROOMS;
     native->keeps_conversations = settings->history == HISTORY_ALL ||
                                   settings->history == HISTORY_USERS;
+    part->settings = settings;
     part->other = *source;
     *source = (struct kj_counter_source){read_counters, part};
     return EXIT_SUCCESS;
+}
+
+int messages_join(const char *command, struct messages_settings *settings, struct kj_native *native,
+                  const struct kj_native_options *options, const struct kj_native_nodes *nodes)
+{
+    if (!options->messages) {
+        return EXIT_SUCCESS;
+    }
+    struct kj_native_nodes own = *nodes;
+    own.topic = settings->topic;
+    settings->native = native;
+    enum kj_status status = options->is_alone ? KJ_OK : kj_native_join_nodes(native, &own);
+    return status ? options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command,
+                                 "--messages-topic: %s", kj_status_text(status))
+                  : EXIT_SUCCESS;
+}
+
+void messages_leave(struct messages_settings *settings)
+{
+    if (settings->native) {
+        kj_native_leave_nodes(settings->native);
+    }
 }

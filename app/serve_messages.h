@@ -12,10 +12,13 @@ struct messages_settings {
     uint32_t max_megabytes;
     int history; /* an index of its choices */
     bool has_no_mailboxes;
+    const char *topic;        /* between nodes; NULL: the default */
+    struct kj_native *native; /* which keeps them, once it is mounted; NULL: none */
     struct kj_messages_options options;
 };
 
 struct messages_part {
+    const struct messages_settings *settings;
     struct kj_messages *messages;   /* NULL: none */
     struct kj_counter_source other; /* what was counted before */
 };
@@ -29,5 +32,13 @@ void messages_add_options(struct messages_settings *settings, struct kj_native_o
 int messages_make(const char *command, const struct messages_settings *settings,
                   struct kj_native_options *native, struct messages_part *part,
                   struct kj_counter_source *source);
+
+/* Has a mounted protocol share with other nodes, where there may be any. Returns an exit status; a
+ * fault is told on stderr. */
+int messages_join(const char *command, struct messages_settings *settings, struct kj_native *native,
+                  const struct kj_native_options *options, const struct kj_native_nodes *nodes);
+
+/* After the server has stopped, before it is gone. */
+void messages_leave(struct messages_settings *settings);
 
 #endif

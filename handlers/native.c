@@ -307,5 +307,8 @@ struct kj_protocol kj_native_protocol(struct kj_native *native)
 
 void kj_native_free(struct kj_native *native)
 {
-    free(native);
+    if (native) {
+        kj_native_leave_nodes(native);
+        free(native);
+    }
 }

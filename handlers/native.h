@@ -8,9 +8,18 @@
 
 enum { NATIVE_ID_SIZE = 24, NATIVE_ACK_MAX = 1000 };
 
+struct native_nodes;
+
+/* What passed between nodes. */
+struct native_counts {
+    _Atomic uint64_t asked, sent, kept, unreadable, failed;
+};
+
 struct kj_native {
     struct kj_native_options options;
+    struct native_counts counts;
     _Atomic size_t waiting_bytes; /* of messages that are about to be kept */
+    struct native_nodes *nodes;   /* NULL: there are no others */
 };
 
 /* What is remembered of a client; its shard's. */
@@ -115,6 +124,25 @@ void native_mail_go_on(struct kj_client *client, struct kj_native *native);
 
 const struct native_fault *native_acknowledge(const struct native_request *request);
 const struct native_fault *native_query_unread(const struct native_request *request);
+
+/* Sends what waits again, from the beginning. */
+const struct native_fault *native_query_mailbox(const struct native_request *request);
+
+/* Tells those who sent them that the user has them. */
+void native_tell_senders(struct kj_gateway *gateway, const char *user,
+                         const struct kj_messages_page *removed);
+
+/* ---- native_nodes.c: nothing without other nodes ---- */
+
+/* Has other nodes send what waits there. */
+void native_nodes_ask(const struct kj_native *native, const struct kj_client *client);
+
+/* Of IDs that are not in the mailbox here. May wait. */
+void native_nodes_acknowledge(const struct kj_native *native, uint64_t client, const char *user,
+                              const uint64_t *ids, size_t count);
+
+/* Has other nodes keep what was said. */
+void native_nodes_keep(const struct kj_native *native, const struct kj_message *message);
 
 /* ---- native_history.c ---- */
 

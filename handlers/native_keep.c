@@ -89,6 +89,15 @@ static void run(struct native_work *work)
     work->status = kj_messages_publish(options->messages, work->gateway, &push, &append,
                                        &sending->receipt, &sending->reached);
     sending->is_refused = work->status && sending->receipt.id == 0;
+    if (append.to_history && sending->receipt.id != 0 && sending->receipt.state == KJ_MESSAGE_NEW) {
+        native_nodes_keep(work->native,
+                          &(struct kj_message){.id = sending->receipt.id,
+                                               .room = is_to_user ? NULL : sending->name,
+                                               .user = is_to_user ? sending->name : NULL,
+                                               .from = work->user,
+                                               .body = sending->body,
+                                               .body_len = sending->len});
+    }
 }
 
 /* ---- on the shard ---- */

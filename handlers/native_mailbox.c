@@ -13,6 +13,8 @@
 
 enum { PAGE_BYTES = 64 * 1024 };
 
+static const struct native_fault no_mailbox = {"off", "it has no mailbox"};
+
 static bool has_mailbox(const struct kj_native *native, const struct kj_client *client)
 {
     return native->options.messages && native->options.keeps_mailboxes && kj_client_user(client);
@@ -55,7 +57,7 @@ static void send_page(struct kj_client *client, const struct kj_messages_page *p
 static const struct native_fault *finish_reading(struct kj_client *client, struct native_work *work)
 {
     static const struct native_fault unreadable = {
-        "mailbox", "the mailbox cannot be read now; ask for unread to go on"};
+        "mailbox", "the mailbox cannot be read now; ask for mailbox to try again"};
     struct reading *reading = (struct reading *)work;
     struct native_client *own = kj_client_data(client);
     own->is_reading = false;
@@ -99,7 +101,9 @@ void native_mail_begin(struct kj_client *client, struct kj_native *native)
     struct native_client *own = has_mailbox(native, client) ? native_client_of(client) : NULL;
     if (own) {
         own->wants_mail = true;
+        own->last_mail = 0;
         native_mail_go_on(client, native);
+        native_nodes_ask(native, client);
     }
 }
 
@@ -107,14 +111,15 @@ void native_mail_begin(struct kj_client *client, struct kj_native *native)
 
 struct acknowledging {
     struct native_work work;
+    uint64_t client;
     uint64_t ids[NATIVE_ACK_MAX];
     size_t count;
-    size_t removed;
+    size_t accepted; /* that were here, or may be elsewhere */
 };
 
 /* Tells one sender of those of the page from `first` on that are the sender's. */
-static void tell_sender(const struct native_work *work, const struct kj_messages_page *page,
-                        size_t first)
+static void tell_sender(struct kj_gateway *gateway, const char *user,
+                        const struct kj_messages_page *page, size_t first)
 {
     uint8_t *body = NULL;
     size_t len = 0;
@@ -129,10 +134,10 @@ static void tell_sender(const struct native_work *work, const struct kj_messages
     }
     if (ids && !kj_value_encode(KJ_ENCODING_JSON, ids, &body, &len)) {
         /* A failure is counted and logged there. */
-        (void)kj_gateway_publish(work->gateway,
+        (void)kj_gateway_publish(gateway,
                                  &(struct kj_push_options){.kind = KJ_TOPIC_USER,
                                                            .name = from,
-                                                           .from = work->user,
+                                                           .from = user,
                                                            .presence = KJ_PRESENCE_RECEIPT,
                                                            .body = body,
                                                            .body_len = len,
@@ -143,7 +148,8 @@ static void tell_sender(const struct native_work *work, const struct kj_messages
     json_decref(ids);
 }
 
-static void tell_senders(const struct native_work *work, const struct kj_messages_page *page)
+void native_tell_senders(struct kj_gateway *gateway, const char *user,
+                         const struct kj_messages_page *page)
 {
     for (size_t i = 0; i < page->count; i++) {
         const char *from = page->items[i].from;
@@ -152,9 +158,27 @@ static void tell_senders(const struct native_work *work, const struct kj_message
             is_told = strcmp(page->items[j].from, from) == 0;
         }
         if (!is_told) {
-            tell_sender(work, page, i);
+            tell_sender(gateway, user, page, i);
         }
     }
+}
+
+/* Those that were not here may be on other nodes. */
+static void pass_on(struct acknowledging *acknowledging, const struct kj_messages_page *removed)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < acknowledging->count; i++) {
+        bool was_here = false;
+        for (size_t j = 0; j < removed->count && !was_here; j++) {
+            was_here = removed->items[j].id == acknowledging->ids[i];
+        }
+        if (!was_here) {
+            acknowledging->ids[count++] = acknowledging->ids[i];
+        }
+    }
+    native_nodes_acknowledge(acknowledging->work.native, acknowledging->client,
+                             acknowledging->work.user, acknowledging->ids, count);
+    acknowledging->accepted = removed->count + (acknowledging->work.native->nodes ? count : 0);
 }
 
 static void run_acknowledging(struct native_work *work)
@@ -165,10 +189,10 @@ static void run_acknowledging(struct native_work *work)
     work->status = kj_messages_acknowledge(options->messages, work->user, acknowledging->ids,
                                            acknowledging->count, &removed);
     if (!work->status) {
-        acknowledging->removed = removed->count;
         if (!options->tells_no_receipts) {
-            tell_senders(work, removed);
+            native_tell_senders(work->gateway, work->user, removed);
         }
+        pass_on(acknowledging, removed);
     }
     kj_messages_page_free(removed);
 }
@@ -180,7 +204,7 @@ static const struct native_fault *finish_acknowledging(struct kj_client *client,
     if (!work->status) {
         const struct native_request request = {.client = client, .id = work->id};
         native_answer_take(&request,
-                           json_pack("{s:I}", "accepted", (json_int_t)acknowledging->removed));
+                           json_pack("{s:I}", "accepted", (json_int_t)acknowledging->accepted));
         native_mail_go_on(client, work->native);
     }
     return native_fault_of(work->status);
@@ -200,6 +224,7 @@ const struct native_fault *native_acknowledge(const struct native_request *reque
     }
     acknowledging->work = (struct native_work){.run = run_acknowledging,
                                                .finish = finish_acknowledging};
+    acknowledging->client = kj_client_id(request->client);
     for (size_t i = 0; i < count; i++) {
         const json_t *id = json_array_get(ids, i);
         if (!json_is_string(id)) {
@@ -244,9 +269,8 @@ static const struct native_fault *finish_counting(struct kj_client *client,
 
 const struct native_fault *native_query_unread(const struct native_request *request)
 {
-    static const struct native_fault off = {"off", "it has no mailbox"};
     if (!has_mailbox(request->native, request->client)) {
-        return &off;
+        return &no_mailbox;
     }
     struct counting *counting = calloc(1, sizeof *counting);
     if (!counting) {
@@ -254,4 +278,14 @@ const struct native_fault *native_query_unread(const struct native_request *requ
     }
     counting->work = (struct native_work){.run = run_counting, .finish = finish_counting};
     return native_work_take(request, &counting->work);
+}
+
+const struct native_fault *native_query_mailbox(const struct native_request *request)
+{
+    if (!has_mailbox(request->native, request->client)) {
+        return &no_mailbox;
+    }
+    native_answer_take(request, json_object());
+    native_mail_begin(request->client, request->native);
+    return NULL;
 }

@@ -259,7 +259,7 @@ static const struct native_fault *query_room(const struct native_request *reques
 static const struct native_fault *query(const struct native_request *request)
 {
     static const struct native_fault unknown = {"bad_request",
-                                                "what is rooms, room, unread or history"};
+                                                "what is rooms, room, unread, mailbox or history"};
     static const struct {
         const char *what;
         const struct native_fault *(*serve)(const struct native_request *request);
@@ -267,6 +267,7 @@ static const struct native_fault *query(const struct native_request *request)
         {"rooms", query_rooms},
         {"room", query_room},
         {"unread", native_query_unread},
+        {"mailbox", native_query_mailbox},
         {"history", native_query_history},
     };
     const char *what = native_text_of(request, "what");

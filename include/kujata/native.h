@@ -8,6 +8,7 @@
 
 #include <kujata/gateway.h>
 #include <kujata/messages.h>
+#include <kujata/pubsub.h>
 #include <kujata/status.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +56,24 @@ enum kj_status kj_native_new(const struct kj_native_options *options, struct kj_
 
 /* For kj_server_mount. */
 struct kj_protocol kj_native_protocol(struct kj_native *native);
+
+/* Other nodes that keep messages: each keeps what its own clients send to users, asks the others
+ * for what waits at a login, and keeps what theirs say in rooms and conversations. */
+struct kj_native_nodes {
+    struct kj_pubsub *pubsub; /* the server's; outlives the protocol */
+    struct kj_gateway *gateway;
+    const char *topic; /* copied; NULL: "messages" */
+};
+
+/* Once, after kj_server_mount and before kj_server_start, with mailboxes or histories. KJ_EINVAL for
+ * a topic that is none, or what kj_pubsub_subscribe returned. */
+enum kj_status kj_native_join_nodes(struct kj_native *native, const struct kj_native_nodes *nodes);
+
+/* Between kj_server_stop and kj_server_free. Idempotent. */
+void kj_native_leave_nodes(struct kj_native *native);
+
+/* What passed between nodes; a kj_counter_source's function, its ctx the protocol. [any thread] */
+void kj_native_counters(void *native, kj_counter_visit visit, void *ctx);
 
 /* After the server. NULL is fine. */
 void kj_native_free(struct kj_native *native);

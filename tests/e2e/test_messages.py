@@ -328,6 +328,125 @@ def test_what_was_answered_survives_kill_9(tokens, tmp_path):
     assert total > 0
 
 
+# ---- two nodes ----
+
+
+@pytest.fixture
+def pair(serve, broker, tokens, tmp_path):
+    """pair(*flags) starts two nodes on one broker, each with a file of its own."""
+
+    def start(*flags):
+        shared = ("--gateway", "--auth-tokens", tokens, "--pubsub", broker.url, *flags)
+        nodes = [
+            serve(*shared, "--messages", f"sqlite:{tmp_path}/{name}.db") for name in ("a", "b")
+        ]
+        probes = [login(node, "three") for node in nodes]
+
+        def hear_each_other():
+            """Each node's history has what was said on the other."""
+            for probe in probes:
+                probe.ok("SEND", user="probe", body="?")
+            said = [probe.ok("QUERY", what="history", user="probe", max=100) for probe in probes]
+            there = [{item["id"] for item in page["items"]} for page in said]
+            return there[0] & there[1] and len(there[0] & there[1]) > 1
+
+        eventually(hear_each_other, what="the nodes to hear each other")
+        for probe in probes:
+            probe.ws.close()
+        return nodes
+
+    return start
+
+
+def take(client, count, seen=None):
+    """Acknowledges what comes, until there were so many."""
+    seen = {} if seen is None else seen
+    while len(seen) < count:
+        for item in client.next()["data"]["items"]:
+            assert seen.setdefault(item["id"], item) == item
+            client.send("ACK", id="taken", ids=[item["id"]])
+    return seen
+
+
+def test_what_waits_on_another_node_comes_at_login(pair):
+    one, other = pair("--mailbox-window", "10")
+    ann = login(one, "one")
+    for n in range(35):
+        assert ann.ok("SEND", user="bob", body=n)["state"] == "stored"
+    bob = login(other, "two")
+    seen = take(bob, 35)
+    assert bodies(seen.values()) == list(range(35))
+    assert {item["from"] for item in seen.values()} == {"ann"}
+    told = set()
+    while len(told) < 35:
+        told |= set(ann.next("EVENT")["data"]["ids"])
+    assert told == set(seen)
+    assert login(one, "two").ok("QUERY", what="unread") == {"unread": 0}
+
+
+def test_what_is_heard_on_another_node_is_acknowledged_there(pair):
+    one, other = pair()
+    ann, bob = login(one, "one"), login(other, "two")
+
+    def heard():
+        ann.ok("SEND", user="bob", body="?")
+        return bob.ok("QUERY", what="rooms") and [m for m in bob.pushes if m["type"] == "PUSH"]
+
+    eventually(heard, what="bob's node to hear of him")
+    sent = ann.ok("SEND", user="bob", body="!")
+    seen = {}
+    while sent["id"] not in seen:
+        take(bob, len(seen) + 1, seen)
+    told = set()
+    while sent["id"] not in told:
+        told |= set(ann.next("EVENT")["data"]["ids"])
+
+
+def test_histories_are_the_same_on_every_node(pair):
+    one, other = pair()
+    ann, bob = login(one, "one"), login(other, "two")
+    for client in (ann, bob):
+        client.ok("JOIN", room="r")
+    sent = []
+    for n in range(10):
+        sender, peer = ((ann, "bob"), (bob, "ann"))[n % 2]
+        sent.append(sender.ok("SEND", user=peer, body=n)["id"])
+        sender.ok("SEND", room="r", body=n)
+    for client, question in ((ann, {"user": "bob"}), (bob, {"user": "ann"})):
+        for asked in (question, {"room": "r"}):
+
+            def is_whole(client=client, asked=asked):
+                page = client.ok("QUERY", what="history", **asked)
+                return sorted(bodies(page["items"])) == list(range(10))
+
+            eventually(is_whole, what=f"the history {asked}")
+    items = ann.ok("QUERY", what="history", user="bob")["items"]
+    assert items == bob.ok("QUERY", what="history", user="ann")["items"]
+    assert [item["id"] for item in items] == sorted(sent)
+
+
+def test_a_node_that_was_away_has_what_it_had(pair, tokens, broker, tmp_path, serve):
+    one, other = pair()
+    ann = login(one, "one")
+    sent = ann.ok("SEND", user="bob", body="before")
+    one.signal(signal.SIGKILL)
+    one.wait()
+    one.stop = lambda: None
+    bob = login(other, "two")
+    assert bob.ok("QUERY", what="unread") == {"unread": 0}
+    serve(
+        *("--gateway", "--auth-tokens", tokens, "--pubsub", broker.url),
+        *("--messages", f"sqlite:{tmp_path}/a.db"),
+    )
+
+    def asked():
+        bob.ok("QUERY", what="mailbox")
+        return bob.ok("QUERY", what="rooms") and [m for m in bob.pushes if m["type"] == "PUSH"]
+
+    eventually(asked, what="what waits on the node that came back")
+    assert list(take(bob, 1)) == [sent["id"]]
+
+
 # ---- faults ----
 
 
