@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKS_MAX = 64 /* of one client, so that none takes the threads for itself */ };
+enum { WORKS_MAX = 256 /* of one client, so that none takes the threads for itself */ };
 
 static void run(void *item)
 {
