@@ -1,4 +1,4 @@
-/* messages_append.c - what changes the message store: messages that come, and that are acknowledged.
+/* messages_append.c - what changes the message store: messages come, and are acknowledged.
  *
  * The runs here are on the writer's thread, perhaps twice: they begin with their results empty.
  */

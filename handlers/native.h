@@ -28,6 +28,7 @@ struct native_client {
     unsigned works;                 /* under way for it */
     bool wants_mail;                /* it has not had all of its mailbox */
     bool is_reading;                /* a page of it is on its way */
+    bool begins_again;              /* then, from the beginning */
     int64_t last_mail;              /* the number of the last message of it that was sent */
 };
 

@@ -1,5 +1,5 @@
-/* native_mailbox.c - what waits for a user: sent when one of the user's clients comes, and taken out
- * of the mailbox when one has acknowledged it.
+/* native_mailbox.c - what waits for a user: sent when one of the user's clients comes, and taken
+ * out of the mailbox when one has acknowledged it.
  *
  * A client is sent mailbox_window messages, and more once it has acknowledged half of them. What is
  * published meanwhile comes at once, and again in its place unless it was acknowledged by then.
@@ -61,6 +61,11 @@ static const struct native_fault *finish_reading(struct kj_client *client, struc
     struct reading *reading = (struct reading *)work;
     struct native_client *own = kj_client_data(client);
     own->is_reading = false;
+    if (own->begins_again) {
+        own->begins_again = false;
+        native_mail_begin(client, work->native);
+        return NULL;
+    }
     if (work->status) {
         return &unreadable;
     }
@@ -99,7 +104,9 @@ void native_mail_go_on(struct kj_client *client, struct kj_native *native)
 void native_mail_begin(struct kj_client *client, struct kj_native *native)
 {
     struct native_client *own = has_mailbox(native, client) ? native_client_of(client) : NULL;
-    if (own) {
+    if (own && own->is_reading) {
+        own->begins_again = true;
+    } else if (own) {
         own->wants_mail = true;
         own->last_mail = 0;
         native_mail_go_on(client, native);

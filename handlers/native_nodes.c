@@ -4,8 +4,8 @@
  *                  {"what": "ack", "node", "session", "user", "ids"}: the user has these
  *   TOPIC.history  {"node", "id", "from", "room" or "user", "body"}: keep this
  *
- * in msgpack, bodies and IDs as texts. What waits is sent as pushes to the session, with the IDs the
- * messages have. Threads: what comes is handled on threads of the backend of their own, which wait
+ * in msgpack, bodies and IDs as texts. What waits is sent as pushes to the session, with the IDs of
+ * the messages. Threads: what comes is handled on threads of the backend of their own, which wait
  * for the disk.
  */
 #include "handlers/native.h"

@@ -147,7 +147,7 @@ struct kj_history_query {
     size_t max, max_bytes;
 };
 
-/* A page, the oldest first: of what follows `after`, of what leads to `before`, or of the latest. */
+/* A page, the oldest first: of what follows `after`, of what leads to `before`, or the latest. */
 enum kj_status kj_messages_history(struct kj_messages *messages,
                                    const struct kj_history_query *query,
                                    struct kj_messages_page **page);
@@ -157,8 +157,8 @@ enum kj_status kj_messages_history(struct kj_messages *messages,
 /* Keeps a push to a room or a user, and then publishes it. One that was kept before is published
  * again only while it waits in a mailbox: its sender may have asked again since nobody had heard of
  * it. *reached is how many clients of this node it went to.
- * As kj_messages_append and kj_gateway_publish: but what is in a mailbox is KJ_OK, published or not,
- * since it comes with the user's next login. */
+ * As kj_messages_append and kj_gateway_publish: but what is in a mailbox is KJ_OK, published or
+ * not, since it comes with the user's next login. */
 enum kj_status kj_messages_publish(struct kj_messages *messages, struct kj_gateway *gateway,
                                    const struct kj_push_options *push,
                                    const struct kj_messages_append *append,

@@ -65,8 +65,8 @@ struct kj_native_nodes {
     const char *topic; /* copied; NULL: "messages" */
 };
 
-/* Once, after kj_server_mount and before kj_server_start, with mailboxes or histories. KJ_EINVAL for
- * a topic that is none, or what kj_pubsub_subscribe returned. */
+/* Once, after kj_server_mount and before kj_server_start, with mailboxes or histories. KJ_EINVAL
+ * for a topic that is none, or what kj_pubsub_subscribe returned. */
 enum kj_status kj_native_join_nodes(struct kj_native *native, const struct kj_native_nodes *nodes);
 
 /* Between kj_server_stop and kj_server_free. Idempotent. */
