@@ -10,7 +10,13 @@ static int start(const struct profile_context *context, void **state)
     int exit_status = rooms_make(context->command, &context->settings->rooms, context->server,
                                  &native);
     *state = native;
-    return exit_status;
+    if (exit_status) {
+        return exit_status;
+    }
+    const struct kj_native_nodes nodes = {.pubsub = context->settings->server.pubsub,
+                                          .gateway = kj_server_gateway(context->server)};
+    return messages_join(context->command, &context->settings->messages, native,
+                         &context->settings->rooms.native, &nodes);
 }
 
 static void stop(void *state)

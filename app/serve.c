@@ -21,6 +21,7 @@ struct node {
     struct kj_store *store;
     struct kj_namespaces *namespaces; /* NULL: not asked for */
     struct security security;
+    struct messages_part messages;
     struct profiles profiles;
     struct kj_server *server;
 };
@@ -70,6 +71,19 @@ static int make_store(struct node *node, struct serve_settings *settings)
     int exit_status = store_make(command, &settings->store, node->model, &node->store);
     settings->server.counter_source = store_counters(node->store);
     return exit_status;
+}
+
+static int make_messages(struct node *node, struct serve_settings *settings)
+{
+    struct kj_native_options *native = &settings->rooms.native;
+    native->is_alone = !settings->pubsub || strcmp(settings->pubsub, "local") == 0;
+    if (settings->messages.where && node->profiles.count == 0) {
+        return options_fail(EXIT_USAGE, command,
+                            "--messages: there are no clients whose messages could be kept (see "
+                            "--gateway and --profile)");
+    }
+    return messages_make(command, &settings->messages, native, &node->messages,
+                         &settings->server.counter_source);
 }
 
 static int make_server(struct node *node, struct serve_settings *settings)
@@ -218,13 +232,16 @@ int command_serve(int argc, char *const *argv)
     exit_status = exit_status ? exit_status : make_model(&node, &settings);
     exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);
     exit_status = exit_status ? exit_status : make_store(&node, &settings);
+    exit_status = exit_status ? exit_status : make_messages(&node, &settings);
     exit_status = exit_status ? exit_status : make_server(&node, &settings);
     if (!exit_status) {
         exit_status = profiles_start(&node.profiles, command, &settings, node.server);
     }
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
+    messages_leave(&settings.messages);
     kj_server_free(node.server);
     profiles_stop(&node.profiles);
+    kj_messages_free(node.messages.messages);
     api_free_keys(&settings.api);
     kj_namespaces_free(node.namespaces);
     security_free(&node.security);

@@ -5,6 +5,7 @@
 #include "options.h"
 #include "serve_api.h"
 #include "serve_http.h"
+#include "serve_messages.h"
 #include "serve_profiles.h"
 #include "serve_rooms.h"
 #include "serve_security.h"
@@ -28,6 +29,7 @@ struct serve_settings {
     struct security_settings security;
     struct http_settings http;
     struct rooms_settings rooms;
+    struct messages_settings messages;
     struct profiles_settings profiles;
     struct api_settings api;
     struct kj_server_options server;

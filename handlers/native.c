@@ -6,7 +6,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOLD_MEMBERS_DEFAULT = 100, ID_MAX = 128 };
+enum { TOLD_MEMBERS_DEFAULT = 100, MAILBOX_WINDOW_DEFAULT = 50, ID_MAX = 128 };
+
+/* ---- what is remembered of a client ---- */
+
+/* Of an AUTH, which is answered later. */
+struct native_pending {
+    json_t *id; /* NULL: none */
+    char device[KJ_NAME_MAX + 1];
+};
+
+struct native_client *native_client_of(struct kj_client *client)
+{
+    struct native_client *own = kj_client_data(client);
+    if (!own) {
+        own = calloc(1, sizeof *own);
+        kj_client_set_data(client, own);
+    }
+    return own;
+}
+
+static struct native_pending *pending_of(struct kj_client *client)
+{
+    const struct native_client *own = kj_client_data(client);
+    return own ? own->pending : NULL;
+}
+
+static void forget_pending(struct kj_client *client)
+{
+    struct native_client *own = kj_client_data(client);
+    if (own && own->pending) {
+        json_decref(own->pending->id);
+        free(own->pending);
+        own->pending = NULL;
+    }
+}
 
 /* ---- the beginning ---- */
 
@@ -37,29 +71,14 @@ static void on_open(struct kj_client *client, void *ctx)
         return;
     }
     welcome(client, ctx);
+    native_mail_begin(client, ctx);
 }
 
 /* ---- AUTH, which is answered later ---- */
 
-/* What is remembered of it. */
-struct pending {
-    json_t *id; /* NULL: none */
-    char device[KJ_NAME_MAX + 1];
-};
-
-static void forget_pending(struct kj_client *client)
+static struct native_pending *pending_new(const struct native_request *request, const char *device)
 {
-    struct pending *pending = kj_client_data(client);
-    if (pending) {
-        json_decref(pending->id);
-        free(pending);
-        kj_client_set_data(client, NULL);
-    }
-}
-
-static struct pending *pending_new(const struct native_request *request, const char *device)
-{
-    struct pending *pending = calloc(1, sizeof *pending);
+    struct native_pending *pending = calloc(1, sizeof *pending);
     if (pending) {
         pending->id = json_incref(request->id);
     }
@@ -84,14 +103,16 @@ static const struct native_fault *authenticate(const struct native_request *requ
     if (device && !kj_name_is_valid(device)) {
         return &no_device;
     }
-    if (kj_client_user(request->client) || kj_client_data(request->client)) {
+    if (kj_client_user(request->client) || pending_of(request->client)) {
         return &done;
     }
-    struct pending *pending = pending_new(request, device);
-    if (!pending) {
+    struct native_client *own = native_client_of(request->client);
+    if (own) {
+        own->pending = pending_new(request, device);
+    }
+    if (!own || !own->pending) {
         return &busy;
     }
-    kj_client_set_data(request->client, pending);
     if (kj_client_authenticate(request->client, token)) {
         forget_pending(request->client);
         return &busy;
@@ -101,8 +122,7 @@ static const struct native_fault *authenticate(const struct native_request *requ
 
 static void on_authenticated(struct kj_client *client, const char *refusal, void *ctx)
 {
-    (void)ctx;
-    struct pending *pending = kj_client_data(client);
+    struct native_pending *pending = pending_of(client);
     json_t *id = pending ? pending->id : NULL;
     const struct native_fault *fault = NULL;
     if (!refusal) {
@@ -119,6 +139,7 @@ static void on_authenticated(struct kj_client *client, const char *refusal, void
     } else {
         const char *user = kj_client_user(client);
         native_send_take(client, "OK", id, user ? json_pack("{s:s}", "user", user) : json_object());
+        native_mail_begin(client, ctx);
     }
     forget_pending(client);
 }
@@ -226,6 +247,8 @@ static void on_close(struct kj_client *client, void *ctx)
     struct parting parting = {.native = ctx, .client = client};
     kj_client_rooms(client, part, &parting);
     forget_pending(client);
+    free(kj_client_data(client));
+    kj_client_set_data(client, NULL);
 }
 
 /* ---- made and mounted ---- */
@@ -251,6 +274,10 @@ enum kj_status kj_native_new(const struct kj_native_options *options, struct kj_
     use_default(&own->limits.idle_ms, 60000);
     use_default(&own->limits.message_bytes, 64 * 1024);
     use_default(&own->told_members, TOLD_MEMBERS_DEFAULT);
+    use_default(&own->mailbox_window, MAILBOX_WINDOW_DEFAULT);
+    if (own->mailbox_window > KJ_MESSAGES_PAGE_MAX) {
+        own->mailbox_window = KJ_MESSAGES_PAGE_MAX;
+    }
     return KJ_OK;
 }
 
@@ -280,5 +307,8 @@ struct kj_protocol kj_native_protocol(struct kj_native *native)
 
 void kj_native_free(struct kj_native *native)
 {
-    free(native);
+    if (native) {
+        kj_native_leave_nodes(native);
+        free(native);
+    }
 }

@@ -5,23 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ACK_MAX = 1000, PAGE_DEFAULT = 20, PAGE_MAX = 100, ID_SIZE = 24 };
+enum { PAGE_DEFAULT = 20, PAGE_MAX = 100 };
 
-static const struct native_fault no_room = {"bad_request", "room is a name of 1 to 128 bytes"};
-static const struct native_fault no_member = {"not_member", "it is not in the room"};
-static const struct native_fault forbidden = {"forbidden", "it may not"};
-static const struct native_fault busy = {"busy", "try again"};
+const struct native_fault native_no_room = {"bad_request", "room is a name of 1 to 128 bytes"};
+const struct native_fault native_no_member = {"not_member", "it is not in the room"};
+const struct native_fault native_forbidden = {"forbidden", "it may not"};
+const struct native_fault native_busy = {"busy", "try again"};
 
-static const char *text_of(const struct native_request *request, const char *name)
+const struct native_fault *native_fault_of(enum kj_status status)
+{
+    static const struct native_fault large = {"too_large", "the body is too large"};
+    static const struct native_fault closed = {"closed", "the node is stopping"};
+    switch (status) {
+    case KJ_OK:
+        return NULL;
+    case KJ_ELIMIT:
+        return &large;
+    case KJ_ECLOSED:
+        return &closed;
+    default:
+        return &native_busy;
+    }
+}
+
+const char *native_text_of(const struct native_request *request, const char *name)
 {
     const json_t *value = json_object_get(request->data, name);
     const char *text = json_string_value(value);
     return text && strlen(text) == json_string_length(value) ? text : NULL;
-}
-
-static void answer_take(const struct native_request *request, json_t *data)
-{
-    native_send_take(request->client, "OK", request->id, data);
 }
 
 /* ---- users ---- */
@@ -71,13 +82,13 @@ static const struct native_fault *join(const struct native_request *request)
 {
     static const struct native_fault limit = {"limit", "there are too many rooms"};
     const struct kj_native_options *options = &request->native->options;
-    const char *room = text_of(request, "room");
+    const char *room = native_text_of(request, "room");
     if (!kj_name_is_valid(room)) {
-        return &no_room;
+        return &native_no_room;
     }
     bool was_in = kj_client_is_in(request->client, room);
     if (!was_in && options->may_join && !options->may_join(request->client, room, options->ctx)) {
-        return &forbidden;
+        return &native_forbidden;
     }
     switch (kj_client_join(request->client, room)) {
     case KJ_OK:
@@ -85,9 +96,9 @@ static const struct native_fault *join(const struct native_request *request)
     case KJ_ELIMIT:
         return &limit;
     default:
-        return &busy;
+        return &native_busy;
     }
-    answer_take(request, json_pack("{s:s}", "room", room));
+    native_answer_take(request, json_pack("{s:s}", "room", room));
     if (!was_in) {
         native_tell(request->native, request->client, room, KJ_PRESENCE_JOINED);
     }
@@ -96,13 +107,13 @@ static const struct native_fault *join(const struct native_request *request)
 
 static const struct native_fault *leave(const struct native_request *request)
 {
-    const char *room = text_of(request, "room");
+    const char *room = native_text_of(request, "room");
     if (!kj_name_is_valid(room)) {
-        return &no_room;
+        return &native_no_room;
     }
     bool was_in = kj_client_is_in(request->client, room);
     kj_client_leave(request->client, room);
-    answer_take(request, json_pack("{s:s}", "room", room));
+    native_answer_take(request, json_pack("{s:s}", "room", room));
     if (was_in) {
         native_tell(request->native, request->client, room, KJ_PRESENCE_LEFT);
     }
@@ -121,8 +132,8 @@ static const struct native_fault *check_send(const struct native_request *reques
     const struct kj_native_options *options = &request->native->options;
     const json_t *from = json_object_get(request->data, "from");
     const char *own = kj_client_user(request->client);
-    const char *room = text_of(request, "room");
-    const char *user = text_of(request, "user");
+    const char *room = native_text_of(request, "room");
+    const char *user = native_text_of(request, "user");
     *kind = room ? KJ_TOPIC_ROOM : KJ_TOPIC_USER;
     *name = room ? room : user;
     if ((room && user) || !kj_name_is_valid(*name)) {
@@ -135,27 +146,11 @@ static const struct native_fault *check_send(const struct native_request *reques
         return &no_body;
     }
     if (room && !options->may_send_from_away && !kj_client_is_in(request->client, room)) {
-        return &no_member;
+        return &native_no_member;
     }
     return options->may_send && !options->may_send(request->client, *kind, *name, options->ctx)
-               ? &forbidden
+               ? &native_forbidden
                : NULL;
-}
-
-static const struct native_fault *fault_of(enum kj_status status)
-{
-    static const struct native_fault large = {"too_large", "the body is too large"};
-    static const struct native_fault closed = {"closed", "the node is stopping"};
-    switch (status) {
-    case KJ_OK:
-        return NULL;
-    case KJ_ELIMIT:
-        return &large;
-    case KJ_ECLOSED:
-        return &closed;
-    default:
-        return &busy;
-    }
 }
 
 static const struct native_fault *send_message(const struct native_request *request)
@@ -165,6 +160,9 @@ static const struct native_fault *send_message(const struct native_request *requ
     const struct native_fault *fault = check_send(request, &kind, &name);
     if (fault) {
         return fault;
+    }
+    if (native_sends_kept(request->native, kind)) {
+        return native_send_kept(request, kind, name);
     }
     uint8_t *body;
     size_t len;
@@ -186,31 +184,11 @@ static const struct native_fault *send_message(const struct native_request *requ
     }
     free(body);
     if (!status) {
-        char id[ID_SIZE];
-        (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)receipt.id);
-        answer_take(request, json_pack("{s:s, s:s, s:I}", "state", "accepted", "id", id, "reached",
-                                       (json_int_t)receipt.reached));
+        native_answer_take(
+            request, native_make_receipt(native_state_of(request->native, kind, receipt.reached),
+                                         receipt.id, receipt.reached));
     }
-    return fault_of(status);
-}
-
-/* ---- ACK ---- */
-
-static const struct native_fault *acknowledge(const struct native_request *request)
-{
-    static const struct native_fault bad = {"bad_request", "ids are at most 1000 texts"};
-    const json_t *ids = json_object_get(request->data, "ids");
-    size_t count = json_array_size(ids);
-    if (!json_is_array(ids) || count > ACK_MAX) {
-        return &bad;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!json_is_string(json_array_get(ids, i))) {
-            return &bad;
-        }
-    }
-    answer_take(request, json_pack("{s:I}", "accepted", (json_int_t)count));
-    return NULL;
+    return native_fault_of(status);
 }
 
 /* ---- QUERY ---- */
@@ -224,12 +202,11 @@ static const struct native_fault *query_rooms(const struct native_request *reque
 {
     json_t *rooms = json_array();
     kj_client_rooms(request->client, rooms ? add_room : NULL, rooms);
-    answer_take(request, json_pack("{s:o}", "rooms", rooms));
+    native_answer_take(request, json_pack("{s:o}", "rooms", rooms));
     return NULL;
 }
 
-/* A number of the request; false when it is not one from 0 to `max`. */
-static bool number_of(const struct native_request *request, const char *name, json_int_t fallback,
+bool native_number_of(const struct native_request *request, const char *name, json_int_t fallback,
                       json_int_t max, size_t *number)
 {
     const json_t *value = json_object_get(request->data, name);
@@ -258,35 +235,48 @@ static const struct native_fault *query_room(const struct native_request *reques
 {
     static const struct native_fault bad = {"bad_request", "max is 0 to 100, skip 0 to 1000000"};
     struct kj_gateway *gateway = kj_client_gateway(request->client);
-    const char *room = text_of(request, "room");
+    const char *room = native_text_of(request, "room");
     size_t skip;
     size_t max;
     if (!kj_name_is_valid(room)) {
-        return &no_room;
+        return &native_no_room;
     }
-    if (!number_of(request, "skip", 0, 1000000, &skip) ||
-        !number_of(request, "max", PAGE_DEFAULT, PAGE_MAX, &max)) {
+    if (!native_number_of(request, "skip", 0, 1000000, &skip) ||
+        !native_number_of(request, "max", PAGE_DEFAULT, PAGE_MAX, &max)) {
         return &bad;
     }
     if (!request->native->options.may_send_from_away && !kj_client_is_in(request->client, room)) {
-        return &no_member;
+        return &native_no_member;
     }
-    answer_take(request,
-                json_pack("{s:s, s:I, s:I, s:o}", "room", room, "node",
-                          (json_int_t)kj_gateway_node(gateway), "count",
-                          (json_int_t)kj_gateway_member_count(gateway, KJ_TOPIC_ROOM, room),
-                          "members", make_members(gateway, room, skip, max)));
+    native_answer_take(request,
+                       json_pack("{s:s, s:I, s:I, s:o}", "room", room, "node",
+                                 (json_int_t)kj_gateway_node(gateway), "count",
+                                 (json_int_t)kj_gateway_member_count(gateway, KJ_TOPIC_ROOM, room),
+                                 "members", make_members(gateway, room, skip, max)));
     return NULL;
 }
 
 static const struct native_fault *query(const struct native_request *request)
 {
-    static const struct native_fault unknown = {"bad_request", "what is rooms or room"};
-    const char *what = text_of(request, "what");
-    if (what && strcmp(what, "rooms") == 0) {
-        return query_rooms(request);
+    static const struct native_fault unknown = {"bad_request",
+                                                "what is rooms, room, unread, mailbox or history"};
+    static const struct {
+        const char *what;
+        const struct native_fault *(*serve)(const struct native_request *request);
+    } questions[] = {
+        {"rooms", query_rooms},
+        {"room", query_room},
+        {"unread", native_query_unread},
+        {"mailbox", native_query_mailbox},
+        {"history", native_query_history},
+    };
+    const char *what = native_text_of(request, "what");
+    for (size_t i = 0; what && i < sizeof questions / sizeof *questions; i++) {
+        if (strcmp(what, questions[i].what) == 0) {
+            return questions[i].serve(request);
+        }
     }
-    return what && strcmp(what, "room") == 0 ? query_room(request) : &unknown;
+    return &unknown;
 }
 
 /* ---- all of them ---- */
@@ -298,8 +288,8 @@ void native_serve(const struct native_request *request)
         const char *type;
         const struct native_fault *(*serve)(const struct native_request *request);
     } requests[] = {
-        {"JOIN", join},       {"LEAVE", leave}, {"SEND", send_message},
-        {"ACK", acknowledge}, {"QUERY", query},
+        {"JOIN", join},   {"LEAVE", leave}, {"SEND", send_message}, {"ACK", native_acknowledge},
+        {"QUERY", query},
     };
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         if (strcmp(request->type, requests[i].type) == 0) {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLOSE_INTERNAL = 1011, TOPIC_SIZE = KJ_NAME_MAX + 16, ID_SIZE = 24 };
+enum { CLOSE_INTERNAL = 1011, TOPIC_SIZE = KJ_NAME_MAX + 16 };
 
 static const char *const kind_names[KJ_TOPIC_KIND_COUNT] = {
     [KJ_TOPIC_ALL] = "all",
@@ -41,12 +41,11 @@ static json_t *make_envelope(const char *type, json_t *id, json_t *data)
     return envelope;
 }
 
-void native_send_take(struct kj_client *client, const char *type, json_t *id, json_t *data)
+static void send_envelope_take(struct kj_client *client, json_t *envelope)
 {
     enum kj_encoding encoding = kj_client_encoding(client) ? KJ_ENCODING_MSGPACK : KJ_ENCODING_JSON;
     uint8_t *bytes = NULL;
     size_t len = 0;
-    json_t *envelope = make_envelope(type, id, data);
     enum kj_status status = envelope ? kj_value_encode(encoding, envelope, &bytes, &len)
                                      : KJ_ENOMEM;
     if (!status) {
@@ -58,6 +57,23 @@ void native_send_take(struct kj_client *client, const char *type, json_t *id, js
     }
     free(bytes);
     json_decref(envelope);
+}
+
+void native_send_take(struct kj_client *client, const char *type, json_t *id, json_t *data)
+{
+    send_envelope_take(client, make_envelope(type, id, data));
+}
+
+void native_send_push_take(struct kj_client *client, const char *topic, json_t *data)
+{
+    send_envelope_take(
+        client,
+        data ? json_pack("{s:s, s:s, s:o}", "type", "PUSH", "topic", topic, "data", data) : NULL);
+}
+
+void native_answer_take(const struct native_request *request, json_t *data)
+{
+    native_send_take(request->client, "OK", request->id, data);
 }
 
 void native_refuse(const struct native_request *request, const struct native_fault *fault)
@@ -76,7 +92,7 @@ static void write_topic(const struct kj_push *push, char text[TOPIC_SIZE])
                    name);
 }
 
-static json_t *make_bytes(const uint8_t *bytes, size_t len)
+json_t *native_make_bytes(const uint8_t *bytes, size_t len)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *text = malloc((len + 2) / 3 * 4 + 1);
@@ -113,7 +129,7 @@ static bool add_sender(json_t *item, const struct kj_push *push, const char *use
 /* One message without a body that is JSON. */
 static json_t *make_item(const struct kj_push *push)
 {
-    char id[ID_SIZE];
+    char id[NATIVE_ID_SIZE];
     (void)snprintf(id, sizeof id, "%016" PRIx64, kj_push_id(push));
     json_t *item = json_pack(
         "{s:s, s:I, s:I, s:I}", "id", id, "node", (json_int_t)kj_push_node(push), "seq",
@@ -125,7 +141,7 @@ static json_t *make_item(const struct kj_push *push)
     if (is_whole && !kj_push_body_is_json(push)) {
         size_t len;
         const uint8_t *body = kj_push_body(push, &len);
-        is_whole = add(item, "bytes", make_bytes(body, len));
+        is_whole = add(item, "bytes", native_make_bytes(body, len));
     }
     if (!is_whole) {
         json_decref(item);
@@ -134,8 +150,25 @@ static json_t *make_item(const struct kj_push *push)
     return item;
 }
 
+/* Messages that somebody has acknowledged: the body is the list of their IDs. */
+static json_t *make_receipt(const struct kj_push *push)
+{
+    size_t len;
+    json_t *ids = NULL;
+    const uint8_t *body = kj_push_body(push, &len);
+    if (kj_value_decode(KJ_ENCODING_JSON, body, len, &ids, NULL)) {
+        return NULL;
+    }
+    json_t *data = json_pack("{s:s, s:s, s:o}", "kind", "delivered", "user", kj_push_from(push),
+                             "ids", ids);
+    return data ? make_envelope("EVENT", NULL, data) : NULL;
+}
+
 static json_t *make_event(const struct kj_push *push)
 {
+    if (kj_push_presence(push) == KJ_PRESENCE_RECEIPT) {
+        return make_receipt(push);
+    }
     json_t *data = json_pack("{s:s, s:s}", "kind",
                              kj_push_presence(push) == KJ_PRESENCE_JOINED ? "join" : "leave",
                              "room", kj_push_name(push));

@@ -27,14 +27,15 @@ int64_t kj__sqlite_now_ms(void)
 }
 
 /* One line a second is enough to act on; the counters have all of them. */
-static void report(struct kj__sqlite_connection *connection, const char *what)
+static void report(struct kj__sqlite_connection *connection, const char *what, const char *option)
 {
+    const char *flag = connection->numbers->flag ? connection->numbers->flag : "--store";
     _Atomic int64_t *next = &connection->numbers->next_line_ms;
     int64_t due = atomic_load(next);
     int64_t now = kj__sqlite_now_ms();
     if (now >= due && atomic_compare_exchange_strong(next, &due, now + LINE_INTERVAL_MS)) {
-        kj_log(KJ_LOG_ERROR, "store", "--store sqlite:%s %s: %s", connection->path, what,
-               sqlite3_errmsg(connection->db));
+        kj_log(KJ_LOG_ERROR, "store", "%s sqlite:%s %s (%s%s): %s", flag, connection->path, what,
+               *option == '-' ? flag : "", option, sqlite3_errmsg(connection->db));
     }
 }
 
@@ -63,18 +64,18 @@ enum kj_status kj__sqlite_status(struct kj__sqlite_connection *connection, int r
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         atomic_fetch_add(&numbers->busy, 1);
-        report(connection, "is held by another process (--store-busy-ms is how long to wait)");
+        report(connection, "is held by another process", "-busy-ms is how long to wait");
         return KJ_ETIMEOUT;
     default:
         break;
     }
     if (is_full(connection, result)) {
         atomic_fetch_add(&numbers->full, 1);
-        report(connection, "has no room (--store-max-megabytes, or the disk)");
+        report(connection, "has no room", "-max-megabytes, or the disk");
         return KJ_EFULL;
     }
     atomic_fetch_add(&numbers->failed, 1);
-    report(connection, "failed (restore it from a backup if it is damaged)");
+    report(connection, "failed", "restore it from a backup if it is damaged");
     return KJ_EIO;
 }
 
@@ -231,6 +232,12 @@ int kj__sqlite_add_text(struct kj__sqlite_values *values, const char *text, size
                (struct kj__sqlite_value){.type = KJ__SQLITE_STRING, .text = text, .len = len});
 }
 
+int kj__sqlite_add_bytes(struct kj__sqlite_values *values, const void *bytes, size_t len)
+{
+    return add(values,
+               (struct kj__sqlite_value){.type = KJ__SQLITE_BYTES, .bytes = bytes, .len = len});
+}
+
 int kj__sqlite_add_filter(struct kj__sqlite_values *values, const struct kj_filter *filter)
 {
     return add(values, (struct kj__sqlite_value){.type = KJ__SQLITE_FILTER, .filter = filter});
@@ -267,6 +274,10 @@ static int bind_value(sqlite3_stmt *statement, int number, const struct kj__sqli
     case KJ__SQLITE_STRING:
         return sqlite3_bind_text64(statement, number, value->text, value->len, SQLITE_STATIC,
                                    SQLITE_UTF8);
+    case KJ__SQLITE_BYTES:
+        return value->len == 0 ? sqlite3_bind_zeroblob(statement, number, 0)
+                               : sqlite3_bind_blob64(statement, number, value->bytes, value->len,
+                                                     SQLITE_STATIC);
     case KJ__SQLITE_KEY:
         return sqlite3_bind_blob64(statement, number, value->key, value->len, SQLITE_STATIC);
     default:

@@ -18,6 +18,7 @@
 
 /* What a store counts, and when it last said so. */
 struct kj__sqlite_numbers {
+    const char *flag; /* that the file is the value of, for the log; NULL: --store */
     _Atomic uint64_t writes, commits, busy, full, failed, unindexed;
     _Atomic int64_t next_line_ms; /* of the log */
 };
@@ -55,16 +56,18 @@ int64_t kj__sqlite_now_ms(void);
 enum kj__sqlite_type {
     KJ__SQLITE_INTEGER,
     KJ__SQLITE_STRING, /* borrowed */
+    KJ__SQLITE_BYTES,  /* borrowed */
     KJ__SQLITE_KEY,    /* owned: see store_sqlite_key.h */
     KJ__SQLITE_FILTER, /* borrowed, for the function kj_matches */
 };
 
 struct kj__sqlite_value {
     enum kj__sqlite_type type;
-    size_t len; /* of a string or key */
+    size_t len; /* of a string, bytes or key */
     union {
         int64_t integer;
         const char *text;
+        const void *bytes;
         unsigned char *key;
         const struct kj_filter *filter;
     };
@@ -82,6 +85,7 @@ void kj__sqlite_values_fini(struct kj__sqlite_values *values);
 /* Each returns the parameter's number. */
 int kj__sqlite_add_integer(struct kj__sqlite_values *values, int64_t integer);
 int kj__sqlite_add_text(struct kj__sqlite_values *values, const char *text, size_t len);
+int kj__sqlite_add_bytes(struct kj__sqlite_values *values, const void *bytes, size_t len);
 int kj__sqlite_add_filter(struct kj__sqlite_values *values, const struct kj_filter *filter);
 int kj__sqlite_add_key_take(struct kj__sqlite_values *values, unsigned char *key, size_t len);
 

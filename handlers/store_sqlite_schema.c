@@ -29,6 +29,9 @@ static const char *const steps[KJ__SQLITE_VERSION] = {
     " AND counted.parentType = parents.type AND counted.parentID = parents.ID;",
 };
 
+static const struct kj__sqlite_versions versions = {
+    .application = KJ__SQLITE_APPLICATION, .current = KJ__SQLITE_VERSION, .steps = steps};
+
 enum { LARGE = 10000 }; /* rows whose indexing takes long enough to tell somebody */
 
 struct upgrade {
@@ -44,55 +47,6 @@ static enum kj_status run_text(struct kj__sqlite_connection *connection, char *s
     int result = sql ? sqlite3_exec(connection->db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
     sqlite3_free(sql);
     return kj__sqlite_status(connection, result);
-}
-
-/* ---- versions ---- */
-
-/* KJ_EPARSE for a file that something else made: it has tables, but not our mark. */
-static enum kj_status read_version(struct kj__sqlite_connection *connection, int64_t *version,
-                                   struct kj_error *error)
-{
-    int64_t application = 0;
-    int64_t tables = 0;
-    enum kj_status status = kj__sqlite_ask(connection, "PRAGMA user_version", NULL, version, NULL);
-    if (!status) {
-        status = kj__sqlite_ask(connection, "PRAGMA application_id", NULL, &application, NULL);
-    }
-    if (!status) {
-        status = kj__sqlite_ask(connection, "SELECT count(*) FROM sqlite_schema", NULL, &tables,
-                                NULL);
-    }
-    if (!status && application != KJ__SQLITE_APPLICATION && (tables || *version)) {
-        kj_error_set(error, 0, "%s: a SQLite file, but not one of kujata's", connection->path);
-        return KJ_EPARSE;
-    }
-    if (!status && *version > KJ__SQLITE_VERSION) {
-        kj_error_set(error, 0,
-                     "%s: made by a later kujata: its schema has version %lld, this program knows "
-                     "%d",
-                     connection->path, (long long)*version, KJ__SQLITE_VERSION);
-        return KJ_EUNSUPPORTED;
-    }
-    return status;
-}
-
-static enum kj_status migrate(struct kj__sqlite_connection *connection, struct kj_error *error)
-{
-    int64_t version = 0;
-    enum kj_status status = read_version(connection, &version, error);
-    if (!status && version > 0 && version < KJ__SQLITE_VERSION) {
-        kj_log(KJ_LOG_INFO, "store", "%s: from schema version %lld to %d", connection->path,
-               (long long)version, KJ__SQLITE_VERSION);
-    }
-    while (!status && version < KJ__SQLITE_VERSION) {
-        status = run_text(connection, sqlite3_mprintf("%s", steps[version]));
-        version++;
-    }
-    return status
-               ? status
-               : run_text(connection, sqlite3_mprintf("PRAGMA application_id = %d;"
-                                                      "PRAGMA user_version = %d",
-                                                      KJ__SQLITE_APPLICATION, KJ__SQLITE_VERSION));
 }
 
 /* ---- attributes ---- */
@@ -340,7 +294,7 @@ enum kj_status kj__sqlite_schema_init(struct kj__sqlite_schema *schema,
     struct kj_error why = {0};
     enum kj_status status = kj__sqlite_run(connection, "BEGIN IMMEDIATE", NULL);
     if (!status) {
-        status = migrate(connection, &why);
+        status = kj__sqlite_migrate(connection, &versions, &why);
     }
     if (!status) {
         status = add_collections(&upgrade);

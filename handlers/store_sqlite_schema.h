@@ -7,6 +7,7 @@
 #define KJ_HANDLERS_STORE_SQLITE_SCHEMA_H
 
 #include "handlers/store_sqlite_connection.h"
+#include "handlers/store_sqlite_version.h"
 
 /* The value of PRAGMA user_version, and what application_id tells our files by. */
 enum { KJ__SQLITE_VERSION = 2, KJ__SQLITE_APPLICATION = 0x4b6a7461 };

@@ -66,9 +66,9 @@ enum kj_status kj__gateway_say(struct kj_gateway *gateway, const char *words,
 
 /* ---- pushes ---- */
 
-static uint64_t next_id(struct kj_gateway *gateway, int64_t now_ms)
+uint64_t kj_gateway_make_id(struct kj_gateway *gateway)
 {
-    uint64_t now = (uint64_t)now_ms << COUNTER_BITS;
+    uint64_t now = (uint64_t)(kj__clock_wall_ns() / NS_PER_MS) << COUNTER_BITS;
     uint64_t last = atomic_load_explicit(&gateway->last_push, memory_order_relaxed);
     uint64_t next;
     do {
@@ -79,13 +79,29 @@ static uint64_t next_id(struct kj_gateway *gateway, int64_t now_ms)
     return (next >> COUNTER_BITS) << (NODE_BITS + COUNTER_BITS) | node << COUNTER_BITS | counter;
 }
 
+int64_t kj_push_id_time_ms(uint64_t id)
+{
+    return (int64_t)(id >> (NODE_BITS + COUNTER_BITS));
+}
+
+uint64_t kj_push_id_at(int64_t time_ms)
+{
+    return time_ms > 0 ? (uint64_t)time_ms << (NODE_BITS + COUNTER_BITS) : 0;
+}
+
 static enum kj_status check(const struct kj_push_options *options)
 {
-    bool is_presence = options->presence != KJ_PRESENCE_NONE;
+    static const enum kj_topic_kind kinds[] = {
+        [KJ_PRESENCE_JOINED] = KJ_TOPIC_ROOM,
+        [KJ_PRESENCE_LEFT] = KJ_TOPIC_ROOM,
+        [KJ_PRESENCE_RECEIPT] = KJ_TOPIC_USER,
+    };
+    enum kj_presence presence = options->presence;
     if (options->kind < KJ_TOPIC_ALL || options->kind > KJ_TOPIC_SESSION ||
         !kj__topic_name_is_valid(options->kind, options->name) ||
         (options->from && *options->from && !kj_name_is_valid(options->from)) ||
-        (is_presence && options->kind != KJ_TOPIC_ROOM) ||
+        presence < KJ_PRESENCE_NONE || presence > KJ_PRESENCE_RECEIPT ||
+        (presence != KJ_PRESENCE_NONE && options->kind != kinds[presence]) ||
         (options->body_is_json &&
          (options->body_len == 0 || !kj__utf8_is_valid(options->body, options->body_len)))) {
         return KJ_EINVAL;
@@ -101,8 +117,10 @@ static enum kj_status publish_numbered(struct kj_gateway *gateway, const char *w
     uint64_t *last = kj__sequences_lock(&gateway->sequences, words);
     if (last) {
         parts->sequence = *last + 1;
-        parts->time_ms = kj__clock_wall_ns() / NS_PER_MS;
-        parts->id = next_id(gateway, parts->time_ms);
+        if (parts->id == 0) {
+            parts->id = kj_gateway_make_id(gateway);
+        }
+        parts->time_ms = kj_push_id_time_ms(parts->id);
         status = hand_over(gateway, words, parts);
         *last += status == KJ_OK;
     }
@@ -143,6 +161,7 @@ enum kj_status kj_gateway_publish(struct kj_gateway *gateway, const struct kj_pu
     }
     if (!status) {
         struct kj__push_parts parts = {.what = KJ__WHAT_PUSH,
+                                       .id = options->id,
                                        .node = gateway->node,
                                        .kind = options->kind,
                                        .name = name,

@@ -155,6 +155,8 @@ enum kj_presence {
     KJ_PRESENCE_NONE = 0, /* a message */
     KJ_PRESENCE_JOINED,   /* of the room: `from`, `client` */
     KJ_PRESENCE_LEFT,
+    KJ_PRESENCE_RECEIPT, /* to a user: `from` has acknowledged messages, whose IDs are the body: a
+                          * list of texts in JSON */
 };
 
 uint64_t kj_push_id(const struct kj_push *push); /* grows with time */
@@ -181,12 +183,20 @@ struct kj_push_options {
     size_t body_len;
     bool body_is_json; /* it is one JSON text, which the caller has checked */
     enum kj_presence presence;
+    uint64_t id; /* of kj_gateway_make_id, for what is kept before it is published; 0: a new one */
 };
 
 struct kj_push_receipt {
     uint64_t id;
     size_t reached; /* clients of this node that it goes to */
 };
+
+/* The ID of a push to be published; grows with time.                    [any thread] */
+uint64_t kj_gateway_make_id(struct kj_gateway *gateway);
+
+/* When an ID was made, in ms since 1970, and the smallest one of a time. [any thread] */
+int64_t kj_push_id_time_ms(uint64_t id);
+uint64_t kj_push_id_at(int64_t time_ms);
 
 /* Publishes to a topic, whoever is there. Never blocks; `receipt` may be NULL.  [any thread]
  * KJ_EINVAL, KJ_ELIMIT for a large body, KJ_ENOTFOUND for a session of this node that is gone,

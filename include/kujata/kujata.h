@@ -17,6 +17,7 @@
 #include <kujata/handlers.h>
 #include <kujata/http_policy.h>
 #include <kujata/log.h>
+#include <kujata/messages.h>
 #include <kujata/model.h>
 #include <kujata/namespaces.h>
 #include <kujata/native.h>

@@ -7,6 +7,8 @@
 #define KUJATA_NATIVE_H
 
 #include <kujata/gateway.h>
+#include <kujata/messages.h>
+#include <kujata/pubsub.h>
 #include <kujata/status.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +33,21 @@ struct kj_native_options {
     /* Whether it may send to a room or a user; asked last. NULL: it may. */
     bool (*may_send)(struct kj_client *client, enum kj_topic_kind kind, const char *name,
                      void *ctx);
+
+    /* What is kept of what clients send; docs/messages.md says what that promises. */
+    struct kj_messages *messages; /* NULL: nothing; else it outlives the server */
+    bool keeps_mailboxes;         /* for users: until a client of the user acknowledges it */
+    bool keeps_rooms;             /* what was said in rooms, for their members to look up */
+    bool keeps_conversations;     /* what users said to each other, for both */
+    bool tells_no_receipts;       /* default: who sent a message is told that it was acknowledged */
+    uint32_t mailbox_window;      /* messages out of a mailbox that a client is sent before it has
+                                   * acknowledged those before; 0: 50; at most 1,000 */
+
+    bool is_alone; /* there are no other nodes: a user whom nobody here is, is offline */
+
+    /* Whether there is such a user; asked before a message is kept or published, on a thread that
+     * may wait, several at once. NULL: all there are names for. */
+    bool (*user_exists)(const char *user, void *ctx);
     void *ctx;
 };
 
@@ -39,6 +56,24 @@ enum kj_status kj_native_new(const struct kj_native_options *options, struct kj_
 
 /* For kj_server_mount. */
 struct kj_protocol kj_native_protocol(struct kj_native *native);
+
+/* Other nodes that keep messages: each keeps what its own clients send to users, asks the others
+ * for what waits at a login, and keeps what theirs say in rooms and conversations. */
+struct kj_native_nodes {
+    struct kj_pubsub *pubsub; /* the server's; outlives the protocol */
+    struct kj_gateway *gateway;
+    const char *topic; /* copied; NULL: "messages" */
+};
+
+/* Once, after kj_server_mount and before kj_server_start, with mailboxes or histories. KJ_EINVAL
+ * for a topic that is none, or what kj_pubsub_subscribe returned. */
+enum kj_status kj_native_join_nodes(struct kj_native *native, const struct kj_native_nodes *nodes);
+
+/* Between kj_server_stop and kj_server_free. Idempotent. */
+void kj_native_leave_nodes(struct kj_native *native);
+
+/* What passed between nodes; a kj_counter_source's function, its ctx the protocol. [any thread] */
+void kj_native_counters(void *native, kj_counter_visit visit, void *ctx);
 
 /* After the server. NULL is fine. */
 void kj_native_free(struct kj_native *native);

@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     kj__out_queue_clear(&connection->out);
     kj__shard_count_waiting(connection->shard, connection);
     connection->state = KJ__CONNECTION_CLOSED;
-    kj__client_protocol.on_closed(connection, false);
+    kj__client_protocol.on_closed(connection, true);
     kj__side_reap(kj__side_of(client));
     kj_client_unref(client);
     pthread_mutex_lock(&node.gateway->lock);

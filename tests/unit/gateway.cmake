@@ -6,4 +6,4 @@ foreach(name races_test rooms_test users_test)
         MODULES gateway delivery codec pubsub base)
 endforeach()
 kujata_test(gateway_memory_test SOURCES gateway/memory_test.c
-    MODULES native gateway delivery codec pubsub base FAILING_ALLOCATOR)
+    MODULES native handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)

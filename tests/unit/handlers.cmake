@@ -24,3 +24,10 @@ foreach(part filter memory own)
 endforeach()
 kujata_test(handlers_namespaces_test SOURCES handlers/namespaces_test.c dispatch/fixture.c
     MODULES handlers dispatch rest delivery model codec pubsub base)
+# The message store, in memory and in a file, and what only the one in a file does.
+foreach(name messages_test messages_in_file_test messages_file_test)
+    string(REPLACE "_in_file" "" source ${name})
+    kujata_test(handlers_${name} SOURCES handlers/${source}.c handlers/storage.c
+        MODULES handlers rest delivery model codec base)
+endforeach()
+target_compile_definitions(handlers_messages_in_file_test PRIVATE MESSAGES_FILE)

@@ -1,0 +1,123 @@
+/* serve_messages.c - see serve_messages.h. */
+#include "serve_messages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char scheme[] = "sqlite:";
+
+enum history { HISTORY_ALL = 0, HISTORY_ROOMS, HISTORY_USERS, HISTORY_NONE };
+
+static const char *const history_names[] = {
+    [HISTORY_ALL] = "all",
+    [HISTORY_ROOMS] = "rooms",
+    [HISTORY_USERS] = "users",
+    [HISTORY_NONE] = "none",
+    NULL,
+};
+
+void messages_add_options(struct messages_settings *settings, struct kj_native_options *native,
+                          struct option_table *table)
+{
+    struct kj_messages_options *limits = &settings->options;
+#define NUMBER(flag, target, high, unit, text)                                                     \
+    OPTION(flag, OPTION_NUMBER, target, unit, text), .minimum = 1, .maximum = (high)
+    const struct option rows[] = {
+        {OPTION("--messages", OPTION_TEXT, &settings->where, "memory|sqlite:PATH",
+                "keep what clients of --gateway send; default: not kept; see messages.md")},
+        {NUMBER("--messages-busy-ms", &limits->busy_timeout_ms, INT32_MAX, "MS",
+                "to wait for another process that holds the file; default 2000")},
+        {NUMBER("--messages-max-megabytes", &settings->max_megabytes, UINT32_MAX, "N",
+                "of the file; default: as the disk has room; in memory 256")},
+        {OPTION("--messages-topic", OPTION_TEXT, &settings->topic, "NAME",
+                "that nodes tell each other of messages under; default messages")},
+        {OPTION("--mailbox-off", OPTION_SWITCH, &settings->has_no_mailboxes, NULL,
+                "users have no mailboxes")},
+        {OPTION("--mailbox-no-receipts", OPTION_SWITCH, &native->tells_no_receipts, NULL,
+                "who sent a message is not told that it was acknowledged")},
+        {NUMBER("--mailbox-window", &native->mailbox_window, KJ_MESSAGES_PAGE_MAX, "N",
+                "messages of a mailbox sent before they are acknowledged; default 50")},
+        {NUMBER("--mailbox-limit-messages", &limits->mailbox_count, INT32_MAX, "N",
+                "of one mailbox; default 1000")},
+        {NUMBER("--mailbox-limit-bytes", &limits->mailbox_bytes, UINT32_MAX, "BYTES",
+                "the same; default 4194304")},
+        {NUMBER("--mailbox-limit-age-s", &limits->mailbox_age_s, UINT32_MAX, "S",
+                "a message waits so long; default 2592000, 30 days")},
+        {OPTION("--history", OPTION_CHOICE, &settings->history, "all|rooms|users|none",
+                "whose history is kept; default all"),
+         .choices = history_names},
+        {NUMBER("--history-limit-messages", &limits->history_count, INT32_MAX, "N",
+                "of one room, or two users; default 1000")},
+        {NUMBER("--history-limit-age-s", &limits->history_age_s, UINT32_MAX, "S",
+                "the same; default 2592000, 30 days")},
+    };
+#undef NUMBER
+    OPTIONS_ADD(table, "messages", rows);
+}
+
+static void read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
+{
+    const struct messages_part *part = ctx;
+    kj_messages_counters(part->messages, visit, visit_ctx);
+    if (part->settings->native) {
+        kj_native_counters(part->settings->native, visit, visit_ctx);
+    }
+    if (part->other.read) {
+        part->other.read(part->other.ctx, visit, visit_ctx);
+    }
+}
+
+int messages_make(const char *command, const struct messages_settings *settings,
+                  struct kj_native_options *native, struct messages_part *part,
+                  struct kj_counter_source *source)
+{
+    struct kj_error error = {0};
+    struct kj_messages_options options = settings->options;
+    const char *where = settings->where;
+    if (!where) {
+        return EXIT_SUCCESS;
+    }
+    options.max_bytes = (uint64_t)settings->max_megabytes << 20;
+    if (strncmp(where, scheme, strlen(scheme)) == 0) {
+        options.path = where + strlen(scheme);
+    } else if (strcmp(where, "memory") != 0) {
+        return options_fail(EXIT_USAGE, command,
+                            "--messages: \"%s\" is neither memory nor sqlite:PATH", where);
+    }
+    enum kj_status status = kj_messages_new(&options, &part->messages, &error);
+    if (status) {
+        return options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command,
+                            "--messages: %s", *error.text ? error.text : kj_status_text(status));
+    }
+    native->messages = part->messages;
+    native->keeps_mailboxes = !settings->has_no_mailboxes;
+    native->keeps_rooms = settings->history == HISTORY_ALL || settings->history == HISTORY_ROOMS;
+    native->keeps_conversations = settings->history == HISTORY_ALL ||
+                                  settings->history == HISTORY_USERS;
+    part->settings = settings;
+    part->other = *source;
+    *source = (struct kj_counter_source){read_counters, part};
+    return EXIT_SUCCESS;
+}
+
+int messages_join(const char *command, struct messages_settings *settings, struct kj_native *native,
+                  const struct kj_native_options *options, const struct kj_native_nodes *nodes)
+{
+    if (!options->messages) {
+        return EXIT_SUCCESS;
+    }
+    struct kj_native_nodes own = *nodes;
+    own.topic = settings->topic;
+    settings->native = native;
+    enum kj_status status = options->is_alone ? KJ_OK : kj_native_join_nodes(native, &own);
+    return status ? options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command,
+                                 "--messages-topic: %s", kj_status_text(status))
+                  : EXIT_SUCCESS;
+}
+
+void messages_leave(struct messages_settings *settings)
+{
+    if (settings->native) {
+        kj_native_leave_nodes(settings->native);
+    }
+}

@@ -1,0 +1,44 @@
+/* serve_messages.h - what `kujata serve` keeps of what clients send, as the command line says. */
+#ifndef KUJATA_APP_SERVE_MESSAGES_H
+#define KUJATA_APP_SERVE_MESSAGES_H
+
+#include "options.h"
+
+#include <kujata/counter.h>
+#include <kujata/native.h>
+
+struct messages_settings {
+    const char *where; /* NULL: nothing is kept */
+    uint32_t max_megabytes;
+    int history; /* an index of its choices */
+    bool has_no_mailboxes;
+    const char *topic;        /* between nodes; NULL: the default */
+    struct kj_native *native; /* which keeps them, once it is mounted; NULL: none */
+    struct kj_messages_options options;
+};
+
+struct messages_part {
+    const struct messages_settings *settings;
+    struct kj_messages *messages;   /* NULL: none */
+    struct kj_counter_source other; /* what was counted before */
+};
+
+/* Adds the flags. */
+void messages_add_options(struct messages_settings *settings, struct kj_native_options *native,
+                          struct option_table *table);
+
+/* Opens the store where that was asked for, and has `native` use it. Its counters are put in front
+ * of `*source`. Returns an exit status; a fault is told on stderr. */
+int messages_make(const char *command, const struct messages_settings *settings,
+                  struct kj_native_options *native, struct messages_part *part,
+                  struct kj_counter_source *source);
+
+/* Has a mounted protocol share with other nodes, where there may be any. Returns an exit status; a
+ * fault is told on stderr. */
+int messages_join(const char *command, struct messages_settings *settings, struct kj_native *native,
+                  const struct kj_native_options *options, const struct kj_native_nodes *nodes);
+
+/* After the server has stopped, before it is gone. */
+void messages_leave(struct messages_settings *settings);
+
+#endif
