@@ -65,11 +65,20 @@ static int make_pubsub(struct node *node, const struct serve_settings *settings)
                : 0;
 }
 
-static int make_store(struct node *node, struct serve_settings *settings)
+static int make_store(struct node *node, const struct serve_settings *settings)
 {
-    int exit_status = store_make(command, &settings->store, node->model, &node->store);
-    settings->server.counter_source = store_counters(node->store);
-    return exit_status;
+    return store_make(command, &settings->store, node->model, &node->store);
+}
+
+/* A kj_counter_source: what the parts beside the server count. */
+static void read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
+{
+    const struct node *node = ctx;
+    const struct kj_counter_source store = store_counters(node->store);
+    if (store.read) {
+        store.read(store.ctx, visit, visit_ctx);
+    }
+    profiles_read_counters(&node->profiles, visit, visit_ctx);
 }
 
 static int make_server(struct node *node, struct serve_settings *settings)
@@ -78,6 +87,7 @@ static int make_server(struct node *node, struct serve_settings *settings)
     struct kj_processor processor = kj_store_processor(node->store);
     settings->server.model = node->model;
     settings->server.pubsub = node->pubsub;
+    settings->server.counter_source = (struct kj_counter_source){read_counters, node};
     settings->server.io = (enum kj_io)settings->io;
     settings->server.queue_policy = (enum kj_queue_policy)settings->queue_policy;
     settings->server.tls_client_certificate = (enum kj_client_certificate)(

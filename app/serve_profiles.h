@@ -10,6 +10,7 @@
 
 #include "options.h"
 
+#include <kujata/counter.h>
 #include <kujata/server.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,8 @@ struct profile {
      * told on stderr. `*state` is for stop, also after a failure. */
     int (*start)(const struct profile_context *context, void **state);
     void (*stop)(void *state); /* after the server is gone; not called for NULL */
+    /* What it counts itself; NULL: nothing.                            [any thread] */
+    void (*read_counters)(void *state, kj_counter_visit visit, void *ctx);
 };
 
 extern const struct profile profile_native;
@@ -77,6 +80,9 @@ int profiles_choose(struct profiles *profiles, const char *command,
 /* Starts them. Returns an exit status; a fault is told on stderr. */
 int profiles_start(struct profiles *profiles, const char *command, struct serve_settings *settings,
                    struct kj_server *server);
+
+/* What those that are started count.                                   [any thread] */
+void profiles_read_counters(const struct profiles *profiles, kj_counter_visit visit, void *ctx);
 
 void profiles_stop(struct profiles *profiles);
 
