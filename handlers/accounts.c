@@ -341,6 +341,9 @@ enum kj_status kj_accounts_register(struct kj_accounts *accounts,
                                         accounts->options.registrations, REGISTRATION_WAIT_MS};
     struct kj__account_row row = {0};
     *grant = (struct kj_account_grant){0};
+    if (accounts->options.is_closed) {
+        return KJ_ECLOSED;
+    }
     if (!is_name(credentials->name)) {
         kj_error_set(error, 0,
                      "a name has 1 to %d bytes of UTF-8, all of them visible and no blank at "

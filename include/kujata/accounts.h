@@ -49,7 +49,7 @@ struct kj_accounts_options {
                                   * address whatever the names */
     uint32_t failure_wait_s;     /* for one more; 60 */
     uint32_t registrations;      /* of an address, at once; 60, and one more each minute */
-    bool is_closed;              /* the routes register nobody; kj_accounts_register does */
+    bool is_closed;              /* nobody registers: KJ_ECLOSED */
     bool others_follow;          /* as of the authenticators of auth.h */
 };
 
@@ -80,7 +80,7 @@ struct kj_account_grant {
 
 /* Makes an account and logs it in. KJ_EINVAL for a bad name or password with `error` saying why,
  * KJ_EEXIST for a name that is taken, KJ_ELIMIT for too many from that address, KJ_EFULL while too
- * many passwords are being hashed, KJ_ECLOSED when there are as many accounts as may be, KJ_EIO when
+ * many passwords are being hashed, KJ_ECLOSED when there are as many accounts as may be, or is_closed, KJ_EIO when
  * the file fails, KJ_ENOMEM. */
 enum kj_status kj_accounts_register(struct kj_accounts *accounts,
                                     const struct kj_account_credentials *credentials,

@@ -2,6 +2,7 @@
 #ifndef KUJATA_KUJATA_H
 #define KUJATA_KUJATA_H
 
+#include <kujata/accounts.h>
 #include <kujata/announce.h>
 #include <kujata/audit.h>
 #include <kujata/auth.h>
