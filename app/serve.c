@@ -65,6 +65,12 @@ static int make_pubsub(struct node *node, const struct serve_settings *settings)
                : 0;
 }
 
+static int make_accounts(struct node *node, struct serve_settings *settings)
+{
+    return accounts_make(command, &settings->accounts, security_wants_more(&settings->security),
+                         &node->security.accounts);
+}
+
 static int make_store(struct node *node, const struct serve_settings *settings)
 {
     return store_make(command, &settings->store, node->model, &node->store);
@@ -78,6 +84,7 @@ static void read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
     if (store.read) {
         store.read(store.ctx, visit, visit_ctx);
     }
+    accounts_read_counters(node->security.accounts, visit, visit_ctx);
     profiles_read_counters(&node->profiles, visit, visit_ctx);
 }
 
@@ -228,9 +235,15 @@ int command_serve(int argc, char *const *argv)
     exit_status = exit_status ? exit_status : make_model(&node, &settings);
     exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);
     exit_status = exit_status ? exit_status : make_store(&node, &settings);
+    exit_status = exit_status ? exit_status : make_accounts(&node, &settings);
     exit_status = exit_status ? exit_status : make_server(&node, &settings);
     if (!exit_status) {
-        exit_status = profiles_start(&node.profiles, command, &settings, node.server);
+        exit_status = accounts_serve(command, node.security.accounts, node.server);
+    }
+    if (!exit_status) {
+        exit_status = profiles_start(
+            &node.profiles, command, &settings,
+            &(struct profile_parts){.server = node.server, .accounts = node.security.accounts});
     }
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
     kj_server_free(node.server);

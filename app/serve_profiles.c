@@ -136,12 +136,13 @@ int profiles_choose(struct profiles *profiles, const char *command,
 /* ---- running them ---- */
 
 int profiles_start(struct profiles *profiles, const char *command, struct serve_settings *settings,
-                   struct kj_server *server)
+                   const struct profile_parts *parts)
 {
     for (size_t i = 0; i < profiles->count; i++) {
         struct chosen_profile *chosen = &profiles->chosen[i];
         const struct profile_context context = {.command = command,
-                                                .server = server,
+                                                .server = parts->server,
+                                                .accounts = parts->accounts,
                                                 .settings = settings,
                                                 .streams = chosen->streams,
                                                 .stream_count = chosen->stream_count};

@@ -10,6 +10,7 @@
 
 #include "options.h"
 
+#include <kujata/accounts.h>
 #include <kujata/counter.h>
 #include <kujata/server.h>
 #include <stdbool.h>
@@ -23,10 +24,17 @@ struct profile_stream {
     bool tls;
 };
 
+/* Of the node. */
+struct profile_parts {
+    struct kj_server *server;
+    struct kj_accounts *accounts; /* NULL: none */
+};
+
 /* What a profile starts with; for the time of the call. */
 struct profile_context {
     const char *command; /* for options_fail */
     struct kj_server *server;
+    struct kj_accounts *accounts; /* NULL: none */
     /* What the command line says; rooms.native has what all profiles go by: is_open, limits,
      * batching. */
     struct serve_settings *settings;
@@ -79,7 +87,7 @@ int profiles_choose(struct profiles *profiles, const char *command,
 
 /* Starts them. Returns an exit status; a fault is told on stderr. */
 int profiles_start(struct profiles *profiles, const char *command, struct serve_settings *settings,
-                   struct kj_server *server);
+                   const struct profile_parts *parts);
 
 /* What those that are started count.                                   [any thread] */
 void profiles_read_counters(const struct profiles *profiles, kj_counter_visit visit, void *ctx);
