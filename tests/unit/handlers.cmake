@@ -24,5 +24,4 @@ foreach(part filter memory own)
 endforeach()
 kujata_test(handlers_namespaces_test SOURCES handlers/namespaces_test.c dispatch/fixture.c
     MODULES handlers dispatch rest delivery model codec pubsub base)
-kujata_test(handlers_accounts_test SOURCES handlers/accounts_test.c
-    MODULES accounts handlers rest delivery model codec base)
+kujata_test(handlers_accounts_test SOURCES handlers/accounts_test.c MODULES accounts codec base)
