@@ -15,6 +15,7 @@
 #include <kujata/event.h>
 #include <kujata/filter.h>
 #include <kujata/gateway.h>
+#include <kujata/gochat.h>
 #include <kujata/handlers.h>
 #include <kujata/http_policy.h>
 #include <kujata/log.h>
