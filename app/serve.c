@@ -185,6 +185,7 @@ static int run(struct node *node, const struct serve_settings *settings, const s
         printf("kujata: API on %s://%.*s:%u\n", settings->server.tls_certificate ? "https" : "http",
                (int)(strrchr(api, ':') - api), api, kj_server_api_port(node->server));
     }
+    profiles_print_streams(&node->profiles, node->server);
     fflush(stdout);
     int signal_number;
     while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP) {

@@ -56,7 +56,7 @@ struct profile {
     void (*read_counters)(void *state, kj_counter_visit visit, void *ctx);
 };
 
-extern const struct profile profile_native;
+extern const struct profile profile_gochat, profile_native;
 
 enum { PROFILES_MAX = 8, PROFILE_STREAMS_MAX = 8 };
 
@@ -91,6 +91,9 @@ int profiles_start(struct profiles *profiles, const char *command, struct serve_
 
 /* What those that are started count.                                   [any thread] */
 void profiles_read_counters(const struct profiles *profiles, kj_counter_visit visit, void *ctx);
+
+/* A line on stdout for each stream that is listened to. */
+void profiles_print_streams(const struct profiles *profiles, const struct kj_server *server);
 
 void profiles_stop(struct profiles *profiles);
 
