@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from deadline import eventually
+from pki import Authority
 from rawws import CLOSE, TEXT, RawWebSocket
 
 CHEAP = ("--account-hash-passes", "1", "--account-hash-kib", "8192")
@@ -79,8 +80,10 @@ def packet(payload, version=b"v1", length=None):
 class Device:
     """A client on TCP."""
 
-    def __init__(self, port, token=None, room=1):
+    def __init__(self, port, token=None, room=1, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.buffer = b""
         if token:
             self.send({"op": 6, "authToken": token, "roomId": room})
@@ -493,6 +496,46 @@ def test_two_nodes_are_one_place(serve, broker, tmp_path):
     newer = Page(two, demo)
     assert here.ends() == 4409
     wait_for(two, newer, demo, 2)
+
+
+def test_a_page_of_another_origin_may_ask_where_that_is_allowed(serve):
+    node = serve(*FLAGS, "--cors-origin", "*", "--allow-origin", "*")
+    origin = {"Origin": "http://127.0.0.1:8080"}
+    preflight = {**origin, "Access-Control-Request-Method": "POST",
+                 "Access-Control-Request-Headers": "content-type"}
+    answer = node.request("OPTIONS", "/user/register", headers=preflight)
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "content-type" in answer.headers["Access-Control-Allow-Headers"].lower()
+    members = {"userName": "demo", "passWord": PASSWORD}
+    answer = node.request("POST", "/user/register", json=members, headers=origin)
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    page = RawWebSocket(node.port, "/ws", origin)
+    page.send(TEXT, json.dumps({"authToken": answer.json()["data"], "roomId": 1}).encode())
+    wait_for_count(node, answer.json()["data"], page)
+
+
+def wait_for_count(node, token, page):
+    def is_counted():
+        ok(node, "/push/count", authToken=token, roomId=1)
+        return page.has_data(0.2)
+
+    eventually(is_counted, what="a count")
+    assert json.loads(page.message()[1]) == {"count": 1, "op": 4}
+
+
+def test_packets_over_tls(serve, tmp_path):
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("server")
+    node = serve("--profile", "gochat", "--accounts", "memory", *CHEAP, "--tls-cert", certificate,
+                 "--tls-key", key, "--tcp-tls", "gochat=127.0.0.1:0")
+    node.http.verify = authority.ca
+    port = int(re.fullmatch(r"kujata: gochat on tls://127\.0\.0\.1:(\d+)", node.line())[1])
+    token = register(node, "demo")
+    device = Device(port, tls=authority.context())
+    device.send({"op": 6, "authToken": token, "roomId": 1})
+    device.send({"op": 3, "authToken": token, "roomId": 1, "msg": "in secret"})
+    assert device.next(3)["msg"] == "in secret"
 
 
 def test_it_needs_accounts(start):

@@ -25,3 +25,7 @@ endforeach()
 kujata_test(handlers_namespaces_test SOURCES handlers/namespaces_test.c dispatch/fixture.c
     MODULES handlers dispatch rest delivery model codec pubsub base)
 kujata_test(handlers_accounts_test SOURCES handlers/accounts_test.c MODULES accounts codec base)
+kujata_test(handlers_accounts_memory_test SOURCES handlers/accounts_memory_test.c
+    MODULES gochat accounts gateway delivery codec pubsub base FAILING_ALLOCATOR)
+kujata_test(handlers_gochat_test SOURCES handlers/gochat_test.c
+    MODULES gochat accounts gateway delivery codec pubsub base)

@@ -1,17 +1,13 @@
 /* accounts_test.c - accounts, their tokens, and how often anyone may guess. */
 #include "handlers/accounts.h"
+#include "unit/rest/cmocka_all.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Needs those above. */
-#include <cmocka.h>
 
 static char folder[] = "/tmp/kujata-accounts-XXXXXX";
 static char file[64];
