@@ -66,11 +66,28 @@ static int make_pubsub(struct node *node, const struct serve_settings *settings)
                : 0;
 }
 
+static int make_accounts(struct node *node, struct serve_settings *settings)
+{
+    return accounts_make(command, &settings->accounts, security_wants_more(&settings->security),
+                         &node->security.accounts);
+}
+
+/* A kj_counter_source: what the parts beside the server count. */
+static void read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
+{
+    const struct node *node = ctx;
+    const struct kj_counter_source store = store_counters(node->store);
+    if (store.read) {
+        store.read(store.ctx, visit, visit_ctx);
+    }
+    accounts_read_counters(node->security.accounts, visit, visit_ctx);
+    profiles_read_counters(&node->profiles, visit, visit_ctx);
+}
+
 static int make_store(struct node *node, struct serve_settings *settings)
 {
-    int exit_status = store_make(command, &settings->store, node->model, &node->store);
-    settings->server.counter_source = store_counters(node->store);
-    return exit_status;
+    settings->server.counter_source = (struct kj_counter_source){read_counters, node};
+    return store_make(command, &settings->store, node->model, &node->store);
 }
 
 static int make_messages(struct node *node, struct serve_settings *settings)
@@ -182,6 +199,7 @@ static int run(struct node *node, const struct serve_settings *settings, const s
         printf("kujata: API on %s://%.*s:%u\n", settings->server.tls_certificate ? "https" : "http",
                (int)(strrchr(api, ':') - api), api, kj_server_api_port(node->server));
     }
+    profiles_print_streams(&node->profiles, node->server);
     fflush(stdout);
     int signal_number;
     while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP) {
@@ -233,9 +251,15 @@ int command_serve(int argc, char *const *argv)
     exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);
     exit_status = exit_status ? exit_status : make_store(&node, &settings);
     exit_status = exit_status ? exit_status : make_messages(&node, &settings);
+    exit_status = exit_status ? exit_status : make_accounts(&node, &settings);
     exit_status = exit_status ? exit_status : make_server(&node, &settings);
     if (!exit_status) {
-        exit_status = profiles_start(&node.profiles, command, &settings, node.server);
+        exit_status = accounts_serve(command, node.security.accounts, node.server);
+    }
+    if (!exit_status) {
+        exit_status = profiles_start(
+            &node.profiles, command, &settings,
+            &(struct profile_parts){.server = node.server, .accounts = node.security.accounts});
     }
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
     messages_leave(&settings.messages);

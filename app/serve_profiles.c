@@ -3,12 +3,14 @@
 
 #include "serve_settings.h"
 
+#include <kujata/gateway.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct profile *const known[] = {
     &profile_native,
+    &profile_gochat,
 };
 
 enum { KNOWN_COUNT = sizeof known / sizeof *known };
@@ -136,12 +138,13 @@ int profiles_choose(struct profiles *profiles, const char *command,
 /* ---- running them ---- */
 
 int profiles_start(struct profiles *profiles, const char *command, struct serve_settings *settings,
-                   struct kj_server *server)
+                   const struct profile_parts *parts)
 {
     for (size_t i = 0; i < profiles->count; i++) {
         struct chosen_profile *chosen = &profiles->chosen[i];
         const struct profile_context context = {.command = command,
-                                                .server = server,
+                                                .server = parts->server,
+                                                .accounts = parts->accounts,
                                                 .settings = settings,
                                                 .streams = chosen->streams,
                                                 .stream_count = chosen->stream_count};
@@ -151,6 +154,31 @@ int profiles_start(struct profiles *profiles, const char *command, struct serve_
         }
     }
     return EXIT_SUCCESS;
+}
+
+void profiles_read_counters(const struct profiles *profiles, kj_counter_visit visit, void *ctx)
+{
+    for (size_t i = 0; i < profiles->count; i++) {
+        const struct chosen_profile *chosen = &profiles->chosen[i];
+        if (chosen->state && chosen->profile->read_counters) {
+            chosen->profile->read_counters(chosen->state, visit, ctx);
+        }
+    }
+}
+
+void profiles_print_streams(const struct profiles *profiles, const struct kj_server *server)
+{
+    size_t index = 0; /* each profile listens to its streams in their order */
+    for (size_t i = 0; i < profiles->count; i++) {
+        const struct chosen_profile *chosen = &profiles->chosen[i];
+        for (size_t j = 0; j < chosen->stream_count; j++) {
+            const struct profile_stream *stream = &chosen->streams[j];
+            const char *colon = strrchr(stream->listen, ':');
+            printf("kujata: %s on %s://%.*s:%u\n", chosen->profile->name,
+                   stream->tls ? "tls" : "tcp", (int)(colon - stream->listen), stream->listen,
+                   kj_server_stream_port(server, index++));
+        }
+    }
 }
 
 void profiles_stop(struct profiles *profiles)

@@ -10,6 +10,8 @@
 
 #include "options.h"
 
+#include <kujata/accounts.h>
+#include <kujata/counter.h>
 #include <kujata/server.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,10 +24,17 @@ struct profile_stream {
     bool tls;
 };
 
+/* Of the node. */
+struct profile_parts {
+    struct kj_server *server;
+    struct kj_accounts *accounts; /* NULL: none */
+};
+
 /* What a profile starts with; for the time of the call. */
 struct profile_context {
     const char *command; /* for options_fail */
     struct kj_server *server;
+    struct kj_accounts *accounts; /* NULL: none */
     /* What the command line says; rooms.native has what all profiles go by: is_open, limits,
      * batching. */
     struct serve_settings *settings;
@@ -43,9 +52,11 @@ struct profile {
      * told on stderr. `*state` is for stop, also after a failure. */
     int (*start)(const struct profile_context *context, void **state);
     void (*stop)(void *state); /* after the server is gone; not called for NULL */
+    /* What it counts itself; NULL: nothing.                            [any thread] */
+    void (*read_counters)(void *state, kj_counter_visit visit, void *ctx);
 };
 
-extern const struct profile profile_native;
+extern const struct profile profile_gochat, profile_native;
 
 enum { PROFILES_MAX = 8, PROFILE_STREAMS_MAX = 8 };
 
@@ -76,7 +87,13 @@ int profiles_choose(struct profiles *profiles, const char *command,
 
 /* Starts them. Returns an exit status; a fault is told on stderr. */
 int profiles_start(struct profiles *profiles, const char *command, struct serve_settings *settings,
-                   struct kj_server *server);
+                   const struct profile_parts *parts);
+
+/* What those that are started count.                                   [any thread] */
+void profiles_read_counters(const struct profiles *profiles, kj_counter_visit visit, void *ctx);
+
+/* A line on stdout for each stream that is listened to. */
+void profiles_print_streams(const struct profiles *profiles, const struct kj_server *server);
 
 void profiles_stop(struct profiles *profiles);
 

@@ -120,18 +120,19 @@ static bool needs_certificate(const struct kj_server_options *server)
 static int check_openness(const struct security *security, const struct security_settings *settings,
                           const struct kj_server_options *server)
 {
-    bool has_auth = security->tokens || security->jwt || settings->certificate;
+    bool has_auth = security->accounts || security->tokens || security->jwt ||
+                    settings->certificate;
     if (settings->certificate && !server->tls_client_ca) {
         return options_fail(EXIT_USAGE, command, "--auth-certificate needs --tls-client-ca");
     }
     if (settings->allow_all && has_auth) {
         return options_fail(EXIT_USAGE, command,
-                            "--allow-all lets everybody in: it cannot stand beside --auth-tokens, "
-                            "--jwt-alg and --auth-certificate");
+                            "--allow-all lets everybody in: it cannot stand beside --accounts, "
+                            "--auth-tokens, --jwt-alg and --auth-certificate");
     }
     if (settings->public_reads && !has_auth) {
         return options_fail(EXIT_USAGE, command,
-                            "--auth-public-reads needs --auth-tokens, --jwt-alg or "
+                            "--auth-public-reads needs --accounts, --auth-tokens, --jwt-alg or "
                             "--auth-certificate: without them everything is public");
     }
     if (has_auth || settings->allow_all || is_loopback(server->listen) ||
@@ -140,8 +141,8 @@ static int check_openness(const struct security *security, const struct security
     }
     return options_fail(EXIT_USAGE, command,
                         "--listen %s: others can reach this address, and nothing says who may do "
-                        "what. Give --auth-tokens, --jwt-alg or --tls-client-ca, or --allow-all "
-                        "if everybody is to be let in",
+                        "what. Give --accounts, --auth-tokens, --jwt-alg or --tls-client-ca, or "
+                        "--allow-all if everybody is to be let in",
                         server->listen);
 }
 
@@ -151,7 +152,7 @@ static void fill_chains(struct security *security, const struct security_setting
 {
     size_t *calls = &server->request_authenticator_count;
     size_t *sessions = &server->session_authenticator_count;
-    bool others_follow = security->tokens || security->jwt;
+    bool others_follow = security->accounts || security->tokens || security->jwt;
     if (settings->certificate) {
         security->request_chain[(*calls)++] = kj_auth_certificate_request(others_follow ||
                                                                           settings->public_reads);
@@ -163,6 +164,10 @@ static void fill_chains(struct security *security, const struct security_setting
     }
     if (settings->certificate && settings->public_reads && !others_follow) {
         security->request_chain[(*calls)++] = kj_auth_certificate_request(false);
+    }
+    if (security->accounts) {
+        security->request_chain[(*calls)++] = kj_accounts_request(security->accounts);
+        security->session_chain[(*sessions)++] = kj_accounts_session(security->accounts);
     }
     if (security->tokens) {
         security->request_chain[(*calls)++] = kj_auth_tokens_request(security->tokens);
@@ -218,9 +223,15 @@ void security_free(struct security *security)
     kj_auth_rules_free(security->rules);
     kj_auth_jwt_free(security->jwt);
     kj_auth_tokens_free(security->tokens);
+    kj_accounts_free(security->accounts);
 }
 
 /* ---- reading again ---- */
+
+bool security_wants_more(const struct security_settings *settings)
+{
+    return settings->tokens_file || wants_jwt(settings);
+}
 
 bool security_wants_reload(const struct security_settings *settings)
 {

@@ -4,6 +4,7 @@
 
 #include "options.h"
 
+#include <kujata/accounts.h>
 #include <kujata/audit.h>
 #include <kujata/auth.h>
 #include <kujata/auth_rules.h>
@@ -22,9 +23,10 @@ struct security_settings {
 /* Adds the flags. */
 void security_add_options(struct security_settings *settings, struct option_table *table);
 
-enum { SECURITY_CHAIN_MAX = 4 };
+enum { SECURITY_CHAIN_MAX = 6 };
 
 struct security {
+    struct kj_accounts *accounts; /* made before security_make; NULL: none */
     struct kj_auth_tokens *tokens;
     struct kj_auth_jwt *jwt;
     struct kj_auth_rules *rules;
@@ -41,6 +43,9 @@ int security_make(struct security *security, const struct security_settings *set
 
 /* What namespaces let through is asked of the rules too, where there are any. */
 struct kj_namespaces_options security_namespaces(struct security *security);
+
+/* Whether authenticators are asked after those of the accounts. */
+bool security_wants_more(const struct security_settings *settings);
 
 /* Whether there is something to read again at SIGHUP. */
 bool security_wants_reload(const struct security_settings *settings);

@@ -222,6 +222,7 @@ enum options_result serve_parse(struct serve_settings *settings, const char *com
     add_push(settings, &table);
     add_tls(settings, &table);
     security_add_options(&settings->security, &table);
+    accounts_add_options(&settings->accounts, &table);
     http_add_options(&settings->http, &table);
     rooms_add_options(&settings->rooms, &settings->server, &table);
     messages_add_options(&settings->messages, &settings->rooms.native, &table);

@@ -3,6 +3,7 @@
 #define KUJATA_APP_SERVE_SETTINGS_H
 
 #include "options.h"
+#include "serve_accounts.h"
 #include "serve_api.h"
 #include "serve_http.h"
 #include "serve_messages.h"
@@ -32,6 +33,7 @@ struct serve_settings {
     struct messages_settings messages;
     struct profiles_settings profiles;
     struct api_settings api;
+    struct accounts_settings accounts;
     struct kj_server_options server;
 };
 

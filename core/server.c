@@ -567,6 +567,11 @@ void kj_server_free(struct kj_server *server)
     free(server);
 }
 
+size_t kj_server_end_sessions(struct kj_server *server, uint64_t credential)
+{
+    return server->delivery ? kj__credential_end(server->delivery, credential) : 0;
+}
+
 /* ---- counters ---- */
 
 void kj_server_count_auth_reload(struct kj_server *server, bool was_good)

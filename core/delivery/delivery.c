@@ -406,6 +406,7 @@ enum kj_status kj__delivery_new(size_t shard_count, enum kj_io io, struct kj__co
     made->counters = counters;
     made->shards = shards;
     made->shard_count = shard_count;
+    kj__credential_index_init(&made->credential_index);
     enum kj_status status = KJ_OK;
     for (size_t i = 0; i < shard_count; i++) {
         enum kj_status result = init_shard(made, &shards[i], io);
@@ -473,6 +474,7 @@ void kj__delivery_free(struct kj__delivery *delivery)
     for (size_t i = 0; i < delivery->shard_count; i++) {
         fini_shard(&delivery->shards[i]);
     }
+    kj__credential_index_fini(&delivery->credential_index);
     free(delivery->shards);
     free(delivery);
 }

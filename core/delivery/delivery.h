@@ -11,6 +11,7 @@
 #include "base/counters.h"
 #include "base/queue.h"
 #include "delivery/connection.h"
+#include "delivery/credential_index.h"
 #include "delivery/dispatch_times.h"
 #include "delivery/writer.h"
 
@@ -93,6 +94,7 @@ struct kj__delivery {
     struct kj__counters *counters; /* borrowed */
     _Atomic size_t next_shard;
     struct kj__dispatch_histogram dispatch;
+    struct kj__credential_index credential_index;
 };
 
 /* `shard_count` 0: one for each core this process may use. KJ_EUNSUPPORTED: `io` cannot be

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/url.h"
 #include "codec/status.h"
+#include "delivery/credential_index.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,7 @@ struct kj_session *kj__session_new(struct kj__slab *slab, struct kj__delivery *d
     /* Only JSON promises UTF-8; bahamut's clients send msgpack in text frames too. */
     kj__connection_init(&session->connection, delivery, endpoint,
                         origin->read_encoding == KJ_ENCODING_JSON);
+    kj__list_init(&session->credential_link);
     kj__uuid_make(session->id);
     session->start_ns = kj__clock_wall_ns();
     session->read_encoding = origin->read_encoding;
@@ -118,6 +120,7 @@ struct kj_session *kj__session_stand_in(struct kj__slab *slab, const struct kj_s
     }
     kj__connection_init_on(&copy->connection, session->connection.shard,
                            session->connection.endpoint, session->connection.check_utf8);
+    kj__list_init(&copy->credential_link);
     memcpy(copy->id, session->id, sizeof copy->id);
     copy->wants_errors = session->wants_errors;
     copy->has_pushed_token = session->has_pushed_token;
@@ -142,7 +145,7 @@ void kj__session_take_over(struct kj_session *session, struct kj_session *stand_
     kj__claims_fini(&session->claims);
     session->claims = stand_in->claims;
     stand_in->claims = (struct kj__claims){0};
-    kj_session_set_expiry(session, kj_session_expiry(stand_in));
+    kj__credential_take_over(session, stand_in);
     if (stand_in->data) {
         kj_session_set_data(session, stand_in->data, stand_in->release_data);
         stand_in->data = NULL;
@@ -152,6 +155,7 @@ void kj__session_take_over(struct kj_session *session, struct kj_session *stand_
 void kj__session_free(struct kj__slab *slab, struct kj_session *session)
 {
     kj_session_set_data(session, NULL, NULL);
+    kj__credential_set(session, 0);
     kj__claims_fini(&session->claims);
     free(session->query);
     free(session->cookies);
@@ -306,6 +310,11 @@ void kj_session_set_expiry(struct kj_session *session, int64_t unix_ms)
 int64_t kj_session_expiry(const struct kj_session *session)
 {
     return atomic_load(&session->connection.expires_ms);
+}
+
+void kj_session_set_credential(struct kj_session *session, uint64_t credential)
+{
+    kj__credential_set(session, credential);
 }
 
 const char *kj_session_header(const struct kj_session *session, const char *name)

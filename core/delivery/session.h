@@ -39,6 +39,8 @@ struct kj_session {
     struct kj__packed_fields *query;     /* with has_query: the parameters of the URL */
     struct kj__certificate *certificate; /* a reference; NULL: none */
     struct kj__claims claims;
+    uint64_t credential;             /* what it was let in by; 0: nothing that can be ended */
+    struct kj__list credential_link; /* among those let in by the same; see credential_index.h */
     void *data;
     void (*release_data)(void *data);
     struct kj__seat seat;          /* among those who asked for the same events */

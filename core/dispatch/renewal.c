@@ -38,8 +38,8 @@ static void run_verdict(struct kj__job *job, struct kj__shard *shard)
     session->is_renewing = false;
     if (session->connection.state == KJ__CONNECTION_OPEN) {
         if (renewal->is_accepted) {
-            KJ__COUNT(counters, renewals);
             kj__session_take_over(session, renewal->stand_in);
+            KJ__COUNT(counters, renewals);
             if (session->wants_renewal) {
                 kj__renewal_begin(session);
             }

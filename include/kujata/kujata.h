@@ -2,6 +2,7 @@
 #ifndef KUJATA_KUJATA_H
 #define KUJATA_KUJATA_H
 
+#include <kujata/accounts.h>
 #include <kujata/announce.h>
 #include <kujata/audit.h>
 #include <kujata/auth.h>
@@ -14,6 +15,7 @@
 #include <kujata/event.h>
 #include <kujata/filter.h>
 #include <kujata/gateway.h>
+#include <kujata/gochat.h>
 #include <kujata/handlers.h>
 #include <kujata/http_policy.h>
 #include <kujata/log.h>

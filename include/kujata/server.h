@@ -184,6 +184,10 @@ enum kj_status kj_server_push(struct kj_server *server, const struct kj_event *e
  * those under way go on.                                               [any thread] */
 void kj_server_set_read_only(struct kj_server *server, bool is_read_only);
 
+/* Ends the sessions, and the clients of gateway.h, that a credential has let in on this node
+ * (kj_session_set_credential), as if it had run out; how many. 0: none.  [any thread] */
+size_t kj_server_end_sessions(struct kj_server *server, uint64_t credential);
+
 /* Stops accepting, flushes what sessions have queued within drain_timeout_ms, closes them
  * with 1001 and waits until no callback runs. Idempotent; a second caller waits for the first.
  * Not from a callback.                                                 [any thread] */

@@ -144,6 +144,46 @@ static void a_renewed_token_moves_the_end(void **state)
     close(fd);
 }
 
+static enum kj_auth let_in_by_its_token(struct kj_session *session, struct kj_error *error,
+                                        void *ctx)
+{
+    (void)error;
+    (void)ctx;
+    kj_session_set_credential(session, strtoull(kj_session_token(session), NULL, 10));
+    return KJ_AUTH_ACCEPT;
+}
+
+static void sessions_of_a_credential_end_together(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    fixture->authenticators[0].authenticate = let_in_by_its_token;
+    fixture->authenticator_count = 1;
+    start(fixture);
+    int first = attach(prepare(fixture, "token=7", NULL, &refusal));
+    struct kj_session *late = prepare(fixture, "token=7", NULL, &refusal);
+    int other = attach(prepare(fixture, "token=8", NULL, &refusal));
+    int renewed = attach(prepare(fixture, "token=9", NULL, &refusal));
+    send_config(fixture, renewed, "{\"parameters\":{\"token\":[\"7\"]}}");
+    wait_for_renewals(fixture, 1);
+    assert_int_equal(kj__credential_end(fixture->delivery, 9), 0);
+
+    assert_int_equal(kj__credential_end(fixture->delivery, 7), 3);
+    expect_close(first);
+    expect_close(renewed);
+    int last = attach(late);
+    expect_close(last);
+    assert_int_equal(fixture->counters.closed_expired, 3);
+
+    assert_int_equal(kj__credential_end(fixture->delivery, 0), 0);
+    assert_int_equal(kj__credential_end(fixture->delivery, 8), 1);
+    expect_close(other);
+    const int fds[] = {first, renewed, last, other};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        close(fds[i]);
+    }
+}
+
 /* On a shard whose inbox is full, the end is moved by the shard itself. */
 struct mover {
     struct kj__job job;
@@ -286,6 +326,7 @@ int main(void)
         TEST(another_thread_may_move_the_end),
         TEST(what_was_published_before_the_end_still_goes_out),
         TEST(a_renewed_token_moves_the_end),
+        TEST(sessions_of_a_credential_end_together),
         TEST(a_shard_with_a_full_inbox_may_move_the_end),
         TEST(handshakes_are_audited_and_refusals_counted),
         TEST(the_token_of_a_cookie_stands_between_header_and_query),
