@@ -2,6 +2,7 @@
 #include "handlers/store_sqlite_connection.h"
 
 #include "handlers/store_sqlite_key.h"
+#include "handlers/store_sqlite_marks.h"
 
 #include <errno.h>
 #include <kujata/log.h>
@@ -170,6 +171,9 @@ enum kj_status kj__sqlite_open(const struct kj_store_sqlite_options *options,
     }
     if (!result) {
         result = kj__sqlite_add_functions(made->db);
+    }
+    if (!result) {
+        result = kj__sqlite_add_marks(made->db, &made->marks);
     }
     if (result) {
         enum kj_status status = explain(made->db, result, options->path, error);
