@@ -41,7 +41,8 @@ struct kj__sqlite_connection {
     sqlite3_stmt *statements[KJ__SQLITE_STATEMENTS]; /* prepared and not in use; some NULL */
     struct kj__sqlite_totals *totals;                /* borrowed */
     struct kj__sqlite_marks marks;
-    struct kj__sqlite_connection *next;              /* among those that are not in use */
+    struct kj__sqlite_transaction *transaction; /* the writer's, while it goes on; borrowed */
+    struct kj__sqlite_connection *next;         /* among those that are not in use */
 };
 
 /* Opens the file with the options' durability and limits. As kj_store_sqlite_new. */
