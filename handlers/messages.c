@@ -281,7 +281,7 @@ enum kj_status kj_messages_new(const struct kj_messages_options *options,
     made->options.path = made->path;
     status = made->path ? open_connections(made, error) : KJ_ENOMEM;
     if (!status) {
-        status = kj__sqlite_writer_init(&made->writer, made->write_connection);
+        status = kj__sqlite_writer_init(&made->writer, made->write_connection, NULL);
     }
     if (status) {
         free_parts(made);

@@ -24,7 +24,7 @@ struct sqlite_store {
     struct kj__sqlite_numbers numbers;
     struct kj__sqlite_totals totals;
     struct kj__sqlite_schema schema;
-    struct kj__sqlite_connection *write_connection;
+    struct kj__sqlite_connection *write_connection, *copy_connection;
     struct kj__sqlite_writer writer;
     pthread_mutex_t lock;
     pthread_cond_t released;
@@ -203,6 +203,7 @@ static void close_connections(struct sqlite_store *store)
         store->readers = reader->next;
         kj__sqlite_close(reader);
     }
+    kj__sqlite_close(store->copy_connection);
     kj__sqlite_close(store->write_connection); /* the last one empties the log into the file */
 }
 
@@ -278,6 +279,9 @@ static enum kj_status open_connections(struct sqlite_store *store,
         status = kj__sqlite_schema_init(&store->schema, store->write_connection, options->model,
                                         error);
     }
+    if (!status) {
+        status = kj__sqlite_open(options, &store->numbers, &store->copy_connection, error);
+    }
     for (uint32_t i = 0; i < readers && !status; i++) {
         struct kj__sqlite_connection *reader;
         status = kj__sqlite_open(options, &store->numbers, &reader, error);
@@ -311,7 +315,8 @@ enum kj_status kj_store_sqlite_new(const struct kj_store_sqlite_options *options
     own.path = made->path;
     status = made->path ? open_connections(made, &own, error) : KJ_ENOMEM;
     if (!status) {
-        status = kj__sqlite_writer_init(&made->writer, made->write_connection);
+        status = kj__sqlite_writer_init(&made->writer, made->write_connection,
+                                        made->copy_connection);
     }
     if (status) {
         free_parts(made);

@@ -2,6 +2,8 @@
 #include "handlers/store_sqlite_connection.h"
 
 #include "handlers/store_sqlite_key.h"
+#include "handlers/store_sqlite_log.h"
+#include "handlers/store_sqlite_marks.h"
 
 #include <errno.h>
 #include <kujata/log.h>
@@ -15,6 +17,7 @@ enum {
     CACHE_DEFAULT = 64 << 20,
     KIB = 1024,
     LINE_INTERVAL_MS = 1000,
+    WAYS = 4, /* statements whose texts have a hash in common */
 };
 
 /* ---- faults ---- */
@@ -161,7 +164,8 @@ enum kj_status kj__sqlite_open(const struct kj_store_sqlite_options *options,
     made->path = options->path;
     made->numbers = numbers;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int result = sqlite3_open_v2(options->path, &made->db, flags, NULL);
+    const char *vfs = options->is_relaxed ? NULL : kj__sqlite_log_vfs();
+    int result = sqlite3_open_v2(options->path, &made->db, flags, vfs);
     if (!result) {
         result = apply_settings(made->db, options);
     }
@@ -170,6 +174,9 @@ enum kj_status kj__sqlite_open(const struct kj_store_sqlite_options *options,
     }
     if (!result) {
         result = kj__sqlite_add_functions(made->db);
+    }
+    if (!result) {
+        result = kj__sqlite_add_marks(made->db, &made->marks);
     }
     if (result) {
         enum kj_status status = explain(made->db, result, options->path, error);
@@ -257,13 +264,51 @@ int kj__sqlite_add_key_take(struct kj__sqlite_values *values, unsigned char *key
 
 /* ---- statements ---- */
 
-static size_t place_of(const char *sql)
+/* The first of the WAYS places where a statement may be. Texts are hashed by the word, since that is
+ * done for every statement. */
+static sqlite3_stmt **places_of(struct kj__sqlite_connection *connection, const char *sql)
 {
-    uint32_t hash = 2166136261U;
-    for (; *sql; sql++) {
-        hash = (hash ^ (unsigned char)*sql) * 16777619U;
+    size_t len = strlen(sql);
+    uint64_t hash = len;
+    while (len > 0) {
+        uint64_t word = 0;
+        size_t size = len < sizeof word ? len : sizeof word;
+        memcpy(&word, sql, size);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+        sql += size;
+        len -= size;
     }
-    return hash % KJ__SQLITE_STATEMENTS;
+    return &connection->statements[hash % (KJ__SQLITE_STATEMENTS / WAYS) * WAYS];
+}
+
+/* Takes it from those that are kept; NULL when it is not among them. */
+static sqlite3_stmt *take_kept(struct kj__sqlite_connection *connection, const char *sql)
+{
+    sqlite3_stmt **places = places_of(connection, sql);
+    for (size_t i = 0; i < WAYS; i++) {
+        sqlite3_stmt *statement = places[i];
+        if (statement && strcmp(sqlite3_sql(statement), sql) == 0) {
+            places[i] = NULL;
+            return statement;
+        }
+    }
+    return NULL;
+}
+
+/* In a place that is free, or that of the one that was kept the longest. */
+static void keep(struct kj__sqlite_connection *connection, sqlite3_stmt *statement)
+{
+    sqlite3_stmt **places = places_of(connection, sqlite3_sql(statement));
+    size_t place = 0;
+    while (place < WAYS - 1 && places[place]) {
+        place++;
+    }
+    if (places[place]) {
+        sqlite3_finalize(places[0]);
+        memmove(&places[0], &places[1], (WAYS - 1) * sizeof places[0]);
+    }
+    places[place] = statement;
 }
 
 static int bind_value(sqlite3_stmt *statement, int number, const struct kj__sqlite_value *value)
@@ -294,11 +339,8 @@ enum kj_status kj__sqlite_start(struct kj__sqlite_connection *connection, const 
         return KJ_ENOMEM;
     }
     int result = SQLITE_OK;
-    sqlite3_stmt **kept = &connection->statements[place_of(sql)];
-    if (*kept && strcmp(sqlite3_sql(*kept), sql) == 0) {
-        *statement = *kept;
-        *kept = NULL;
-    } else {
+    *statement = take_kept(connection, sql);
+    if (!*statement) {
         result = sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement,
                                     NULL);
     }
@@ -326,11 +368,9 @@ enum kj_status kj__sqlite_step(struct kj__sqlite_connection *connection, sqlite3
 void kj__sqlite_release(struct kj__sqlite_connection *connection, sqlite3_stmt *statement)
 {
     if (statement) {
-        sqlite3_stmt **place = &connection->statements[place_of(sqlite3_sql(statement))];
         sqlite3_reset(statement);
         sqlite3_clear_bindings(statement);
-        sqlite3_finalize(*place);
-        *place = statement;
+        keep(connection, statement);
     }
 }
 

@@ -28,13 +28,21 @@ enum {
     KJ__SQLITE_CHECKPOINT_PAGES = 8192, /* 32 MiB of log go into the file at a time */
 };
 
+/* Objects by number, while a count goes on (store_sqlite_marks.h). */
+struct kj__sqlite_marks {
+    uint64_t *now, *before; /* the latter NULL at first */
+    size_t size;            /* of each, in words */
+};
+
 struct kj__sqlite_connection {
     sqlite3 *db;
     const char *path;                                /* borrowed, for the log */
     struct kj__sqlite_numbers *numbers;              /* borrowed */
     sqlite3_stmt *statements[KJ__SQLITE_STATEMENTS]; /* prepared and not in use; some NULL */
     struct kj__sqlite_totals *totals;                /* borrowed */
-    struct kj__sqlite_connection *next;              /* among those that are not in use */
+    struct kj__sqlite_marks marks;
+    struct kj__sqlite_transaction *transaction; /* the writer's, while it goes on; borrowed */
+    struct kj__sqlite_connection *next;         /* among those that are not in use */
 };
 
 /* Opens the file with the options' durability and limits. As kj_store_sqlite_new. */

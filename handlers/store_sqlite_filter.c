@@ -374,6 +374,6 @@ enum kj_status kj__sqlite_translate(struct kj__sqlite_connection *connection,
         .connection = connection, .collection = collection, .condition = condition};
     condition->is_exact = true;
     condition->equal = 0;
-    translate(&translation, kj_filter_root(filter), true);
+    translate(&translation, condition->part ? condition->part : kj_filter_root(filter), true);
     return translation.status;
 }

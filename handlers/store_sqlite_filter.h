@@ -10,9 +10,10 @@
 #include "handlers/store_sqlite_schema.h"
 
 struct kj__sqlite_condition {
-    sqlite3_str *sql;                 /* the condition is appended here */
-    struct kj__sqlite_values *values; /* and its constants here */
-    bool is_opposite;                 /* of a filter that is one comparison: what it does not fit */
+    sqlite3_str *sql;                  /* the condition is appended here */
+    struct kj__sqlite_values *values;  /* and its constants here */
+    const struct kj_filter_node *part; /* of the filter, NULL for all of it */
+    bool is_opposite; /* of a filter that is one comparison: what it does not fit */
     bool is_exact;
     int64_t equal; /* the number of an attribute that has to equal one value, or 0 */
 };

@@ -2,6 +2,7 @@
 #include "handlers/store_sqlite_match.h"
 
 #include "handlers/store_sqlite_filter.h"
+#include "handlers/store_sqlite_marks.h"
 
 #include <string.h>
 
@@ -121,6 +122,9 @@ static enum kj_status count_filtered(struct kj__sqlite_match *match)
     enum kj_status status = KJ_OK;
     if (match->is_exact && kj__sqlite_is_negation(match->query->filter)) {
         status = count_opposite(match, &is_done);
+    }
+    if (match->is_exact && !status && !is_done) {
+        status = kj__sqlite_count_marked(match, &is_done);
     }
     return status || is_done ? status : count_where(match);
 }

@@ -87,27 +87,6 @@ static void add_text(struct kj__sqlite_values *values, const char *text)
     (void)kj__sqlite_add_text(values, text, strlen(text));
 }
 
-/* Counts an object of the identity and its parent, whose number this gives. */
-static enum kj_status count_in(struct kj__sqlite_connection *connection,
-                               const struct kj__sqlite_form *form, int64_t *parent)
-{
-    struct kj__sqlite_values values = {0};
-    (void)kj__sqlite_add_integer(&values, form->collection->number);
-    add_text(&values, form->parent_type);
-    add_text(&values, form->parent_id);
-    enum kj_status status = kj__sqlite_ask(
-        connection,
-        "INSERT INTO parents(identity, type, ID, count) VALUES(?1, ?2, ?3, 1)"
-        " ON CONFLICT DO UPDATE SET count = count + 1 RETURNING number",
-        &values, parent, NULL);
-    if (!status) {
-        status = kj__sqlite_run(
-            connection, "UPDATE identities SET count = count + 1 WHERE number = ?1", &values);
-    }
-    kj__sqlite_values_fini(&values);
-    return status;
-}
-
 /* Runs a statement over the keys, then a number, and perhaps the ID and the parent. */
 static enum kj_status write_keys(struct kj__sqlite_connection *connection,
                                  struct kj__sqlite_form *form, const char *sql, int64_t number,
@@ -129,8 +108,8 @@ enum kj_status kj__sqlite_run_insert(struct kj__sqlite_connection *connection, i
 {
     struct kj__sqlite_form *form = ctx;
     int64_t parent = 0;
-    int64_t number = 0;
-    enum kj_status status = count_in(connection, form, &parent);
+    enum kj_status status = kj__sqlite_count_in(connection->transaction, form->collection->number,
+                                                form->parent_type, form->parent_id, &parent);
     struct kj__sqlite_values values = {0};
     (void)kj__sqlite_add_integer(&values, form->collection->number);
     add_text(&values, form->id);
@@ -139,14 +118,15 @@ enum kj_status kj__sqlite_run_insert(struct kj__sqlite_connection *connection, i
     (void)kj__sqlite_add_integer(&values, revision);
     add_text(&values, form->text);
     if (!status) {
-        status = kj__sqlite_ask(connection,
+        status = kj__sqlite_run(connection,
                                 "INSERT INTO objects(identity, ID, parentType, parentID, revision,"
-                                " object) VALUES(?1, ?2, ?3, ?4, ?5, ?6) RETURNING number",
-                                &values, &number, NULL);
+                                " object) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                                &values);
     }
     kj__sqlite_values_fini(&values);
     return status ? status
-                  : write_keys(connection, form, form->collection->insert_keys, number, &parent);
+                  : write_keys(connection, form, form->collection->insert_keys,
+                               sqlite3_last_insert_rowid(connection->db), &parent);
 }
 
 enum kj_status kj__sqlite_read_place(struct kj__sqlite_connection *connection,
@@ -228,6 +208,10 @@ enum kj_status kj__sqlite_run_remove(struct kj__sqlite_connection *connection, i
                                         form->collection->number);
     free(form->text);
     form->text = place.text;
+    if (!status) {
+        status = kj__sqlite_write_sums(
+            connection->transaction); /* a parent is gone with its last child */
+    }
     (void)kj__sqlite_add_integer(&values, place.number);
     (void)kj__sqlite_add_integer(&values, place.parent);
     (void)kj__sqlite_add_integer(&values, form->collection->number);

@@ -3,6 +3,7 @@
 #define KJ_HANDLERS_STORE_SQLITE_OBJECT_H
 
 #include "handlers/store_sqlite_schema.h"
+#include "handlers/store_sqlite_transaction.h"
 
 /* An object for the writer, all of it made on the caller's thread. */
 struct kj__sqlite_form {

@@ -1,26 +1,147 @@
 /* store_sqlite_writer.c - see store_sqlite_writer.h. */
 #include "handlers/store_sqlite_writer.h"
 
+#include <sched.h>
 #include <time.h>
 
 enum {
     BATCH_MAX = 512, /* writes of one commit, so that none waits for ever */
     ANALYSE_FIRST = 1000,
     GATHER_MAX_NS = 1000000,
+    LINGER_NS = 50000,
     SECOND_NS = 1000000000,
-    RESTART_PAGES = 2 * KJ__SQLITE_CHECKPOINT_PAGES,
 };
 
+/* The writes of one transaction. */
+struct batch {
+    struct kj__sqlite_write *first, **last;
+    size_t count, expected;
+    struct timespec until; /* when those that are expected are waited for no longer */
+};
+
+/* ---- what is gathered ---- */
+
+/* Lock held. Moves what waits to the end of the batch; NULL when nothing does, or it is full. */
+static struct kj__sqlite_write *take(struct kj__sqlite_writer *writer, struct batch *batch)
+{
+    struct kj__sqlite_write **taken = batch->last;
+    *taken = writer->first;
+    while (*batch->last && batch->count < BATCH_MAX) {
+        batch->last = &(*batch->last)->next;
+        batch->count++;
+        writer->count--;
+    }
+    writer->first = *batch->last;
+    *batch->last = NULL;
+    if (!writer->first) {
+        writer->last = &writer->first;
+    }
+    return *taken;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+/* Those that wrote last time are most often back sooner than a thread that sleeps is awake. Whoever
+ * else wants the processor has it. */
+static void linger(struct kj__sqlite_writer *writer)
+{
+    int64_t until_ns = now_ns() + LINGER_NS;
+    while (atomic_load(&writer->count) == 0 && now_ns() < until_ns) {
+        sched_yield();
+    }
+}
+
+/* Waits for a write to begin with. False once there will be none. */
+static bool gather_first(struct kj__sqlite_writer *writer, struct batch *batch)
+{
+    batch->first = NULL;
+    batch->last = &batch->first;
+    batch->count = 0;
+    if (batch->expected > 1) {
+        linger(writer);
+    }
+    pthread_mutex_lock(&writer->lock);
+    writer->wanted = 1;
+    while (!writer->first && !writer->is_stopping) {
+        pthread_cond_wait(&writer->work, &writer->lock);
+    }
+    bool has_any = take(writer, batch) != NULL;
+    pthread_mutex_unlock(&writer->lock);
+    clock_gettime(CLOCK_MONOTONIC, &batch->until);
+    batch->until.tv_nsec += GATHER_MAX_NS;
+    if (batch->until.tv_nsec >= SECOND_NS) {
+        batch->until.tv_nsec -= SECOND_NS;
+        batch->until.tv_sec++;
+    }
+    return has_any;
+}
+
+/* What has come meanwhile, after a moment for those that wrote last time and will most likely write
+ * again: without that the first to come back would have a commit for itself, and all others wait
+ * for it. NULL when the batch is whole. */
+static struct kj__sqlite_write *gather_more(struct kj__sqlite_writer *writer, struct batch *batch)
+{
+    int result = 0;
+    if (batch->count < batch->expected) {
+        linger(writer);
+    }
+    pthread_mutex_lock(&writer->lock);
+    writer->wanted = batch->expected > batch->count ? batch->expected - batch->count : 1;
+    while (!writer->first && batch->count < batch->expected && !writer->is_stopping && !result) {
+        result = pthread_cond_timedwait(&writer->work, &writer->lock, &batch->until);
+    }
+    struct kj__sqlite_write *taken = take(writer, batch);
+    pthread_mutex_unlock(&writer->lock);
+    return taken;
+}
+
+/* Wakes the first, which wakes two more, and so on: the thread has better things to do. A write is
+ * gone as soon as its owner is woken. */
+static void wake(struct kj__sqlite_write *first)
+{
+    struct kj__sqlite_write *waker = first;
+    size_t count = 0;
+    for (struct kj__sqlite_write *write = first->next; write; write = write->next) {
+        waker->woken[count++] = write;
+        if (count == KJ__SQLITE_WOKEN) {
+            waker = waker->next;
+            count = 0;
+        }
+    }
+    sem_post(&first->done);
+}
+
+static void finish(struct kj__sqlite_writer *writer, struct batch *batch)
+{
+    pthread_mutex_lock(&writer->lock);
+    batch->expected = batch->count + writer->count; /* these wait already */
+    pthread_mutex_unlock(&writer->lock);
+    batch->expected = batch->expected < BATCH_MAX ? batch->expected : BATCH_MAX;
+    wake(batch->first);
+}
+
+/* ---- transactions ---- */
+
 /* In a savepoint: KJ_OK leaves what the write did in the transaction; else that is undone. */
-static enum kj_status run_carefully(struct kj__sqlite_connection *connection, int64_t revision,
+static enum kj_status run_carefully(struct kj__sqlite_transaction *transaction,
                                     const struct kj__sqlite_write *write)
 {
+    struct kj__sqlite_connection *connection = transaction->connection;
     enum kj_status status = kj__sqlite_run(connection, "SAVEPOINT write", NULL);
     if (status) {
         return status;
     }
-    status = write->run(connection, revision, write->ctx);
+    status = write->run(connection, transaction->revision, write->ctx);
+    if (!status) {
+        status = kj__sqlite_write_sums(transaction);
+    }
     if (status) {
+        kj__sqlite_forget_sums(transaction);
         /* Fails where the transaction itself is gone, which the caller sees. */
         (void)sqlite3_exec(connection->db, "ROLLBACK TO write", NULL, NULL, NULL);
     }
@@ -31,59 +152,41 @@ static enum kj_status run_carefully(struct kj__sqlite_connection *connection, in
     return status;
 }
 
-static enum kj_status begin(struct kj__sqlite_connection *connection, int64_t *revision)
-{
-    enum kj_status status = kj__sqlite_run(connection, "BEGIN IMMEDIATE", NULL);
-    return status ? status
-                  : kj__sqlite_ask(connection,
-                                   "UPDATE state SET revision = revision + 1 RETURNING revision",
-                                   NULL, revision, NULL);
-}
-
-/* Commits, or makes sure that there is no transaction any more. */
-static enum kj_status end(struct kj__sqlite_connection *connection, enum kj_status status)
-{
-    if (!status) {
-        status = kj__sqlite_run(connection, "COMMIT", NULL);
-    }
-    if (!sqlite3_get_autocommit(connection->db)) {
-        (void)sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);
-    }
-    return status;
-}
-
-static void finish_transaction(struct kj__sqlite_connection *connection,
+static void finish_transaction(struct kj__sqlite_transaction *transaction,
                                struct kj__sqlite_write *first, const struct kj__sqlite_write *last,
                                enum kj_status status)
 {
     uint64_t count = 0;
-    status = end(connection, status);
+    status = kj__sqlite_end(transaction, status);
     for (struct kj__sqlite_write *write = first; write != last; write = write->next) {
         count += write->status == KJ_OK;
         write->status = write->status ? write->status : status;
     }
     if (!status) {
-        atomic_fetch_add(&connection->numbers->commits, 1);
-        atomic_fetch_add(&connection->numbers->writes, count);
+        atomic_fetch_add(&transaction->connection->numbers->commits, 1);
+        atomic_fetch_add(&transaction->connection->numbers->writes, count);
     }
 }
 
 /* Runs all writes in one transaction. False, with nothing done, when one failed halfway. */
-static bool run_fast(struct kj__sqlite_connection *connection, struct kj__sqlite_write *first)
+static bool run_fast(struct kj__sqlite_writer *writer, struct batch *batch)
 {
-    int64_t revision = 0;
-    enum kj_status status = begin(connection, &revision);
-    for (struct kj__sqlite_write *write = first; write; write = write->next) {
-        int changes = sqlite3_total_changes(connection->db);
-        write->status = status ? status : write->run(connection, revision, write->ctx);
+    struct kj__sqlite_connection *connection = writer->connection;
+    sqlite3 *db = connection->db;
+    struct kj__sqlite_transaction transaction;
+    enum kj_status status = kj__sqlite_begin(&transaction, connection);
+    struct kj__sqlite_write *write = batch->first;
+    while (write) {
+        int changes = sqlite3_total_changes(db);
+        write->status = status ? status : write->run(connection, transaction.revision, write->ctx);
         if (!status && write->status &&
-            (sqlite3_get_autocommit(connection->db) ||
-             sqlite3_total_changes(connection->db) != changes)) {
-            (void)end(connection, write->status);
+            (sqlite3_get_autocommit(db) || sqlite3_total_changes(db) != changes)) {
+            (void)kj__sqlite_end(&transaction, write->status);
             return false;
         }
+        write = write->next || status ? write->next : gather_more(writer, batch);
     }
-    finish_transaction(connection, first, NULL, status);
+    finish_transaction(&transaction, batch->first, NULL, status);
     return true;
 }
 
@@ -92,43 +195,27 @@ static bool run_fast(struct kj__sqlite_connection *connection, struct kj__sqlite
 static struct kj__sqlite_write *run_slowly(struct kj__sqlite_connection *connection,
                                            struct kj__sqlite_write *first)
 {
-    int64_t revision = 0;
-    enum kj_status status = begin(connection, &revision);
+    struct kj__sqlite_transaction transaction;
+    enum kj_status status = kj__sqlite_begin(&transaction, connection);
     struct kj__sqlite_write *write = first;
     bool is_lost = false;
     for (; write && !is_lost; write = write->next) {
-        write->status = status ? status : run_carefully(connection, revision, write);
+        write->status = status ? status : run_carefully(&transaction, write);
         is_lost = !status && sqlite3_get_autocommit(connection->db);
     }
-    finish_transaction(connection, first, write, is_lost ? KJ_EIO : status);
+    finish_transaction(&transaction, first, write, is_lost ? KJ_EIO : status);
     return write;
 }
 
 /* Savepoints cost a third of a write, so they are for batches that need them. */
-static void run_batch(struct kj__sqlite_connection *connection, struct kj__sqlite_write *batch)
+static void run_batch(struct kj__sqlite_writer *writer, struct batch *batch)
 {
-    if (!run_fast(connection, batch)) {
-        while (batch) {
-            batch = run_slowly(connection, batch);
+    if (!run_fast(writer, batch)) {
+        struct kj__sqlite_write *write = batch->first;
+        while (write) {
+            write = run_slowly(writer->connection, write);
         }
     }
-}
-
-/* Lock held. Takes a batch from the queue. */
-static struct kj__sqlite_write *take(struct kj__sqlite_writer *writer)
-{
-    struct kj__sqlite_write *batch = writer->first;
-    struct kj__sqlite_write **end_of_batch = &batch;
-    for (size_t i = 0; i < BATCH_MAX && *end_of_batch; i++) {
-        end_of_batch = &(*end_of_batch)->next;
-        writer->count--;
-    }
-    writer->first = *end_of_batch;
-    *end_of_batch = NULL;
-    if (!writer->first) {
-        writer->last = &writer->first;
-    }
-    return batch;
 }
 
 /* What the planner knows of the file is renewed as it grows. Other connections look at it again
@@ -148,108 +235,57 @@ static void analyse(struct kj__sqlite_connection *connection, uint64_t *due)
     }
 }
 
-/* Lock held. Waits for a write, and then a moment for those that wrote last time and will most
- * likely write again: without that the first to come back would have a commit for itself, and
- * all others wait for it. */
-static void gather(struct kj__sqlite_writer *writer, size_t expected)
+static int note_pages(void *ctx, sqlite3 *db, const char *name, int pages)
 {
-    writer->wanted = 1;
-    while (!writer->first && !writer->is_stopping) {
-        pthread_cond_wait(&writer->work, &writer->lock);
-    }
-    writer->wanted = expected;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += GATHER_MAX_NS;
-    if (until.tv_nsec >= SECOND_NS) {
-        until.tv_nsec -= SECOND_NS;
-        until.tv_sec++;
-    }
-    int result = 0;
-    while (writer->count < expected && !writer->is_stopping && !result) {
-        result = pthread_cond_timedwait(&writer->work, &writer->lock, &until);
-    }
-}
-
-/* Lock held. A write is gone as soon as its owner may look. Returns how many there were. */
-static size_t finish(struct kj__sqlite_write *batch)
-{
-    size_t count = 0;
-    for (; batch; count++) {
-        struct kj__sqlite_write *next = batch->next;
-        batch->is_done = true;
-        batch = next;
-    }
-    return count;
+    (void)db;
+    (void)name;
+    struct kj__sqlite_writer *writer = ctx;
+    writer->log_pages = pages;
+    return SQLITE_OK;
 }
 
 static void *write_all(void *arg)
 {
     struct kj__sqlite_writer *writer = arg;
+    struct batch batch = {.expected = 0};
     uint64_t analyse_due = ANALYSE_FIRST;
-    size_t expected = 0;
-    pthread_mutex_lock(&writer->lock);
-    for (;;) {
-        gather(writer, expected);
-        struct kj__sqlite_write *batch = take(writer);
-        if (!batch) {
-            break;
-        }
-        pthread_mutex_unlock(&writer->lock);
-        run_batch(writer->connection, batch);
+    while (gather_first(writer, &batch)) {
+        run_batch(writer, &batch);
         analyse(writer->connection, &analyse_due);
-        pthread_mutex_lock(&writer->lock);
-        expected = writer->count; /* these wait already, those are about to come back */
-        expected += finish(batch);
-        pthread_mutex_unlock(&writer->lock);
-        pthread_cond_broadcast(&writer->done);
-        pthread_mutex_lock(&writer->lock);
+        finish(writer, &batch);
+        if (writer->log_pages) {
+            kj__sqlite_keep_log_short(&writer->checkpoint, writer->connection, writer->log_pages);
+            writer->log_pages = 0;
+        }
     }
-    pthread_mutex_unlock(&writer->lock);
     return NULL;
 }
 
-/* After each commit, in place of SQLite's own checkpoints: those never wait, and so the log would
- * grow for ever where there is always a reader of what it held a moment ago. Where waiting did not
- * help, it is tried again when the log has grown as much again. */
-static int keep_log_short(void *ctx, sqlite3 *db, const char *name, int pages)
-{
-    struct kj__sqlite_writer *writer = ctx;
-    if (pages < KJ__SQLITE_CHECKPOINT_PAGES) {
-        writer->restart_pages = RESTART_PAGES;
-    } else if (pages < writer->restart_pages) {
-        (void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    } else {
-        writer->restart_pages = pages + RESTART_PAGES;
-        (void)kj__sqlite_status(
-            writer->connection,
-            sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_RESTART, NULL, NULL));
-    }
-    return SQLITE_OK; /* the commit is made whatever became of the log */
-}
-
 enum kj_status kj__sqlite_writer_init(struct kj__sqlite_writer *writer,
-                                      struct kj__sqlite_connection *connection)
+                                      struct kj__sqlite_connection *connection,
+                                      struct kj__sqlite_connection *copier)
 {
-    *writer = (struct kj__sqlite_writer){.connection = connection, .restart_pages = RESTART_PAGES};
+    *writer = (struct kj__sqlite_writer){.connection = connection};
     /* What a savepoint would undo goes to memory rather than to a file. */
     enum kj_status status = kj__sqlite_run(connection, "PRAGMA temp_store = MEMORY", NULL);
+    if (!status) {
+        status = kj__sqlite_checkpoint_init(&writer->checkpoint, copier);
+    }
     if (status) {
         return status;
     }
     writer->last = &writer->first;
-    (void)sqlite3_wal_hook(connection->db, keep_log_short, writer);
+    (void)sqlite3_wal_hook(connection->db, note_pages, writer);
     pthread_mutex_init(&writer->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&writer->work, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    pthread_cond_init(&writer->done, NULL);
     if (pthread_create(&writer->thread, NULL, write_all, writer)) {
-        pthread_cond_destroy(&writer->done);
         pthread_cond_destroy(&writer->work);
         pthread_mutex_destroy(&writer->lock);
+        kj__sqlite_checkpoint_fini(&writer->checkpoint);
         return KJ_ENOMEM;
     }
     return KJ_OK;
@@ -262,27 +298,30 @@ void kj__sqlite_writer_fini(struct kj__sqlite_writer *writer)
     pthread_cond_signal(&writer->work);
     pthread_mutex_unlock(&writer->lock);
     pthread_join(writer->thread, NULL);
-    pthread_cond_destroy(&writer->done);
+    kj__sqlite_checkpoint_fini(&writer->checkpoint);
     pthread_cond_destroy(&writer->work);
     pthread_mutex_destroy(&writer->lock);
 }
 
-enum kj_status kj__sqlite_write(struct kj__sqlite_writer *writer,
-                                enum kj_status (*run)(struct kj__sqlite_connection *connection,
-                                                      int64_t revision, void *ctx),
+enum kj_status kj__sqlite_write(struct kj__sqlite_writer *writer, kj__sqlite_run_write run,
                                 void *ctx)
 {
     struct kj__sqlite_write write = {.run = run, .ctx = ctx};
+    sem_init(&write.done, 0, 0);
     pthread_mutex_lock(&writer->lock);
     *writer->last = &write;
     writer->last = &write.next;
-    if (++writer->count >= writer->wanted) {
+    bool is_due = ++writer->count >= writer->wanted;
+    pthread_mutex_unlock(&writer->lock);
+    if (is_due) {
         pthread_cond_signal(&writer->work);
     }
-    while (!write.is_done) {
-        pthread_cond_wait(&writer->done, &writer->lock);
+    while (sem_wait(&write.done)) {
+        /* A signal came between. */
     }
-    enum kj_status status = write.status;
-    pthread_mutex_unlock(&writer->lock);
-    return status;
+    sem_destroy(&write.done);
+    for (size_t i = 0; i < KJ__SQLITE_WOKEN && write.woken[i]; i++) {
+        sem_post(&write.woken[i]->done);
+    }
+    return write.status;
 }
