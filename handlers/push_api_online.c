@@ -70,7 +70,7 @@ static void answer_members(struct kj_exchange *exchange, struct kj_gateway *gate
         return;
     }
     push_answer_take(exchange, 200,
-                     json_pack("{s:s, s:I, s:I, s:o*}", kind == KJ_TOPIC_ROOM ? "room" : "user",
+                     json_pack("{s:s, s:I, s:I, s:o}", kind == KJ_TOPIC_ROOM ? "room" : "user",
                                name, "node", (json_int_t)kj_gateway_node(gateway), "sessions",
                                (json_int_t)kj_gateway_member_count(gateway, kind, name), "members",
                                list_members(gateway, kind, name, &page)));

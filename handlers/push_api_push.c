@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ID_SIZE = 24 };
+enum { ID_SIZE = 24, SPEED_MAX = 1000000 };
 
 /* ---- what is asked for ---- */
 
@@ -21,7 +21,8 @@ struct push_request {
     size_t item_count;
     const char *from; /* NULL: nobody in particular */
     int64_t op;
-    uint32_t ttl_s;
+    uint32_t speed, ttl_s;
+    bool at_once;
 };
 
 static void release(struct push_request *request)
@@ -77,6 +78,8 @@ static bool read_options(const struct kj_push_api *api, const json_t *body,
 {
     const json_t *from = json_object_get(body, "from");
     const json_t *op = json_object_get(body, "op");
+    const json_t *batch = json_object_get(body, "batch");
+    json_int_t speed;
     json_int_t ttl_s;
     if (from && (!json_is_string(from) || !kj_name_is_valid(json_string_value(from)))) {
         return push_fail(fault, 400, "\"from\" is no name of a user");
@@ -84,22 +87,32 @@ static bool read_options(const struct kj_push_api *api, const json_t *body,
     if (op && !json_is_integer(op)) {
         return push_fail(fault, 400, "\"op\" is a number");
     }
-    if (!read_number(body, "ttl_s", UINT32_MAX, &ttl_s, fault)) {
+    if (batch && !json_is_boolean(batch)) {
+        return push_fail(fault, 400, "\"batch\" is true or false");
+    }
+    if (!read_number(body, "speed", SPEED_MAX, &speed, fault) ||
+        !read_number(body, "ttl_s", UINT32_MAX, &ttl_s, fault)) {
         return false;
+    }
+    if (speed > 0 && request->target.kind != KJ_TOPIC_ALL) {
+        return push_fail(fault, 400, "\"speed\" is for a push to all");
     }
     if (ttl_s > 0 && !api->options.publish) {
         return push_fail(fault, 400, "\"ttl_s\": this node keeps no messages");
     }
     request->from = json_string_value(from);
     request->op = json_integer_value(op);
+    request->speed = (uint32_t)speed;
     request->ttl_s = (uint32_t)ttl_s;
+    request->at_once = json_is_false(batch);
     return true;
 }
 
 static bool read_push(const struct kj_push_api *api, const json_t *body,
                       struct push_request *request, struct push_fault *fault)
 {
-    static const char *const members[] = {"to", "items", "op", "from", "ttl_s", NULL};
+    static const char *const members[] = {"to",   "items", "op",    "batch",
+                                          "from", "speed", "ttl_s", NULL};
     if (!json_is_object(body)) {
         return push_fail(fault, 400, "a push is an object");
     }
@@ -115,7 +128,8 @@ struct outcome {
     struct push_fault fault; /* the first */
     uint64_t id;             /* of the first message that went out */
     size_t sessions, pushes;
-    json_t *failed; /* targets that not every message went to; NULL: there is none */
+    bool is_degraded; /* some went to this node's clients alone, for now */
+    json_t *failed;   /* targets that not every message went to; NULL: there is none */
 };
 
 /* Whether it is of no use to try the next target. */
@@ -134,7 +148,9 @@ static enum kj_status publish_item(const struct kj_push_api *api, struct kj_gate
                                          .op = request->op,
                                          .body = item->bytes,
                                          .body_len = item->len,
-                                         .body_is_json = true};
+                                         .body_is_json = true,
+                                         .at_once = request->at_once,
+                                         .speed = request->speed};
     return api->options.publish
                ? api->options.publish(gateway, &push, request->ttl_s, receipt, api->options.ctx)
                : kj_gateway_publish(gateway, &push, receipt);
@@ -151,6 +167,7 @@ static enum kj_status publish_to(const struct kj_push_api *api, struct kj_gatewa
         status = publish_item(api, gateway, request, name, &request->items[i], &receipt);
         if (!status) {
             outcome->id = outcome->pushes++ ? outcome->id : receipt.id;
+            outcome->is_degraded |= receipt.is_degraded;
             most = receipt.reached > most ? receipt.reached : most;
         }
     }
@@ -195,11 +212,47 @@ static json_t *tell(const struct outcome *outcome)
     (void)snprintf(id, sizeof id, "%016" PRIx64, outcome->id);
     json_t *told = json_pack("{s:s, s:I, s:I}", "id", id, "sessions", (json_int_t)outcome->sessions,
                              "pushes", (json_int_t)outcome->pushes);
+    if (told && outcome->is_degraded && json_object_set_new(told, "degraded", json_true())) {
+        json_decref(told);
+        return NULL;
+    }
     if (told && outcome->failed && json_object_set(told, "failed", outcome->failed)) {
         json_decref(told);
         return NULL;
     }
     return told;
+}
+
+/* Whether a session is one of this node, be it gone. */
+static bool is_ours(struct kj_gateway *gateway, const char *session)
+{
+    return strtoul(session, NULL, 16) == kj_gateway_node(gateway);
+}
+
+/* Whether somebody of this node is meant. */
+static bool has_receivers(struct kj_gateway *gateway, const struct push_target *target)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(target->names, name, value)
+    {
+        if (target->kind == KJ_TOPIC_SESSION
+                ? is_ours(gateway, name)
+                : kj_gateway_member_count(gateway, target->kind, name) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* With the broker away a push that nobody here is meant by would reach nobody: better the caller
+ * tries again than that it waits, for who knows how long. One that is kept is of use later. */
+static bool check_broker(struct kj_gateway *gateway, const struct push_request *request,
+                         struct push_fault *fault)
+{
+    return request->ttl_s > 0 || !kj_gateway_is_degraded(gateway) ||
+           has_receivers(gateway, &request->target) ||
+           push_fail(fault, 503, "the broker is away, and nobody it is for is on this node");
 }
 
 /* Reads and publishes one. `*left` is how many messages there may still be. False with the fault in
@@ -214,6 +267,7 @@ static bool run(const struct kj_push_api *api, struct kj_gateway *gateway, const
         is_good = push_fail(&outcome->fault, 413, "more than %u messages to all targets",
                             api->options.pushes);
     }
+    is_good = is_good && check_broker(gateway, &request, &outcome->fault);
     if (is_good) {
         *left -= wanted;
         publish(api, gateway, &request, outcome);

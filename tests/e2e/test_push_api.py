@@ -1,11 +1,12 @@
 """The push API: an application's servers reach clients, over one node and over two."""
 
-import json
+import time
 
 import pytest
 
 from api import Api, api_flags
 from deadline import eventually
+from programs import Broker
 from test_rooms import OPEN, Client, bearer
 
 BOTH = (*OPEN, *api_flags())
@@ -85,6 +86,9 @@ def test_what_cannot_be_pushed_is_refused_whole(serve):
     assert "speeed" in fault(api, 400, to=everybody, items=[1], speeed=1)
     fault(api, 400, to=everybody, items=[1], op="1")
     fault(api, 400, to=everybody, items=[1], ttl_s=-1)
+    fault(api, 400, to=everybody, items=[1], batch=1)
+    fault(api, 400, to=everybody, items=[1], speed=-1)
+    fault(api, 400, to={"rooms": ["r"]}, items=[1], speed=1)
     fault(api, 400, to=everybody, items=[1], **{"from": ""})
     fault(api, 413, to=everybody, items=["x" * 262144])
     fault(api, 413, to={"rooms": [f"r{i}" for i in range(101)]}, items=[1] * 100)
@@ -224,3 +228,74 @@ def test_clients_of_other_nodes_are_reached(serve, broker):
     assert there.body() == "you"
     accepted(api.post("/v1/kick", json={"to": {"sessions": [session(there)]}}))
     assert there.next("KICK")["data"]["code"] == 4403
+
+
+def test_a_broadcast_with_a_speed_reaches_each_once_in_order(serve):
+    node = serve(*BOTH, "--shards", "2")
+    api = Api(node)
+    clients = [Client(node, ("json", "msgpack")[i % 2]) for i in range(20)]
+    begun = time.monotonic()
+    assert push(api, {"all": True}, "slow", speed=40)["sessions"] == 20
+    push(api, {"all": True}, "behind")
+    for client in clients:
+        assert [client.body(), client.body()] == ["slow", "behind"]
+    assert time.monotonic() - begun > 0.3  # 20 at 40 a second, less the first and a tick
+    for client in clients:
+        assert client.ask("PING")["type"] == "PONG"
+        assert client.pushes == []
+
+
+def test_what_may_not_wait_for_a_batch_does_not(serve):
+    node = serve(*BOTH, "--gateway-quiet", "--gateway-batch-ms", "600000")
+    api = Api(node)
+    client = Client(node)
+    client.ok("JOIN", room="r")
+    push(api, {"rooms": ["r"]}, "first", "waits", "too")
+    push(api, {"rooms": ["r"]}, "now", batch=False)
+    heard = [[item["body"] for item in client.next()["data"]["items"]] for _ in range(3)]
+    assert heard == [["first"], ["waits", "too"], ["now"]]
+
+
+def test_without_the_broker_clients_here_are_reached_once(serve, broker):
+    flags = ("--pubsub", broker.url, *OPEN, "--gateway-quiet")
+    first, second = serve(*flags, *api_flags()), serve(*flags)
+    api = Api(first)
+    here, there = Client(first), Client(second)
+    for client in (here, there):
+        client.ok("JOIN", room="r")
+    there.ok("JOIN", room="there")
+
+    def heard(client, body):
+        client.ask("PING")
+        return [m for m in client.pushes if m["type"] == "PUSH" and m["data"]["items"][0]["body"] == body]
+
+    def both_hear():
+        push(api, {"rooms": ["r"]}, "warm")
+        return heard(there, "warm")
+
+    eventually(both_hear, what="a push on the other node")
+    broker.stop()
+    eventually(lambda: push(api, {"rooms": ["r"]}, "lost?").get("degraded"), what="noticing it")
+    told = push(api, {"rooms": ["r"]}, "away")
+    assert (told["sessions"], told["degraded"]) == (1, True)
+    eventually(lambda: heard(here, "away"), what="a push without the broker")
+    assert "broker is away" in fault(api, 503, to={"rooms": ["there"]}, items=["nobody"])
+    assert "broker is away" in fault(api, 503, to={"sessions": [session(there)]}, items=["nobody"])
+    assert push(api, {"sessions": [session(here)]}, "you")["sessions"] == 1
+    assert not heard(there, "away")
+
+    again = Broker(port=broker.port)
+    try:
+        def back():
+            return "degraded" not in push(api, {"rooms": ["r"]}, "back") and heard(there, "back")
+
+        eventually(back, what="its return")
+        # What waited for the broker was heard there if that node was back sooner.
+        assert len(heard(there, "away")) <= 1
+        assert len(heard(here, "away")) == 1
+        assert len(heard(here, "you")) == 1
+        assert not heard(there, "nobody")
+    finally:
+        for client in (here, there):
+            client.ws.close()
+        again.stop()
