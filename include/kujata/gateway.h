@@ -193,10 +193,10 @@ struct kj_push_options {
 
 struct kj_push_receipt {
     uint64_t id;
-    size_t reached;   /* clients of this node that it goes to */
-    bool is_degraded; /* the broker is away: this node's clients get it now, those of others once this
-                       * node has found it again, if the backend kept it and their node was
-                       * sooner */
+    size_t reached; /* clients of this node that it goes to */
+    /* The broker is away: this node's clients get it now, those of others once this node has found
+     * it again, if the backend kept it and their node was sooner. */
+    bool is_degraded;
 };
 
 /* The ID of a push to be published; grows with time.                    [any thread] */
