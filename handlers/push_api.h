@@ -53,6 +53,29 @@ void push_release_target(struct push_target *target);
 bool push_read_names(const struct kj_push_api *api, const json_t *list, enum kj_topic_kind kind,
                      json_t *names, struct push_fault *fault);
 
+/* ---- pushes ---- */
+
+struct push_item {
+    uint8_t *bytes;
+    size_t len;
+};
+
+struct push_request {
+    struct push_target target;
+    struct push_item *items;
+    size_t item_count;
+    bool has_bytes;   /* they are no JSON */
+    const char *from; /* NULL: nobody in particular */
+    int64_t op;
+    uint32_t speed, ttl_s;
+    bool at_once;
+};
+
+/* False with a fault; the request is to be released in any case. */
+bool push_read(const struct kj_push_api *api, const json_t *body, struct push_request *request,
+               struct push_fault *fault);
+void push_release(struct push_request *request);
+
 /* ---- the routes ---- */
 
 void push_handle_push(struct kj_exchange *exchange, void *ctx);

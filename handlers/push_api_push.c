@@ -6,121 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ID_SIZE = 24, SPEED_MAX = 1000000 };
-
-/* ---- what is asked for ---- */
-
-struct item {
-    uint8_t *bytes;
-    size_t len;
-};
-
-struct push_request {
-    struct push_target target;
-    struct item *items;
-    size_t item_count;
-    const char *from; /* NULL: nobody in particular */
-    int64_t op;
-    uint32_t speed, ttl_s;
-    bool at_once;
-};
-
-static void release(struct push_request *request)
-{
-    push_release_target(&request->target);
-    for (size_t i = 0; i < request->item_count; i++) {
-        free(request->items[i].bytes);
-    }
-    free(request->items);
-}
-
-static bool read_items(const struct kj_push_api *api, const json_t *list,
-                       struct push_request *request, struct push_fault *fault)
-{
-    size_t count = json_array_size(list);
-    if (count == 0 || count > api->options.items) {
-        return push_fail(fault, 400, "\"items\" is a list of 1 to %u messages", api->options.items);
-    }
-    request->items = calloc(count, sizeof *request->items);
-    if (!request->items) {
-        return push_fail_with(fault, KJ_ENOMEM);
-    }
-    for (; request->item_count < count; request->item_count++) {
-        struct item *item = &request->items[request->item_count];
-        enum kj_status status = kj_value_encode(
-            KJ_ENCODING_JSON, json_array_get(list, request->item_count), &item->bytes, &item->len);
-        if (!status && item->len > KJ_PUSH_BODY_MAX) {
-            free(item->bytes);
-            status = KJ_ELIMIT;
-        }
-        if (status) {
-            return push_fail_with(fault, status);
-        }
-    }
-    return true;
-}
-
-/* A member that is a number within bounds; `fallback` where it is not there. */
-static bool read_number(const json_t *body, const char *name, json_int_t max, json_int_t *number,
-                        struct push_fault *fault)
-{
-    const json_t *value = json_object_get(body, name);
-    *number = json_integer_value(value);
-    if (value && (!json_is_integer(value) || *number < 0 || *number > max)) {
-        return push_fail(fault, 400, "\"%s\" is a number from 0 to %" JSON_INTEGER_FORMAT, name,
-                         max);
-    }
-    return true;
-}
-
-static bool read_options(const struct kj_push_api *api, const json_t *body,
-                         struct push_request *request, struct push_fault *fault)
-{
-    const json_t *from = json_object_get(body, "from");
-    const json_t *op = json_object_get(body, "op");
-    const json_t *batch = json_object_get(body, "batch");
-    json_int_t speed;
-    json_int_t ttl_s;
-    if (from && (!json_is_string(from) || !kj_name_is_valid(json_string_value(from)))) {
-        return push_fail(fault, 400, "\"from\" is no name of a user");
-    }
-    if (op && !json_is_integer(op)) {
-        return push_fail(fault, 400, "\"op\" is a number");
-    }
-    if (batch && !json_is_boolean(batch)) {
-        return push_fail(fault, 400, "\"batch\" is true or false");
-    }
-    if (!read_number(body, "speed", SPEED_MAX, &speed, fault) ||
-        !read_number(body, "ttl_s", UINT32_MAX, &ttl_s, fault)) {
-        return false;
-    }
-    if (speed > 0 && request->target.kind != KJ_TOPIC_ALL) {
-        return push_fail(fault, 400, "\"speed\" is for a push to all");
-    }
-    if (ttl_s > 0 && !api->options.publish) {
-        return push_fail(fault, 400, "\"ttl_s\": this node keeps no messages");
-    }
-    request->from = json_string_value(from);
-    request->op = json_integer_value(op);
-    request->speed = (uint32_t)speed;
-    request->ttl_s = (uint32_t)ttl_s;
-    request->at_once = json_is_false(batch);
-    return true;
-}
-
-static bool read_push(const struct kj_push_api *api, const json_t *body,
-                      struct push_request *request, struct push_fault *fault)
-{
-    static const char *const members[] = {"to",   "items", "op",    "batch",
-                                          "from", "speed", "ttl_s", NULL};
-    if (!json_is_object(body)) {
-        return push_fail(fault, 400, "a push is an object");
-    }
-    return push_check_members(body, members, fault) &&
-           push_read_target(api, json_object_get(body, "to"), &request->target, fault) &&
-           read_items(api, json_object_get(body, "items"), request, fault) &&
-           read_options(api, body, request, fault);
-}
+enum { ID_SIZE = 24 };
 
 /* ---- what came of it ---- */
 
@@ -140,7 +26,7 @@ static bool is_for_all(enum kj_status status)
 
 static enum kj_status publish_item(const struct kj_push_api *api, struct kj_gateway *gateway,
                                    const struct push_request *request, const char *name,
-                                   const struct item *item, struct kj_push_receipt *receipt)
+                                   const struct push_item *item, struct kj_push_receipt *receipt)
 {
     const struct kj_push_options push = {.kind = request->target.kind,
                                          .name = name,
@@ -148,7 +34,7 @@ static enum kj_status publish_item(const struct kj_push_api *api, struct kj_gate
                                          .op = request->op,
                                          .body = item->bytes,
                                          .body_len = item->len,
-                                         .body_is_json = true,
+                                         .body_is_json = !request->has_bytes,
                                          .at_once = request->at_once,
                                          .speed = request->speed};
     return api->options.publish
@@ -261,7 +147,7 @@ static bool run(const struct kj_push_api *api, struct kj_gateway *gateway, const
                 size_t *left, struct outcome *outcome)
 {
     struct push_request request = {.item_count = 0};
-    bool is_good = read_push(api, body, &request, &outcome->fault);
+    bool is_good = push_read(api, body, &request, &outcome->fault);
     size_t wanted = is_good ? json_object_size(request.target.names) * request.item_count : 0;
     if (is_good && wanted > *left) {
         is_good = push_fail(&outcome->fault, 413, "more than %u messages to all targets",
@@ -273,7 +159,7 @@ static bool run(const struct kj_push_api *api, struct kj_gateway *gateway, const
         publish(api, gateway, &request, outcome);
         is_good = outcome->pushes > 0;
     }
-    release(&request);
+    push_release(&request);
     return is_good;
 }
 

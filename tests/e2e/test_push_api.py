@@ -1,5 +1,6 @@
 """The push API: an application's servers reach clients, over one node and over two."""
 
+import base64
 import time
 
 import pytest
@@ -70,6 +71,19 @@ def test_a_push_reaches_all_rooms_users_and_sessions(serve, tokens):
     assert [m for m in ann.pushes if m["type"] == "PUSH"] == []
 
 
+def test_bytes_are_pushed_as_they_are(serve):
+    node = serve(*BOTH)
+    api = Api(node)
+    client = Client(node)
+    sent = [b"", b"a", b"ab", b"abc", bytes(range(256)), b"{}"]
+    texts = [base64.b64encode(data).decode() for data in sent]
+    answer = accepted(api.post("/v1/push", json={"to": {"all": True}, "bytes": texts}))
+    assert answer["pushes"] == len(sent)
+    for text in texts:
+        (item,) = client.next()["data"]["items"]
+        assert item["bytes"] == text and "body" not in item
+
+
 def test_what_cannot_be_pushed_is_refused_whole(serve):
     node = serve(*BOTH, "--limit-body-bytes", "400000")
     api = Api(node)
@@ -84,6 +98,9 @@ def test_what_cannot_be_pushed_is_refused_whole(serve):
         fault(api, 400, to=everybody, items=items)
     assert "ttl_s" in fault(api, 400, to=everybody, items=[1], ttl_s=60)
     assert "speeed" in fault(api, 400, to=everybody, items=[1], speeed=1)
+    for data in ([], ["a"], ["YQ"], ["YQ==YQ=="], ["Y==="], ["====" ], ["YQ= "], [1], ["Y\n=="], ["YQ\0="]):
+        fault(api, 400, to=everybody, bytes=data)
+    fault(api, 400, to=everybody, items=[1], bytes=["YQ=="])
     fault(api, 400, to=everybody, items=[1], op="1")
     fault(api, 400, to=everybody, items=[1], ttl_s=-1)
     fault(api, 400, to=everybody, items=[1], batch=1)
