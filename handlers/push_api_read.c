@@ -86,11 +86,15 @@ static bool read_items(const struct kj_push_api *api, const json_t *body,
     }
     request->has_bytes = bytes != NULL;
     request->items = calloc(count, sizeof *request->items);
-    bool is_good = request->items || push_fail_with(fault, KJ_ENOMEM);
-    for (size_t i = 0; is_good && i < count; i++) {
-        is_good = read_item(json_array_get(list, i), request, fault);
+    if (!request->items) {
+        return push_fail_with(fault, KJ_ENOMEM);
     }
-    return is_good;
+    for (size_t i = 0; i < count; i++) {
+        if (!read_item(json_array_get(list, i), request, fault)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- how ---- */
