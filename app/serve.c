@@ -23,6 +23,7 @@ struct node {
     struct security security;
     struct messages_part messages;
     struct profiles profiles;
+    struct kj_push_api *push_api; /* NULL: nobody to push to, or nobody who may ask */
     struct kj_server *server;
 };
 
@@ -261,10 +262,14 @@ int command_serve(int argc, char *const *argv)
             &node.profiles, command, &settings,
             &(struct profile_parts){.server = node.server, .accounts = node.security.accounts});
     }
+    if (!exit_status && settings.server.api_listen && node.profiles.count > 0) {
+        exit_status = api_make(command, node.server, &node.push_api);
+    }
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
     messages_leave(&settings.messages);
     kj_server_free(node.server);
     profiles_stop(&node.profiles);
+    kj_push_api_free(node.push_api);
     kj_messages_free(node.messages.messages);
     api_free_keys(&settings.api);
     kj_namespaces_free(node.namespaces);

@@ -92,6 +92,17 @@ int api_read_keys(const char *command, struct api_settings *settings,
     return exit_status;
 }
 
+int api_make(const char *command, struct kj_server *server, struct kj_push_api **api)
+{
+    struct kj_error error = {0};
+    if (kj_push_api_new(NULL, api)) {
+        return options_fail(EXIT_FAILURE, command, "no memory for --api");
+    }
+    return kj_push_api_add_routes(*api, server, &error)
+               ? options_fail(EXIT_FAILURE, command, "--api: %s", error.text)
+               : EXIT_SUCCESS;
+}
+
 void api_free_keys(struct api_settings *settings)
 {
     free(settings->key_text);

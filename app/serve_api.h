@@ -4,6 +4,7 @@
 
 #include "options.h"
 
+#include <kujata/push_api.h>
 #include <kujata/server.h>
 
 struct api_settings {
@@ -20,6 +21,10 @@ void api_add_options(struct api_settings *settings, struct kj_server_options *se
  * an exit status; a fault is told on stderr. */
 int api_read_keys(const char *command, struct api_settings *settings,
                   struct kj_server_options *server);
+
+/* Adds the push API to a server that has an API listener. Returns an exit status; a fault is told
+ * on stderr, and the API is to be freed all the same. */
+int api_make(const char *command, struct kj_server *server, struct kj_push_api **api);
 
 void api_free_keys(struct api_settings *settings);
 

@@ -184,9 +184,13 @@ static const struct native_fault *send_message(const struct native_request *requ
     }
     free(body);
     if (!status) {
-        native_answer_take(
-            request, native_make_receipt(native_state_of(request->native, kind, receipt.reached),
-                                         receipt.id, receipt.reached));
+        json_t *told = native_make_receipt(native_state_of(request->native, kind, receipt.reached),
+                                           receipt.id, receipt.reached);
+        if (told && receipt.is_degraded) {
+            /* Without memory it is not told. */
+            (void)json_object_set_new(told, "degraded", json_true());
+        }
+        native_answer_take(request, told);
     }
     return native_fault_of(status);
 }

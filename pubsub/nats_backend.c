@@ -301,6 +301,11 @@ static void nats_free(struct kj_pubsub *base)
     free(self);
 }
 
+static bool nats_is_away(struct kj_pubsub *base)
+{
+    return atomic_load(&nats_of(base)->link) != KJ__NATS_UP;
+}
+
 static const struct kj_pubsub_ops nats_ops = {
     .name = "nats",
     .publish = nats_publish,
@@ -311,6 +316,7 @@ static const struct kj_pubsub_ops nats_ops = {
     .ping = nats_ping,
     .close = nats_close,
     .free = nats_free,
+    .is_away = nats_is_away,
 };
 
 /* Whether the file has the two parts a .creds file is made of. */

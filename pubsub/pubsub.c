@@ -116,6 +116,12 @@ enum kj_status kj_pubsub_ping(struct kj_pubsub *pubsub, uint32_t timeout_ms)
     return ops_of(pubsub)->ping(pubsub, timeout_ms);
 }
 
+bool kj_pubsub_is_away(struct kj_pubsub *pubsub)
+{
+    const struct kj_pubsub_ops *ops = ops_of(pubsub);
+    return ops->is_away && ops->is_away(pubsub);
+}
+
 void kj_pubsub_close(struct kj_pubsub *pubsub)
 {
     ops_of(pubsub)->close(pubsub);

@@ -187,6 +187,8 @@
       "Pushes given to the backend, and words from node to node.")                                 \
     X(gateway_publish_failed, "gateway_publish_failed_total", COUNTER,                             \
       "Pushes refused, or not taken by the backend.")                                              \
+    X(gateway_degraded, "gateway_degraded_total", COUNTER,                                         \
+      "Pushes that this node's own clients got while the broker was away.")                        \
     X(gateway_received, "gateway_received_total", COUNTER,                                         \
       "Pushes received, and words from node to node.")                                             \
     X(gateway_undecodable, "gateway_undecodable_total", COUNTER, "Publications that are no push.") \
@@ -194,6 +196,8 @@
       "Pushes that a protocol could not encode.")                                                  \
     X(gateway_session_gone, "gateway_session_gone_total", COUNTER,                                 \
       "Pushes to a session that was gone.")                                                        \
+    X(gateway_broadcasts_dropped, "gateway_broadcasts_dropped_total", COUNTER,                     \
+      "Pushes to all that a shard dropped, behind ones with a speed.")                             \
     X(gateway_batches, "gateway_batches_total", COUNTER, "Batches of pushes sent.")
 
 struct kj__counters {

@@ -18,6 +18,7 @@ enum { QUIET_TIMEOUT_MS = 500, QUIET_INTERVAL_MS = 10 };
 
 /* ---- what arrives, on a thread of the backend ---- */
 
+/* NULL: there is nothing to be done for it. */
 static struct kj_push *decode(struct kj_gateway *gateway, const struct kj_publication *publication)
 {
     size_t len;
@@ -32,11 +33,15 @@ static struct kj_push *decode(struct kj_gateway *gateway, const struct kj_public
                         "a publication on %.200s is no push: %s", kj_publication_topic(publication),
                         kj_status_text(status));
     }
+    if (push && push->parts.was_at_home && push->parts.node == gateway->node) {
+        kj__push_unref(push);
+        return NULL;
+    }
     return push;
 }
 
-static void post(struct kj_gateway *gateway, struct kj_push *push, struct kj__topic *topic,
-                 struct kj_client *client)
+void kj__gateway_post(struct kj_gateway *gateway, struct kj_push *push, struct kj__topic *topic,
+                      struct kj_client *client)
 {
     struct kj__parcel *parcel = kj__parcel_new_take(gateway, push, topic, client);
     if (parcel) {
@@ -58,7 +63,7 @@ void kj__gateway_on_publication(struct kj_publication *publication, void *ctx)
         kj__users_on_login(topic, push);
         kj__push_unref(push);
     } else {
-        post(topic->gateway, push, topic, NULL);
+        kj__gateway_post(topic->gateway, push, topic, NULL);
     }
 }
 
@@ -84,7 +89,7 @@ static void on_node_publication(struct kj_publication *publication, void *ctx)
     }
     struct kj_client *client = find_client(gateway, push->parts.name);
     if (client) {
-        post(gateway, push, NULL, client);
+        kj__gateway_post(gateway, push, NULL, client);
         kj_client_unref(client);
     } else {
         KJ__COUNT(gateway->options.counters, gateway_session_gone);
@@ -106,8 +111,10 @@ static void *keep(void *argument)
     pthread_mutex_lock(&gateway->lock);
     while (!gateway->is_stopping) {
         kj__users_end_replaced(gateway);
+        kj__home_deliver(gateway);
         uint64_t next_ms = kj__topics_sweep(gateway, kj__clock_monotonic_ms(), false);
-        if (gateway->is_stopping || !kj__list_is_empty(&gateway->ending)) {
+        if (gateway->is_stopping || !kj__list_is_empty(&gateway->ending) ||
+            !kj__list_is_empty(&gateway->home.waiting)) {
             continue;
         }
         if (next_ms == UINT64_MAX) {
@@ -117,6 +124,7 @@ static void *keep(void *argument)
             pthread_cond_timedwait(&gateway->changed, &gateway->lock, &until);
         }
     }
+    kj__home_deliver(gateway);
     pthread_mutex_unlock(&gateway->lock);
     return NULL;
 }
@@ -159,6 +167,7 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
         sides[i].index = i;
         kj__list_init(&sides[i].empty);
         kj__list_init(&sides[i].ended);
+        kj__broadcast_init(&sides[i].broadcast, &sides[i]);
     }
     while (made->node == 0) {
         kj__random_bytes(&made->node, sizeof made->node);
@@ -171,6 +180,7 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
     kj__map_init(&made->topics);
     kj__list_init(&made->lingering);
     kj__list_init(&made->ending);
+    kj__home_init(&made->home);
     return KJ_OK;
 }
 
@@ -244,12 +254,14 @@ void kj__gateway_free(struct kj_gateway *gateway)
     kj__gateway_stop(gateway);
     kj_pubsub_unsubscribe(gateway->options.pubsub, gateway->node_subscription);
     for (size_t i = 0; i < gateway->options.delivery->shard_count; i++) {
+        kj__broadcast_fini(&gateway->sides[i].broadcast);
         kj__side_reap(&gateway->sides[i]);
     }
     pthread_mutex_lock(&gateway->lock);
     kj__users_end_replaced(gateway);
     kj__topics_sweep(gateway, 0, true);
     pthread_mutex_unlock(&gateway->lock);
+    kj__home_fini(&gateway->home);
     kj__map_fini(&gateway->topics, NULL);
     kj__map_fini(&gateway->clients, NULL);
     kj__workers_fini(&gateway->workers);

@@ -5,7 +5,7 @@
  * topic on the node subscribes to it on the backend; when the last has left, the subscription
  * lingers for a while, lest a page that is loaded again makes the broker work.
  *
- * Lock order: a topic's number (sequence.h), then the backend's own. `lock` is held while
+ * Lock order: a topic's number (sequence.h), `lock`, then the backend's own. `lock` is held while
  * subscribing, and never while a handler runs or a job is posted.
  */
 #ifndef KJ_GATEWAY_GATEWAY_H
@@ -15,6 +15,8 @@
 #include "base/map.h"
 #include "delivery/delivery.h"
 #include "delivery/session.h"
+#include "gateway/broadcast.h"
+#include "gateway/home.h"
 #include "gateway/push.h"
 #include "gateway/sequence.h"
 #include "gateway/workers.h"
@@ -26,6 +28,8 @@
 
 enum { KJ__BATCH_MAX = 1000 /* pushes of one batch */ };
 enum { KJ__MOUNTS_MAX = 16, KJ__FORMS_MAX = 32 };
+
+struct kj__topic;
 
 /* All borrowed, for as long as the gateway lives. */
 struct kj__gateway_options {
@@ -67,6 +71,7 @@ struct kj__gateway_side {
     size_t index;
     struct kj__list empty; /* rows to free when nothing goes through them */
     struct kj__list ended; /* memberships to free when nobody looks at their seats */
+    struct kj__broadcast broadcast;
 };
 
 struct kj_gateway {
@@ -91,6 +96,7 @@ struct kj_gateway {
     struct kj__map topics;     /* by their words */
     struct kj__list lingering; /* topics without clients, the first to go first */
     struct kj__list ending;    /* clients to be closed, a reference each */
+    struct kj__home home;
     size_t user_count, room_count;
     int64_t last_login_ms;
     bool is_stopping;
@@ -119,6 +125,11 @@ void kj__gateway_free(struct kj_gateway *gateway);
 /* Publishes what is said from node to node; counts what fails. `words` are those of the topic. */
 enum kj_status kj__gateway_say(struct kj_gateway *gateway, const char *words,
                                const struct kj__push_parts *parts);
+
+/* Posts a push, whose reference it takes, to a topic or to one client.
+ *                                                              [any thread but a shard's] */
+void kj__gateway_post(struct kj_gateway *gateway, struct kj_push *push, struct kj__topic *topic,
+                      struct kj_client *client);
 
 /* The handler of a topic's subscription; `ctx` is the topic.       [a thread of the backend] */
 void kj__gateway_on_publication(struct kj_publication *publication, void *ctx);

@@ -184,6 +184,11 @@ static void batch(struct kj__lot *lot, struct kj__parcel *parcel)
 {
     const struct kj_batching *batching = batching_of(lot);
     const struct kj_push *push = parcel->push;
+    if (push->parts.at_once) {
+        send_waiting(lot); /* what came before it leaves before it */
+        encode_and_append(lot, &push, 1);
+        return;
+    }
     if (!lot->is_in_window) {
         encode_and_append(lot, &push, 1);
         open_window(lot);
@@ -272,6 +277,14 @@ static void kick(struct kj__audience *audience, const struct kj__push_parts *par
 }
 
 void kj__topic_deliver(struct kj__topic *topic, size_t index, struct kj__parcel *parcel)
+{
+    bool is_for_all = topic->kind == KJ_TOPIC_ALL && parcel->push->parts.what == KJ__WHAT_PUSH;
+    if (!is_for_all || !kj__broadcast_take(&topic->gateway->sides[index].broadcast, parcel)) {
+        kj__topic_deliver_now(topic, index, parcel);
+    }
+}
+
+void kj__topic_deliver_now(struct kj__topic *topic, size_t index, struct kj__parcel *parcel)
 {
     struct kj__topic_row *row = topic->sides[index].row;
     for (size_t i = 0; row && i < topic->gateway->form_count; i++) {

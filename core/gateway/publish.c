@@ -28,9 +28,33 @@ static enum kj_status note(struct kj_gateway *gateway, enum kj_status status)
     return status;
 }
 
-static enum kj_status hand_over(struct kj_gateway *gateway, const char *words,
-                                const struct kj__push_parts *parts)
+/* While the broker is away its word is for other nodes, later; this node's clients get theirs now,
+ * and so it is no failure when the backend takes no more. */
+static enum kj_status hand_over_at_home(struct kj_gateway *gateway, const char *words,
+                                        const struct kj__buffer *encoded,
+                                        struct kj_publication *publication)
 {
+    static struct kj__log_limit limit;
+    enum kj_status status = kj__home_put(gateway, words, encoded);
+    if (status) {
+        return status;
+    }
+    KJ__COUNT(gateway->options.counters, gateway_degraded);
+    status = kj_pubsub_publish(gateway->options.pubsub, publication);
+    if (status) {
+        KJ__COUNT(gateway->options.counters, gateway_publish_failed);
+        kj__log_limited(&limit, KJ__LOG_ERROR, "gateway",
+                        "the broker is away, and other nodes will not get a push: %s",
+                        kj_status_text(status));
+    }
+    return KJ_OK;
+}
+
+static enum kj_status hand_over(struct kj_gateway *gateway, const char *words,
+                                struct kj__push_parts *parts)
+{
+    /* A login is told to other nodes; here it is known. */
+    parts->was_at_home = parts->what != KJ__WHAT_LOGIN && kj_gateway_is_degraded(gateway);
     struct kj__buffer subject;
     struct kj__buffer bytes;
     kj__buffer_init(&subject);
@@ -49,7 +73,8 @@ static enum kj_status hand_over(struct kj_gateway *gateway, const char *words,
             &publication);
     }
     if (!status) {
-        status = kj_pubsub_publish(gateway->options.pubsub, publication);
+        status = parts->was_at_home ? hand_over_at_home(gateway, words, &bytes, publication)
+                                    : kj_pubsub_publish(gateway->options.pubsub, publication);
     }
     kj_publication_unref(publication);
     kj__buffer_fini(&bytes);
@@ -60,8 +85,9 @@ static enum kj_status hand_over(struct kj_gateway *gateway, const char *words,
 enum kj_status kj__gateway_say(struct kj_gateway *gateway, const char *words,
                                const struct kj__push_parts *parts)
 {
+    struct kj__push_parts own = *parts;
     return note(gateway,
-                atomic_load(&gateway->is_closed) ? KJ_ECLOSED : hand_over(gateway, words, parts));
+                atomic_load(&gateway->is_closed) ? KJ_ECLOSED : hand_over(gateway, words, &own));
 }
 
 /* ---- pushes ---- */
@@ -102,6 +128,7 @@ static enum kj_status check(const struct kj_push_options *options)
         (options->from && *options->from && !kj_name_is_valid(options->from)) ||
         presence < KJ_PRESENCE_NONE || presence > KJ_PRESENCE_RECEIPT ||
         (presence != KJ_PRESENCE_NONE && options->kind != kinds[presence]) ||
+        (options->speed > 0 && options->kind != KJ_TOPIC_ALL) ||
         (options->body_is_json &&
          (options->body_len == 0 || !kj__utf8_is_valid(options->body, options->body_len)))) {
         return KJ_EINVAL;
@@ -170,16 +197,24 @@ enum kj_status kj_gateway_publish(struct kj_gateway *gateway, const struct kj_pu
                                        .client = options->client,
                                        .presence = options->presence,
                                        .body_is_json = options->body_is_json,
+                                       .at_once = options->at_once,
+                                       .speed = options->speed,
                                        .body = options->body,
                                        .body_len = options->body_len};
         status = publish_numbered(gateway, (const char *)words.data, &parts);
         own.id = parts.id;
+        own.is_degraded = parts.was_at_home;
     }
     kj__buffer_fini(&words);
     if (receipt) {
         *receipt = status ? (struct kj_push_receipt){0} : own;
     }
     return note(gateway, status);
+}
+
+bool kj_gateway_is_degraded(struct kj_gateway *gateway)
+{
+    return kj_pubsub_is_away(gateway->options.pubsub);
 }
 
 /* ---- kicks ---- */

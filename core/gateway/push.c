@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, ELEMENTS = 13 };
+enum { VERSION = 1, ELEMENTS = 13, ALL_ELEMENTS = 15 };
+enum { WAY_AT_ONCE = 1, WAY_AT_HOME = 2 };
 enum { FLAG_JSON = 1, PRESENCE_SHIFT = 1, PRESENCE_COUNT = 4 };
 
 /* ---- written ---- */
@@ -18,7 +19,9 @@ void kj__push_encode(const struct kj__push_parts *parts, struct kj__buffer *out)
 {
     int64_t flags = (int64_t)parts->presence << PRESENCE_SHIFT |
                     (parts->body_is_json ? FLAG_JSON : 0);
-    kj__msgpack_put_array(out, ELEMENTS);
+    int64_t ways = (parts->at_once ? WAY_AT_ONCE : 0) | (parts->was_at_home ? WAY_AT_HOME : 0);
+    bool is_plain = ways == 0 && parts->speed == 0;
+    kj__msgpack_put_array(out, is_plain ? ELEMENTS : ALL_ELEMENTS);
     kj__msgpack_put_int(out, VERSION);
     kj__msgpack_put_int(out, parts->what);
     kj__msgpack_put_int(out, (int64_t)parts->id);
@@ -32,6 +35,10 @@ void kj__push_encode(const struct kj__push_parts *parts, struct kj__buffer *out)
     kj__msgpack_put_int(out, (int64_t)parts->client);
     kj__msgpack_put_int(out, flags);
     kj__msgpack_put_bin(out, parts->body, parts->body_len);
+    if (!is_plain) {
+        kj__msgpack_put_int(out, ways);
+        kj__msgpack_put_int(out, parts->speed);
+    }
 }
 
 /* ---- read ---- */
@@ -147,6 +154,11 @@ enum kj_status kj__push_decode(const uint8_t *bytes, size_t len, struct kj_push 
     parts.client = (uint64_t)read_int(&reading, INT64_MIN, INT64_MAX);
     int64_t flags = read_int(&reading, 0, (PRESENCE_COUNT << PRESENCE_SHIFT) - 1);
     texts[2] = read_bytes(&reading, KJ__MSGPACK_BIN, KJ_PUSH_BODY_MAX);
+    bool is_plain = array.count < ALL_ELEMENTS;
+    int64_t ways = is_plain ? 0 : read_int(&reading, 0, INT64_MAX);
+    parts.speed = is_plain ? 0 : (uint32_t)read_int(&reading, 0, UINT32_MAX);
+    parts.at_once = ways & WAY_AT_ONCE;
+    parts.was_at_home = ways & WAY_AT_HOME;
     parts.body_is_json = flags & FLAG_JSON;
     parts.presence = (enum kj_presence)(flags >> PRESENCE_SHIFT);
     enum kj_status status = reading.status;

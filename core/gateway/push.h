@@ -1,9 +1,9 @@
 /* push.h - a push as it is and as it travels: an array of msgpack, which the backend carries.
  *
- *   [1, what, id, node, sequence, time_ms, kind, name, from, op, client, flags, body]
+ *   [1, what, id, node, sequence, time_ms, kind, name, from, op, client, flags, body, ways, speed]
  *
- * with id and client as signed integers of the same 64 bits; elements beyond are for later and
- * ignored. Threads: immutable; the count of references is atomic.
+ * with id and client as signed integers of the same 64 bits; the last two may be missing, and
+ * elements beyond are for later and ignored. Threads: immutable; the count of references is atomic.
  */
 #ifndef KJ_GATEWAY_PUSH_H
 #define KJ_GATEWAY_PUSH_H
@@ -35,6 +35,9 @@ struct kj__push_parts {
     uint64_t client;
     enum kj_presence presence;
     bool body_is_json;
+    bool at_once;     /* see kj_push_options */
+    bool was_at_home; /* the clients of its node have had it: see home.h */
+    uint32_t speed;   /* see kj_push_options */
     const uint8_t *body;
     size_t body_len;
 };

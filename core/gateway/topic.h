@@ -82,8 +82,10 @@ void kj__lot_leave(struct kj__membership *membership);
 /* Whether pushes of the topic wait for each other in that form. */
 bool kj__lot_is_batched(const struct kj__topic *topic, size_t form);
 
-/* Gives a push to the topic's clients of this shard, or ends them as a kick says. */
+/* Gives a push to the topic's clients of this shard, or ends them as a kick says; the first leaves
+ * one that has its time to broadcast.h. */
 void kj__topic_deliver(struct kj__topic *topic, size_t index, struct kj__parcel *parcel);
+void kj__topic_deliver_now(struct kj__topic *topic, size_t index, struct kj__parcel *parcel);
 
 /* Frees what nobody looks at any more. Where no seat is being settled: from jobs and messages. */
 void kj__side_reap(struct kj__gateway_side *side);

@@ -184,11 +184,19 @@ struct kj_push_options {
     bool body_is_json; /* it is one JSON text, which the caller has checked */
     enum kj_presence presence;
     uint64_t id; /* of kj_gateway_make_id, for what is kept before it is published; 0: a new one */
+    bool at_once; /* it does not wait to go out with others: see kj_batching */
+    /* Of KJ_TOPIC_ALL: to so many clients a second on each node, in no order; 0: to all at once.
+     * Those who are there when their shard begins get it, and what is pushed to all meanwhile
+     * comes to each of them behind it. */
+    uint32_t speed;
 };
 
 struct kj_push_receipt {
     uint64_t id;
     size_t reached; /* clients of this node that it goes to */
+    /* The broker is away: this node's clients get it now, those of others once this node has found
+     * it again, if the backend kept it and their node was sooner. */
+    bool is_degraded;
 };
 
 /* The ID of a push to be published; grows with time.                    [any thread] */
@@ -203,6 +211,9 @@ uint64_t kj_push_id_at(int64_t time_ms);
  * KJ_ENOMEM, or what kj_pubsub_publish returned: each counted. */
 enum kj_status kj_gateway_publish(struct kj_gateway *gateway, const struct kj_push_options *options,
                                   struct kj_push_receipt *receipt);
+
+/* Whether the broker is away: see is_degraded.                         [any thread] */
+bool kj_gateway_is_degraded(struct kj_gateway *gateway);
 
 /* Closes every client of a topic, on all nodes. `code` is 1000, 1001, 1008, 1011, 1013 or 3000 to
  * 4999, `reason` (may be NULL) at most 123 bytes of UTF-8.             [any thread]

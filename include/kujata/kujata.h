@@ -28,6 +28,7 @@
 #include <kujata/pubsub.h>
 #include <kujata/pubsub_local.h>
 #include <kujata/pubsub_nats.h>
+#include <kujata/push_api.h>
 #include <kujata/push_config.h>
 #include <kujata/route.h>
 #include <kujata/server.h>

@@ -109,7 +109,7 @@ struct kj_subscribe_options {
 };
 
 /* The table a backend fills. Wrappers below validate, so an operation may rely on its
- * arguments. All are required. */
+ * arguments. All are required but the last. */
 struct kj_pubsub_ops {
     const char *name; /* "local", "nats" */
     enum kj_status (*publish)(struct kj_pubsub *self, struct kj_publication *publication);
@@ -124,6 +124,7 @@ struct kj_pubsub_ops {
     enum kj_status (*ping)(struct kj_pubsub *self, uint32_t timeout_ms);
     void (*close)(struct kj_pubsub *self);
     void (*free)(struct kj_pubsub *self);
+    bool (*is_away)(struct kj_pubsub *self); /* NULL: there is no broker that could be */
 };
 
 /* First member of every backend. */
@@ -170,6 +171,10 @@ void kj_pubsub_stats(struct kj_pubsub *pubsub, struct kj_pubsub_stats *stats); /
  * subscribed. KJ_EDISCONNECTED, KJ_ETIMEOUT or
  * KJ_ECLOSED otherwise.                                                [any thread] */
 enum kj_status kj_pubsub_ping(struct kj_pubsub *pubsub, uint32_t timeout_ms);
+
+/* Whether the broker is away, as far as is known: what is published now waits for it. False where
+ * there is none.                                                       [any thread] */
+bool kj_pubsub_is_away(struct kj_pubsub *pubsub);
 
 void kj_pubsub_close(struct kj_pubsub *pubsub); /* [any thread] */
 

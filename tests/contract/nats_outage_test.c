@@ -92,6 +92,7 @@ static void an_absent_broker_is_joined_when_it_comes(void **state)
     publish_many(pubsub, 0, 100);
     complaints_await(&f->complaints, KJ_EDISCONNECTED, 1, f->broker.url);
     assert_int_equal(kj_pubsub_ping(pubsub, DEADLINE_MS), KJ_EDISCONNECTED);
+    assert_true(kj_pubsub_is_away(pubsub));
 
     assert_true(broker_start(&f->broker));
 
@@ -99,6 +100,7 @@ static void an_absent_broker_is_joined_when_it_comes(void **state)
     assert_true(recorder_is_sequence(&f->recorder, 0));
     complaints_await(&f->complaints, KJ_OK, 1, "back");
     assert_int_equal(kj_pubsub_ping(pubsub, DEADLINE_MS), KJ_OK);
+    assert_false(kj_pubsub_is_away(pubsub));
 }
 
 static void a_killed_broker_costs_no_publication_made_while_it_is_away(void **state)

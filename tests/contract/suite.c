@@ -486,6 +486,7 @@ static void ping_is_answered_and_null_is_fine(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(kj_pubsub_ping(f->pubsub, DEADLINE_MS), KJ_OK);
+    assert_false(kj_pubsub_is_away(f->pubsub));
     kj_pubsub_unsubscribe(f->pubsub, NULL);
     kj_pubsub_free(NULL);
 }

@@ -59,6 +59,27 @@ static void what_is_written_is_read(void **state)
     kj__push_unref(push);
 }
 
+static void the_ways_of_a_push_are_written_where_it_has_any(void **state)
+{
+    (void)state;
+    struct kj__push_parts parts = whole;
+    struct kj_push *push;
+    assert_int_equal(decode(&whole, &push), KJ_OK);
+    assert_false(push->parts.at_once || push->parts.was_at_home || push->parts.speed);
+    kj__push_unref(push);
+    parts.at_once = true;
+    assert_int_equal(decode(&parts, &push), KJ_OK);
+    assert_true(push->parts.at_once && !push->parts.was_at_home && push->parts.speed == 0);
+    kj__push_unref(push);
+    parts = whole;
+    parts.was_at_home = true;
+    parts.speed = UINT32_MAX;
+    assert_int_equal(decode(&parts, &push), KJ_OK);
+    assert_true(!push->parts.at_once && push->parts.was_at_home);
+    assert_int_equal(push->parts.speed, UINT32_MAX);
+    kj__push_unref(push);
+}
+
 static void every_beginning_of_a_push_is_refused(void **state)
 {
     (void)state;
@@ -177,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(the_ways_of_a_push_are_written_where_it_has_any),
         cmocka_unit_test(every_beginning_of_a_push_is_refused),
         cmocka_unit_test(what_a_push_cannot_be_is_refused),
         cmocka_unit_test(later_versions_may_say_more),

@@ -283,6 +283,28 @@ static void batches_go_out_once_a_window(void **state)
     close(fd);
 }
 
+static void what_may_not_wait_takes_along_what_does(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->protocol.batching = (struct kj_batching){.window_ms = 600000};
+    start(fixture);
+    int fd = connect_client(fixture);
+    ask(fd, "join r", "ok 0");
+    publish(fixture, KJ_TOPIC_ROOM, "r", "first");
+    publish(fixture, KJ_TOPIC_ROOM, "r", "waits");
+    expect(fd, "[1 r 1  first]");
+    const struct kj_push_options urgent = {.kind = KJ_TOPIC_ROOM,
+                                           .name = "r",
+                                           .body = (const uint8_t *)"now",
+                                           .body_len = 3,
+                                           .at_once = true};
+    assert_int_equal(kj_gateway_publish(fixture->gateway, &urgent, NULL), KJ_OK);
+    expect(fd, "[1 r 2  waits]");
+    expect(fd, "[1 r 3  now]");
+    expect_silence(fd);
+    close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -300,6 +322,7 @@ int main(void)
         TEST(bad_pushes_are_refused_and_counted),
         TEST(what_is_no_push_is_counted),
         TEST(batches_go_out_once_a_window),
+        TEST(what_may_not_wait_takes_along_what_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

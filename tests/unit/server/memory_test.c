@@ -142,12 +142,15 @@ static bool try_pubsub(void)
 static enum kj_status make_server(struct kj_server **server)
 {
     static const char *const origins[] = {"https://example.org", NULL};
+    static const char *const keys[] = {"one", "two", NULL};
     const struct kj_server_options options = {.listen = "127.0.0.1:0",
                                               .model = model,
                                               .pubsub = pubsub,
                                               .shards = 1,
                                               .http_threads = 2,
                                               .health_listen = "127.0.0.1:0",
+                                              .api_listen = "127.0.0.1:0",
+                                              .api_keys = keys,
                                               .allowed_origins = origins};
     const struct kj_processor processor = kj_store_processor(store);
     enum kj_status status = kj_server_new(&options, server, NULL);
@@ -186,6 +189,18 @@ static bool try_server_start(void)
     return !status;
 }
 
+static bool try_routes(void)
+{
+    struct kj_server *server;
+    struct kj_push_api *api = NULL;
+    enum kj_status status = make_server(&server);
+    status = status ? status : kj_push_api_new(NULL, &api);
+    status = status ? status : kj_push_api_add_routes(api, server, NULL);
+    kj_server_free(server);
+    kj_push_api_free(api);
+    return !status;
+}
+
 static bool try_subscriber(void)
 {
     static const char *const identities[] = {"list:create,update", NULL};
@@ -221,7 +236,7 @@ static void constructors_survive_each_failed_allocation(void **state)
     static attempt *const attempts[] = {try_model_parse,  try_model_load, try_model_new,
                                         try_filter,       try_event,      try_store,
                                         try_pubsub,       try_server_new, try_server_push,
-                                        try_server_start, try_subscriber};
+                                        try_server_start, try_routes,     try_subscriber};
     for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
         fail_each_call_in_turn(attempts[i], false);
         fail_each_call_in_turn(attempts[i], true);

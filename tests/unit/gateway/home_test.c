@@ -1,0 +1,241 @@
+/* home_test.c - a node whose broker is away: its own clients get their pushes, once. */
+#include "fixture.h"
+
+/* ---- a backend whose broker goes away ---- */
+
+enum { KEPT_MAX = 64 };
+
+struct outage {
+    struct kj_pubsub base;
+    struct kj_pubsub *inner;
+    _Atomic bool is_away, is_full;
+    struct kj_publication *kept[KEPT_MAX];
+    _Atomic size_t kept_count;
+};
+
+static struct outage *outage_of(struct kj_pubsub *base)
+{
+    return (struct outage *)base;
+}
+
+static enum kj_status keep_or_publish(struct kj_pubsub *base, struct kj_publication *publication)
+{
+    struct outage *outage = outage_of(base);
+    if (!outage->is_away) {
+        return kj_pubsub_publish(outage->inner, publication);
+    }
+    if (outage->is_full) {
+        return KJ_EFULL;
+    }
+    size_t at = atomic_fetch_add(&outage->kept_count, 1);
+    assert_true(at < KEPT_MAX);
+    outage->kept[at] = kj_publication_ref(publication);
+    return KJ_OK;
+}
+
+static enum kj_status request(struct kj_pubsub *base, const struct kj_publication *publication,
+                              const struct kj_request_options *options)
+{
+    return kj_pubsub_request(outage_of(base)->inner, publication, options);
+}
+
+static enum kj_status subscribe(struct kj_pubsub *base, const char *topic,
+                                const struct kj_subscribe_options *options,
+                                kj_pubsub_handler handler, void *ctx,
+                                struct kj_subscription **subscription)
+{
+    return kj_pubsub_subscribe(outage_of(base)->inner, topic, options, handler, ctx, subscription);
+}
+
+static void unsubscribe(struct kj_pubsub *base, struct kj_subscription *subscription)
+{
+    kj_pubsub_unsubscribe(outage_of(base)->inner, subscription);
+}
+
+static void stats(struct kj_pubsub *base, struct kj_pubsub_stats *numbers)
+{
+    kj_pubsub_stats(outage_of(base)->inner, numbers);
+}
+
+static enum kj_status ping(struct kj_pubsub *base, uint32_t timeout_ms)
+{
+    return kj_pubsub_ping(outage_of(base)->inner, timeout_ms);
+}
+
+static void close_inner(struct kj_pubsub *base)
+{
+    kj_pubsub_close(outage_of(base)->inner);
+}
+
+static void free_outage(struct kj_pubsub *base)
+{
+    struct outage *outage = outage_of(base);
+    for (size_t i = 0; i < outage->kept_count; i++) {
+        kj_publication_unref(outage->kept[i]);
+    }
+    kj_pubsub_free(outage->inner);
+    free(outage);
+}
+
+static bool is_away(struct kj_pubsub *base)
+{
+    return outage_of(base)->is_away;
+}
+
+static const struct kj_pubsub_ops outage_ops = {.name = "outage",
+                                                .publish = keep_or_publish,
+                                                .request = request,
+                                                .subscribe = subscribe,
+                                                .unsubscribe = unsubscribe,
+                                                .stats = stats,
+                                                .ping = ping,
+                                                .close = close_inner,
+                                                .free = free_outage,
+                                                .is_away = is_away};
+
+static struct outage *start_with_outage(struct fixture *fixture)
+{
+    struct outage *outage = calloc(1, sizeof *outage);
+    assert_non_null(outage);
+    outage->base.ops = &outage_ops;
+    assert_int_equal(kj_pubsub_local_new(NULL, &outage->inner), KJ_OK);
+    fixture->pubsub = &outage->base;
+    start(fixture);
+    return outage;
+}
+
+/* The broker is back, and has what waited for it. */
+static void end(struct outage *outage)
+{
+    outage->is_away = false;
+    for (size_t i = 0; i < outage->kept_count; i++) {
+        assert_int_equal(kj_pubsub_publish(outage->inner, outage->kept[i]), KJ_OK);
+        kj_publication_unref(outage->kept[i]);
+    }
+    outage->kept_count = 0;
+}
+
+static struct kj_push_receipt publish_for_receipt(struct fixture *fixture, enum kj_topic_kind kind,
+                                                  const char *name, const char *text)
+{
+    struct kj_push_receipt receipt;
+    assert_int_equal(kj_gateway_publish(fixture->gateway,
+                                        &(struct kj_push_options){.kind = kind,
+                                                                  .name = name,
+                                                                  .body = (const uint8_t *)text,
+                                                                  .body_len = strlen(text)},
+                                        &receipt),
+                     KJ_OK);
+    return receipt;
+}
+
+/* ---- tests ---- */
+
+static void clients_here_get_pushes_at_once_and_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outage *outage = start_with_outage(fixture);
+    int fd = connect_client(fixture);
+    char id[FRAME_MAX];
+    char wanted[FRAME_MAX + 32];
+    ask(fd, "join r", "ok 0");
+    ask(fd, "user ann", "ok 0");
+    say(fd, "who");
+    assert_true(hear(fd, id));
+    assert_false(publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "before").is_degraded);
+    expect(fd, "[1 r 1  before]");
+
+    outage->is_away = true;
+    assert_true(kj_gateway_is_degraded(fixture->gateway));
+    struct kj_push_receipt receipt = publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "one");
+    assert_true(receipt.is_degraded);
+    assert_int_equal(receipt.reached, 1);
+    expect(fd, "[1 r 2  one]");
+    publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "two");
+    publish_for_receipt(fixture, KJ_TOPIC_USER, "ann", "you");
+    publish_for_receipt(fixture, KJ_TOPIC_ALL, NULL, "all");
+    publish_for_receipt(fixture, KJ_TOPIC_SESSION, id, "one of you");
+    publish_for_receipt(fixture, KJ_TOPIC_ROOM, "empty", "nobody");
+    expect(fd, "[1 r 3  two]");
+    expect(fd, "[2 ann 1  you]");
+    expect(fd, "[0  1  all]");
+    (void)snprintf(wanted, sizeof wanted, "[3 %s 1  one of you]", id);
+    expect(fd, wanted);
+    assert_int_equal(fixture->counters.gateway_degraded, 6);
+    assert_int_equal(outage->kept_count, 6);
+
+    end(outage);
+    assert_false(publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "after").is_degraded);
+    expect(fd, "[1 r 4  after]"); /* and nothing of the rest before it */
+    expect_silence(fd);
+    close(fd);
+}
+
+static void clients_of_other_nodes_get_them_with_the_broker(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outage *outage = start_with_outage(fixture);
+    struct fixture *other;
+    assert_int_equal(set_up((void **)&other), 0);
+    other->pubsub = outage->inner;
+    other->is_pubsub_borrowed = true;
+    start(other);
+    int here = connect_client(fixture);
+    int there = connect_client(other);
+    ask(here, "join r", "ok 0");
+    ask(there, "join r", "ok 0");
+    outage->is_away = true;
+    ask(here, "say 1 r hi", "ok 0 1");
+    expect(here, "[1 r 1  hi]");
+    expect_silence(there);
+    end(outage);
+    expect(there, "[1 r 1  hi]");
+    expect_silence(here);
+    close(here);
+    close(there);
+    tear_down((void **)&other);
+}
+
+static void kicks_work_here_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outage *outage = start_with_outage(fixture);
+    int fd = connect_client(fixture);
+    int other = connect_client(fixture);
+    ask(fd, "join r", "ok 0");
+    ask(other, "join q", "ok 0");
+    outage->is_away = true;
+    assert_int_equal(kj_gateway_kick(fixture->gateway, KJ_TOPIC_ROOM, "r", 4403, "bye"), KJ_OK);
+    expect(fd, "end 4403 bye");
+    expect_close(fd, 4403);
+    end(outage);
+    expect_silence(other);
+    close(fd);
+    close(other);
+}
+
+static void a_backend_that_keeps_no_more_stops_nobody_here(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outage *outage = start_with_outage(fixture);
+    int fd = connect_client(fixture);
+    ask(fd, "join r", "ok 0");
+    outage->is_away = outage->is_full = true;
+    assert_true(publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "x").is_degraded);
+    expect(fd, "[1 r 1  x]");
+    assert_int_equal(fixture->counters.gateway_publish_failed, 1);
+    close(fd);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(clients_here_get_pushes_at_once_and_once),
+        TEST(clients_of_other_nodes_get_them_with_the_broker),
+        TEST(kicks_work_here_too),
+        TEST(a_backend_that_keeps_no_more_stops_nobody_here),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
