@@ -176,6 +176,10 @@
     X(gateway_messages, "gateway_messages_received_total", COUNTER, "Messages of clients.")        \
     X(gateway_refusals, "gateway_requests_refused_total", COUNTER,                                 \
       "Requests of clients that their protocol refused.")                                          \
+    X(gateway_messages_too_fast, "gateway_messages_too_fast_total", COUNTER,                       \
+      "Messages of clients refused since too many came.")                                          \
+    X(gateway_clients_too_fast, "gateway_clients_too_fast_total", COUNTER,                         \
+      "Clients closed since they went on sending too many messages.")                              \
     X(gateway_topics_over_limit, "gateway_topics_over_limit_total", COUNTER,                       \
       "Topics refused since this node has too many.")                                              \
     X(gateway_joins_over_limit, "gateway_joins_over_limit_total", COUNTER,                         \

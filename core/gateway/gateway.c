@@ -169,6 +169,9 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
     kj__sequences_init(&made->sequences);
     kj__map_init(&made->clients);
     kj__map_init(&made->topics);
+    for (int i = 0; i < KJ_TOPIC_KIND_COUNT; i++) {
+        kj__list_init(&made->occupied[i]);
+    }
     kj__list_init(&made->lingering);
     kj__list_init(&made->ending);
     return KJ_OK;

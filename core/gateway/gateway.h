@@ -13,6 +13,7 @@
 
 #include "base/counters.h"
 #include "base/map.h"
+#include "base/rate.h"
 #include "delivery/delivery.h"
 #include "delivery/session.h"
 #include "gateway/push.h"
@@ -49,6 +50,7 @@ struct kj__mount {
     struct kj_gateway *gateway;
     struct kj_protocol protocol; /* every default filled in */
     struct kj__endpoint endpoint;
+    struct kj__rate message_rate;
     size_t first_form;
     bool is_stream;
     uint32_t places;              /* of a stream: connections at most; 0: no limit of its own */
@@ -86,9 +88,10 @@ struct kj_gateway {
     _Atomic bool is_closed; /* nothing is published any more */
 
     pthread_mutex_t lock;
-    pthread_cond_t changed;    /* something for the keeper */
-    struct kj__map clients;    /* guarded by lock, as is all below: by the text of their IDs */
-    struct kj__map topics;     /* by their words */
+    pthread_cond_t changed; /* something for the keeper */
+    struct kj__map clients; /* guarded by lock, as is all below: by the text of their IDs */
+    struct kj__map topics;  /* by their words */
+    struct kj__list occupied[KJ_TOPIC_KIND_COUNT]; /* of kj__topic_stop: those with clients */
     struct kj__list lingering; /* topics without clients, the first to go first */
     struct kj__list ending;    /* clients to be closed, a reference each */
     size_t user_count, room_count;

@@ -34,6 +34,12 @@ struct kj__topic_side {
     struct kj__topic_row *row;
 };
 
+/* Where a topic stands among those of its kind that have clients, or where a walk has got to. */
+struct kj__topic_stop {
+    struct kj__list link;    /* lock */
+    struct kj__topic *topic; /* NULL: a walk */
+};
+
 struct kj__topic {
     _Atomic uint32_t refs; /* the table's, rows', memberships' and parcels' */
     struct kj_gateway *gateway;
@@ -42,6 +48,7 @@ struct kj__topic {
     struct kj_subscription *subscription; /* lock */
     struct kj__list members;              /* lock: of kj__membership.link */
     size_t member_count;                  /* lock */
+    struct kj__topic_stop stop;           /* lock: linked while it has clients */
     struct kj__list linger_link;          /* lock */
     uint64_t linger_until_ms;             /* lock */
     _Atomic uint32_t *form_members;       /* clients of the node, by form */
