@@ -21,6 +21,7 @@
 #include <kujata/model.h>
 #include <kujata/namespaces.h>
 #include <kujata/native.h>
+#include <kujata/presence.h>
 #include <kujata/processor.h>
 #include <kujata/publication.h>
 #include <kujata/pubsub.h>

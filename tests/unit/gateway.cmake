@@ -5,5 +5,9 @@ foreach(name excess_test races_test rooms_test users_test walk_test)
     kujata_test(${name} SOURCES gateway/${name}.c gateway/fixture.c
         MODULES gateway delivery codec pubsub base)
 endforeach()
+kujata_test(presence_book_test SOURCES gateway/presence_book_test.c
+    MODULES presence gateway delivery codec pubsub base)
+kujata_test(presence_test SOURCES gateway/presence_test.c gateway/fixture.c
+    MODULES presence gateway delivery codec pubsub base)
 kujata_test(gateway_memory_test SOURCES gateway/memory_test.c
     MODULES native handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)
