@@ -106,7 +106,11 @@ static void *keep(void *argument)
     pthread_mutex_lock(&gateway->lock);
     while (!gateway->is_stopping) {
         kj__users_end_replaced(gateway);
-        uint64_t next_ms = kj__topics_sweep(gateway, kj__clock_monotonic_ms(), false);
+        uint64_t now_ms = kj__clock_monotonic_ms();
+        kj__gateway_run_later(gateway, now_ms);
+        uint64_t next_ms = kj__topics_sweep(gateway, now_ms, false);
+        uint64_t later_ms = kj__gateway_next_later(gateway);
+        next_ms = later_ms < next_ms ? later_ms : next_ms;
         if (gateway->is_stopping || !kj__list_is_empty(&gateway->ending)) {
             continue;
         }
@@ -174,6 +178,7 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
     }
     kj__list_init(&made->lingering);
     kj__list_init(&made->ending);
+    kj__list_init(&made->later);
     return KJ_OK;
 }
 
@@ -253,6 +258,7 @@ void kj__gateway_free(struct kj_gateway *gateway)
     kj__users_end_replaced(gateway);
     kj__topics_sweep(gateway, 0, true);
     pthread_mutex_unlock(&gateway->lock);
+    kj__gateway_drop_later(gateway);
     kj__map_fini(&gateway->topics, NULL);
     kj__map_fini(&gateway->clients, NULL);
     kj__workers_fini(&gateway->workers);

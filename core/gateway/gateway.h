@@ -94,6 +94,7 @@ struct kj_gateway {
     struct kj__list occupied[KJ_TOPIC_KIND_COUNT]; /* of kj__topic_stop: those with clients */
     struct kj__list lingering; /* topics without clients, the first to go first */
     struct kj__list ending;    /* clients to be closed, a reference each */
+    struct kj__list later;     /* what the keeper is to do in a while */
     size_t user_count, room_count;
     int64_t last_login_ms;
     bool is_stopping;
@@ -118,6 +119,15 @@ void kj__gateway_stop(struct kj_gateway *gateway);
 
 /* Once the delivery is stopped, and before it is freed. NULL is fine. */
 void kj__gateway_free(struct kj_gateway *gateway);
+
+/* For the keeper: does what is due; lock held, but while something is done. */
+void kj__gateway_run_later(struct kj_gateway *gateway, uint64_t now_ms);
+
+/* When something will be due; UINT64_MAX: nothing. Lock held. */
+uint64_t kj__gateway_next_later(const struct kj_gateway *gateway);
+
+/* Forgets what was to be done. */
+void kj__gateway_drop_later(struct kj_gateway *gateway);
 
 /* Publishes what is said from node to node; counts what fails. `words` are those of the topic. */
 enum kj_status kj__gateway_say(struct kj_gateway *gateway, const char *words,

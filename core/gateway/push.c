@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { VERSION = 1, ELEMENTS = 13 };
-enum { FLAG_JSON = 1, PRESENCE_SHIFT = 1, PRESENCE_COUNT = 4 };
+enum { FLAG_JSON = 1, PRESENCE_SHIFT = 1, PRESENCE_COUNT = 5 };
 
 /* ---- written ---- */
 

@@ -158,6 +158,7 @@ enum kj_presence {
     KJ_PRESENCE_LEFT,
     KJ_PRESENCE_RECEIPT, /* to a user: `from` has acknowledged messages, whose IDs are the body: a
                           * list of texts in JSON */
+    KJ_PRESENCE_SUMMARY, /* of a room: many came and went; the body is JSON of the protocol's */
 };
 
 uint64_t kj_push_id(const struct kj_push *push); /* grows with time */
@@ -210,6 +211,12 @@ enum kj_status kj_gateway_publish(struct kj_gateway *gateway, const struct kj_pu
  * As kj_gateway_publish. */
 enum kj_status kj_gateway_kick(struct kj_gateway *gateway, enum kj_topic_kind kind,
                                const char *name, uint16_t code, const char *reason);
+
+/* Calls a function once, in a while, on a thread of the gateway's; it must not wait. Not any more
+ * once the server stops.                                               [any thread]
+ * KJ_ENOMEM or KJ_ECLOSED. */
+enum kj_status kj_gateway_later(struct kj_gateway *gateway, uint32_t delay_ms,
+                                void (*run)(void *ctx), void *ctx);
 
 /* ---- who is there, on this node ---- */
 

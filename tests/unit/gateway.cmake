@@ -10,4 +10,4 @@ kujata_test(presence_book_test SOURCES gateway/presence_book_test.c
 kujata_test(presence_test SOURCES gateway/presence_test.c gateway/fixture.c
     MODULES presence gateway delivery codec pubsub base)
 kujata_test(gateway_memory_test SOURCES gateway/memory_test.c
-    MODULES native handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)
+    MODULES native presence handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)
