@@ -13,6 +13,8 @@ static int start(const struct profile_context *context, void **state)
     if (exit_status) {
         return exit_status;
     }
+    counters_add(&context->settings->counters,
+                 (struct kj_counter_source){kj_native_counters, native});
     const struct kj_native_nodes nodes = {.pubsub = context->settings->server.pubsub,
                                           .gateway = kj_server_gateway(context->server)};
     return messages_join(context->command, &context->settings->messages, native,

@@ -21,7 +21,8 @@ struct node {
     struct kj_store *store;
     struct kj_namespaces *namespaces; /* NULL: not asked for */
     struct security security;
-    struct messages_part messages;
+    struct kj_messages *messages;       /* NULL: nothing is kept */
+    struct kj_presence_board *presence; /* NULL: not wanted */
     struct profiles profiles;
     struct kj_server *server;
 };
@@ -69,7 +70,9 @@ static int make_pubsub(struct node *node, const struct serve_settings *settings)
 static int make_store(struct node *node, struct serve_settings *settings)
 {
     int exit_status = store_make(command, &settings->store, node->model, &node->store);
-    settings->server.counter_source = store_counters(node->store);
+    counters_add(&settings->counters, store_counters(node->store));
+    settings->server.counter_source = (struct kj_counter_source){counters_read,
+                                                                 &settings->counters};
     return exit_status;
 }
 
@@ -82,8 +85,8 @@ static int make_messages(struct node *node, struct serve_settings *settings)
                             "--messages: there are no clients whose messages could be kept (see "
                             "--gateway and --profile)");
     }
-    return messages_make(command, &settings->messages, native, &node->messages,
-                         &settings->server.counter_source);
+    return messages_make(command, &settings->messages, native, &settings->counters,
+                         &node->messages);
 }
 
 static int make_server(struct node *node, struct serve_settings *settings)
@@ -128,6 +131,27 @@ static int make_server(struct node *node, struct serve_settings *settings)
                             *error.text ? error.text : kj_status_text(status));
     }
     return 0;
+}
+
+/* What clients speak, and what nodes tell each other of them. */
+static int make_profiles(struct node *node, struct serve_settings *settings)
+{
+    bool is_cluster = settings->pubsub && strcmp(settings->pubsub, "local") != 0;
+    if (node->profiles.count == 0) {
+        return EXIT_SUCCESS;
+    }
+    int exit_status = presence_make(command, &settings->presence, node->pubsub,
+                                    settings->server.gateway_prefix, is_cluster, &node->presence);
+    if (exit_status) {
+        return exit_status;
+    }
+    if (node->presence) {
+        settings->rooms.native.presence = node->presence;
+        counters_add(&settings->counters,
+                     (struct kj_counter_source){kj_presence_counters, node->presence});
+    }
+    exit_status = profiles_start(&node->profiles, command, settings, node->server);
+    return exit_status ? exit_status : presence_start(command, node->presence, node->server);
 }
 
 /* ---- running it ---- */
@@ -191,6 +215,7 @@ static int run(struct node *node, const struct serve_settings *settings, const s
         }
         security_reload(&node->security, node->server);
     }
+    kj_presence_stop(node->presence);
     kj_server_stop(node->server);
     if (settings->print_counters) {
         kj_server_counters(node->server, print_counter, NULL);
@@ -234,14 +259,14 @@ int command_serve(int argc, char *const *argv)
     exit_status = exit_status ? exit_status : make_store(&node, &settings);
     exit_status = exit_status ? exit_status : make_messages(&node, &settings);
     exit_status = exit_status ? exit_status : make_server(&node, &settings);
-    if (!exit_status) {
-        exit_status = profiles_start(&node.profiles, command, &settings, node.server);
-    }
+    exit_status = exit_status ? exit_status : make_profiles(&node, &settings);
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
+    kj_presence_stop(node.presence);
     messages_leave(&settings.messages);
     kj_server_free(node.server);
     profiles_stop(&node.profiles);
-    kj_messages_free(node.messages.messages);
+    kj_presence_free(node.presence);
+    kj_messages_free(node.messages);
     api_free_keys(&settings.api);
     kj_namespaces_free(node.namespaces);
     security_free(&node.security);

@@ -4,8 +4,10 @@
 
 #include "options.h"
 #include "serve_api.h"
+#include "serve_counters.h"
 #include "serve_http.h"
 #include "serve_messages.h"
+#include "serve_presence.h"
 #include "serve_profiles.h"
 #include "serve_rooms.h"
 #include "serve_security.h"
@@ -32,6 +34,8 @@ struct serve_settings {
     struct messages_settings messages;
     struct profiles_settings profiles;
     struct api_settings api;
+    struct presence_settings presence;
+    struct counter_sources counters; /* more may be added until the server starts */
     struct kj_server_options server;
 };
 
