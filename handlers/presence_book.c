@@ -99,14 +99,21 @@ static void forget_rooms(struct presence_book *book, json_t *rooms)
     {
         add_to_total(book, name, -json_integer_value(count));
     }
-    book->rooms -= json_object_size(rooms);
+}
+
+/* The figures it may hold: those of a report that replaces others need no place of their own. */
+static size_t reserved(const struct presence_node *node)
+{
+    size_t there = json_object_size(node->rooms);
+    size_t coming = json_object_size(node->coming);
+    return there > coming ? there : coming;
 }
 
 static void remove_node(struct presence_book *book, struct presence_node *node)
 {
     size_t at = (size_t)(node - book->nodes);
     forget_rooms(book, node->rooms);
-    book->rooms -= json_object_size(node->coming);
+    book->rooms -= reserved(node);
     node_fini(node);
     book->node_count--;
     memmove(node, node + 1, (book->node_count - at) * sizeof *node);
@@ -132,10 +139,12 @@ void presence_book_expire(struct presence_book *book, uint64_t now_ms)
 
 /* ---- what they say ---- */
 
-/* Whether another figure of the node may be kept beside those. */
+/* Whether another figure of the node may be kept beside those; `rooms` of the book are those of
+ * other nodes while one is changed. */
 static bool has_place(struct presence_book *book, const json_t *rooms)
 {
-    if (book->rooms < book->rooms_max && json_object_size(rooms) < PRESENCE_NODE_ROOMS) {
+    size_t size = json_object_size(rooms);
+    if (book->rooms + size < book->rooms_max && size < PRESENCE_NODE_ROOMS) {
         return true;
     }
     atomic_fetch_add(&book->counters->rooms_over_limit, 1);
@@ -154,8 +163,6 @@ static enum kj_status set_room(struct presence_book *book, json_t *rooms, const 
     if (!put(rooms, name, count)) {
         return KJ_ENOMEM;
     }
-    book->rooms += count > 0;
-    book->rooms -= before > 0;
     *difference = count - before;
     return KJ_OK;
 }
@@ -196,9 +203,8 @@ static enum kj_status replace_rooms(struct presence_book *book, struct presence_
     return status;
 }
 
-static void drop_coming(struct presence_book *book, struct presence_node *node)
+static void drop_coming(struct presence_node *node)
 {
-    book->rooms -= json_object_size(node->coming);
     json_decref(node->coming);
     node->coming = NULL;
 }
@@ -207,7 +213,7 @@ static enum kj_status apply_whole(struct presence_book *book, struct presence_no
                                   const struct presence_report *report)
 {
     if (report->begins) {
-        drop_coming(book, node);
+        drop_coming(node);
         node->coming = json_object();
         if (!node->coming) {
             return KJ_ENOMEM;
@@ -229,7 +235,7 @@ static void note_gap(struct presence_book *book, struct presence_node *node,
     }
     atomic_fetch_add(&book->counters->missed, report->sequence - node->sequence - 1);
     node->is_sound = false;
-    drop_coming(book, node);
+    drop_coming(node);
 }
 
 enum kj_status presence_book_apply(struct presence_book *book, const struct presence_report *report,
@@ -247,6 +253,7 @@ enum kj_status presence_book_apply(struct presence_book *book, const struct pres
     if (status) {
         return status;
     }
+    book->rooms -= reserved(node);
     note_gap(book, node, report, effect->is_new);
     node->sequence = report->sequence;
     node->clients = report->clients;
@@ -256,8 +263,9 @@ enum kj_status presence_book_apply(struct presence_book *book, const struct pres
                               : set_rooms(book, node->rooms, report->rooms, true);
     if (status) {
         node->is_sound = false;
-        drop_coming(book, node);
+        drop_coming(node);
     }
+    book->rooms += reserved(node);
     effect->is_short = !node->is_sound && !node->coming;
     return status;
 }
