@@ -58,6 +58,7 @@ void kj__gateway_on_publication(struct kj_publication *publication, void *ctx)
         kj__users_on_login(topic, push);
         kj__push_unref(push);
     } else {
+        kj__topic_note_number(topic, push->parts.node, push->parts.sequence);
         post(topic->gateway, push, topic, NULL);
     }
 }

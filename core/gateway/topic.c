@@ -46,6 +46,7 @@ static struct kj__topic *allocate(struct kj_gateway *gateway, enum kj_topic_kind
 void kj__topic_unref(struct kj__topic *topic)
 {
     if (atomic_fetch_sub_explicit(&topic->refs, 1, memory_order_acq_rel) == 1) {
+        free(topic->publishers.items);
         free(topic);
     }
 }
