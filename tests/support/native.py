@@ -12,12 +12,20 @@ from rawws import BINARY, CLOSE, TEXT, RawWebSocket
 class Client:
     """Speaks the protocol in either encoding; answers are matched by id."""
 
-    def __init__(self, node, encoding="json", path="/connect", headers=None, tls=None):
+    def __init__(
+        self,
+        node,
+        encoding="json",
+        path="/connect",
+        headers=None,
+        tls=None,
+        receive_buffer=None,
+    ):
         headers = dict(headers or {})
         self.msgpack = encoding == "msgpack"
         if self.msgpack:
             headers["Accept"] = "application/msgpack"
-        self.ws = RawWebSocket(node.port, path, headers, tls=tls)
+        self.ws = RawWebSocket(node.port, path, headers, receive_buffer, tls=tls)
         self.number = 0
         self.pushes = []
         self.welcome = self.hear()
