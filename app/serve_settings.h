@@ -12,6 +12,7 @@
 #include "serve_rooms.h"
 #include "serve_security.h"
 #include "serve_store.h"
+#include "serve_upstream.h"
 
 #include <kujata/kujata.h>
 
@@ -35,6 +36,7 @@ struct serve_settings {
     struct profiles_settings profiles;
     struct api_settings api;
     struct presence_settings presence;
+    struct upstream_settings upstream;
     struct counter_sources counters; /* more may be added until the server starts */
     struct kj_server_options server;
 };

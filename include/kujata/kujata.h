@@ -37,5 +37,6 @@
 #include <kujata/store_sqlite.h>
 #include <kujata/subscriber.h>
 #include <kujata/time.h>
+#include <kujata/upstream.h>
 
 #endif
