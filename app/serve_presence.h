@@ -16,8 +16,8 @@ struct presence_settings {
 void presence_add_options(struct presence_settings *settings, struct option_table *table);
 
 /* Makes the board of a node with this backend, whose topics of the gateway begin with `prefix`
- * (NULL: the default); NULL where none is wanted. `is_cluster`: there may be other nodes. Returns an
- * exit status; a fault is told on stderr. */
+ * (NULL: the default); NULL where none is wanted. `is_cluster`: there may be other nodes. Returns
+ * an exit status; a fault is told on stderr. */
 int presence_make(const char *command, const struct presence_settings *settings,
                   struct kj_pubsub *pubsub, const char *prefix, bool is_cluster,
                   struct kj_presence_board **board);

@@ -83,7 +83,7 @@ static enum kj_status send_part(struct kj_presence_board *board, const struct fi
     json_t *value = json_pack(
         "{s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:O}", "version", PRESENCE_VERSION,
         "kind", "report", "node", (json_int_t)kj_gateway_node(board->gateway), "sequence",
-        (json_int_t)(board->sequence + 1), "interval_ms", (json_int_t)board->options.interval_ms,
+        (json_int_t)board->sequence + 1, "interval_ms", (json_int_t)board->options.interval_ms,
         "clients", (json_int_t)figures->counts.clients, "users", (json_int_t)figures->counts.users,
         "whole", figures->is_whole, "begins", begins, "ends", ends, "rooms", rooms);
     enum kj_status status = publish_take(board, 0, value);

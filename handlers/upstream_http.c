@@ -1,4 +1,4 @@
-/* upstream_http.c - see upstream.h: libcurl, and the connections that are kept for the next call. */
+/* upstream_http.c - see upstream.h: libcurl, and connections that are kept for the next call. */
 #include "handlers/upstream.h"
 
 #include <curl/curl.h>

@@ -248,7 +248,7 @@ struct kj_topic_count {
 
 /* A walk through the rooms, or users, that have clients, in portions: one that has clients all the
  * while comes once, others may or may not. NULL when there is no memory. Freed before the server.
- *                                                                      [any thread, one at a time] */
+ *                                                          [any thread, one at a time] */
 struct kj_topic_walk *kj_topic_walk_new(struct kj_gateway *gateway, enum kj_topic_kind kind);
 
 /* The next ones, with their clients on this node; how many, 0 at the end. */

@@ -74,13 +74,13 @@ struct kj_presence_room {
     char name[KJ_NAME_MAX + 1];
 };
 
-/* The rooms with the most clients, the largest first, of those whose name begins with `prefix` (NULL
- * or "": all; "live://" for those of a kind); how many. Looks at every room there is. */
+/* The rooms with the most clients, the largest first, of those whose name begins with `prefix`
+ * (NULL or "": all; "live://" for those of a kind); how many. Looks at every room there is. */
 size_t kj_presence_top(struct kj_presence_board *board, const char *prefix,
                        struct kj_presence_room *rooms, size_t max);
 
-/* ---- questions to the other nodes, which wait for answers: not on a shard  [any other thread]
- * Each returns KJ_ETIMEOUT when a node gave none in time: then what is there is the others'. ---- */
+/* ---- questions to the other nodes, which wait for answers: not on a shard [any other thread]
+ * Each returns KJ_ETIMEOUT when a node gave none in time: what is there is the others' then. ---- */
 
 /* How many clients each of the users has; 0: not online. KJ_ELIMIT for too many, KJ_EINVAL when one
  * is no name, KJ_ENOMEM. */

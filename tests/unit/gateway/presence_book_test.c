@@ -1,4 +1,4 @@
-/* presence_book_test.c - what nodes report, put together: against a naive twin, and at its bounds. */
+/* presence_book_test.c - what nodes report, put together: against a naive twin, at its bounds. */
 #include "handlers/presence.h"
 
 #include <setjmp.h>
