@@ -80,7 +80,7 @@ size_t kj_presence_top(struct kj_presence_board *board, const char *prefix,
                        struct kj_presence_room *rooms, size_t max);
 
 /* ---- questions to the other nodes, which wait for answers: not on a shard [any other thread]
- * Each returns KJ_ETIMEOUT when a node gave none in time: what is there is the others' then. ---- */
+ * Each returns KJ_ETIMEOUT when a node gave none in time: what is there is of the others. ---- */
 
 /* How many clients each of the users has; 0: not online. KJ_ELIMIT for too many, KJ_EINVAL when one
  * is no name, KJ_ENOMEM. */
