@@ -21,7 +21,8 @@ struct node {
     struct kj_store *store;
     struct kj_namespaces *namespaces; /* NULL: not asked for */
     struct security security;
-    struct messages_part messages;
+    struct kj_messages *messages;       /* NULL: nothing is kept */
+    struct kj_presence_board *presence; /* NULL: not wanted */
     struct profiles profiles;
     struct kj_push_api *push_api; /* NULL: nobody to push to, or nobody who may ask */
     struct kj_server *server;
@@ -69,26 +70,22 @@ static int make_pubsub(struct node *node, const struct serve_settings *settings)
 
 static int make_accounts(struct node *node, struct serve_settings *settings)
 {
-    return accounts_make(command, &settings->accounts, security_wants_more(&settings->security),
-                         &node->security.accounts);
-}
-
-/* A kj_counter_source: what the parts beside the server count. */
-static void read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
-{
-    const struct node *node = ctx;
-    const struct kj_counter_source store = store_counters(node->store);
-    if (store.read) {
-        store.read(store.ctx, visit, visit_ctx);
+    int exit_status = accounts_make(command, &settings->accounts,
+                                    security_wants_more(&settings->security),
+                                    &node->security.accounts);
+    if (node->security.accounts) {
+        counters_add(&settings->counters, kj_accounts_counters(node->security.accounts));
     }
-    accounts_read_counters(node->security.accounts, visit, visit_ctx);
-    profiles_read_counters(&node->profiles, visit, visit_ctx);
+    return exit_status;
 }
 
 static int make_store(struct node *node, struct serve_settings *settings)
 {
-    settings->server.counter_source = (struct kj_counter_source){read_counters, node};
-    return store_make(command, &settings->store, node->model, &node->store);
+    int exit_status = store_make(command, &settings->store, node->model, &node->store);
+    counters_add(&settings->counters, store_counters(node->store));
+    settings->server.counter_source = (struct kj_counter_source){counters_read,
+                                                                 &settings->counters};
+    return exit_status;
 }
 
 static int make_messages(struct node *node, struct serve_settings *settings)
@@ -100,8 +97,8 @@ static int make_messages(struct node *node, struct serve_settings *settings)
                             "--messages: there are no clients whose messages could be kept (see "
                             "--gateway and --profile)");
     }
-    return messages_make(command, &settings->messages, native, &node->messages,
-                         &settings->server.counter_source);
+    return messages_make(command, &settings->messages, native, &settings->counters,
+                         &node->messages);
 }
 
 static int make_server(struct node *node, struct serve_settings *settings)
@@ -146,6 +143,34 @@ static int make_server(struct node *node, struct serve_settings *settings)
                             *error.text ? error.text : kj_status_text(status));
     }
     return 0;
+}
+
+/* What clients speak, and what nodes tell each other of them. */
+static int make_profiles(struct node *node, struct serve_settings *settings)
+{
+    bool is_cluster = settings->pubsub && strcmp(settings->pubsub, "local") != 0;
+    if (node->profiles.count == 0) {
+        return EXIT_SUCCESS;
+    }
+    int exit_status = presence_make(command, &settings->presence, node->pubsub,
+                                    settings->server.gateway_prefix, is_cluster, &node->presence);
+    if (exit_status) {
+        return exit_status;
+    }
+    if (node->presence) {
+        settings->rooms.native.presence = node->presence;
+        counters_add(&settings->counters,
+                     (struct kj_counter_source){kj_presence_counters, node->presence});
+    }
+    counters_add(&settings->counters,
+                 (struct kj_counter_source){profiles_read_counters, &node->profiles});
+    exit_status = profiles_start(
+        &node->profiles, command, settings,
+        &(struct profile_parts){.server = node->server, .accounts = node->security.accounts});
+    if (!exit_status && settings->server.api_listen) {
+        exit_status = api_make(command, node->server, &node->push_api);
+    }
+    return exit_status ? exit_status : presence_start(command, node->presence, node->server);
 }
 
 /* ---- running it ---- */
@@ -210,6 +235,7 @@ static int run(struct node *node, const struct serve_settings *settings, const s
         }
         security_reload(&node->security, node->server);
     }
+    kj_presence_stop(node->presence);
     kj_server_stop(node->server);
     if (settings->print_counters) {
         kj_server_counters(node->server, print_counter, NULL);
@@ -257,20 +283,15 @@ int command_serve(int argc, char *const *argv)
     if (!exit_status) {
         exit_status = accounts_serve(command, node.security.accounts, node.server);
     }
-    if (!exit_status) {
-        exit_status = profiles_start(
-            &node.profiles, command, &settings,
-            &(struct profile_parts){.server = node.server, .accounts = node.security.accounts});
-    }
-    if (!exit_status && settings.server.api_listen && node.profiles.count > 0) {
-        exit_status = api_make(command, node.server, &node.push_api);
-    }
+    exit_status = exit_status ? exit_status : make_profiles(&node, &settings);
     exit_status = exit_status ? exit_status : run(&node, &settings, &signals);
+    kj_presence_stop(node.presence);
     messages_leave(&settings.messages);
     kj_server_free(node.server);
     profiles_stop(&node.profiles);
     kj_push_api_free(node.push_api);
-    kj_messages_free(node.messages.messages);
+    kj_presence_free(node.presence);
+    kj_messages_free(node.messages);
     api_free_keys(&settings.api);
     kj_namespaces_free(node.namespaces);
     security_free(&node.security);

@@ -71,11 +71,3 @@ int accounts_serve(const char *command, struct kj_accounts *accounts, struct kj_
                ? options_fail(EXIT_FAILURE, command, "--accounts: %s", error.text)
                : EXIT_SUCCESS;
 }
-
-void accounts_read_counters(struct kj_accounts *accounts, kj_counter_visit visit, void *ctx)
-{
-    if (accounts) {
-        const struct kj_counter_source source = kj_accounts_counters(accounts);
-        source.read(source.ctx, visit, ctx);
-    }
-}

@@ -20,7 +20,4 @@ int accounts_make(const char *command, struct accounts_settings *settings, bool 
                   struct kj_accounts **accounts);
 int accounts_serve(const char *command, struct kj_accounts *accounts, struct kj_server *server);
 
-/* What they count; nothing for NULL. */
-void accounts_read_counters(struct kj_accounts *accounts, kj_counter_visit visit, void *ctx);
-
 #endif

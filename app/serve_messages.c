@@ -55,21 +55,9 @@ void messages_add_options(struct messages_settings *settings, struct kj_native_o
     OPTIONS_ADD(table, "messages", rows);
 }
 
-static void read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
-{
-    const struct messages_part *part = ctx;
-    kj_messages_counters(part->messages, visit, visit_ctx);
-    if (part->settings->native) {
-        kj_native_counters(part->settings->native, visit, visit_ctx);
-    }
-    if (part->other.read) {
-        part->other.read(part->other.ctx, visit, visit_ctx);
-    }
-}
-
 int messages_make(const char *command, const struct messages_settings *settings,
-                  struct kj_native_options *native, struct messages_part *part,
-                  struct kj_counter_source *source)
+                  struct kj_native_options *native, struct counter_sources *counters,
+                  struct kj_messages **messages)
 {
     struct kj_error error = {0};
     struct kj_messages_options options = settings->options;
@@ -84,19 +72,17 @@ int messages_make(const char *command, const struct messages_settings *settings,
         return options_fail(EXIT_USAGE, command,
                             "--messages: \"%s\" is neither memory nor sqlite:PATH", where);
     }
-    enum kj_status status = kj_messages_new(&options, &part->messages, &error);
+    enum kj_status status = kj_messages_new(&options, messages, &error);
     if (status) {
         return options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command,
                             "--messages: %s", *error.text ? error.text : kj_status_text(status));
     }
-    native->messages = part->messages;
+    native->messages = *messages;
     native->keeps_mailboxes = !settings->has_no_mailboxes;
     native->keeps_rooms = settings->history == HISTORY_ALL || settings->history == HISTORY_ROOMS;
     native->keeps_conversations = settings->history == HISTORY_ALL ||
                                   settings->history == HISTORY_USERS;
-    part->settings = settings;
-    part->other = *source;
-    *source = (struct kj_counter_source){read_counters, part};
+    counters_add(counters, (struct kj_counter_source){kj_messages_counters, *messages});
     return EXIT_SUCCESS;
 }
 

@@ -3,8 +3,8 @@
 #define KUJATA_APP_SERVE_MESSAGES_H
 
 #include "options.h"
+#include "serve_counters.h"
 
-#include <kujata/counter.h>
 #include <kujata/native.h>
 
 struct messages_settings {
@@ -17,21 +17,15 @@ struct messages_settings {
     struct kj_messages_options options;
 };
 
-struct messages_part {
-    const struct messages_settings *settings;
-    struct kj_messages *messages;   /* NULL: none */
-    struct kj_counter_source other; /* what was counted before */
-};
-
 /* Adds the flags. */
 void messages_add_options(struct messages_settings *settings, struct kj_native_options *native,
                           struct option_table *table);
 
-/* Opens the store where that was asked for, and has `native` use it. Its counters are put in front
- * of `*source`. Returns an exit status; a fault is told on stderr. */
+/* Opens the store where that was asked for (else `*messages` is NULL), and has `native` use it. Its
+ * counters are added. Returns an exit status; a fault is told on stderr. */
 int messages_make(const char *command, const struct messages_settings *settings,
-                  struct kj_native_options *native, struct messages_part *part,
-                  struct kj_counter_source *source);
+                  struct kj_native_options *native, struct counter_sources *counters,
+                  struct kj_messages **messages);
 
 /* Has a mounted protocol share with other nodes, where there may be any. Returns an exit status; a
  * fault is told on stderr. */

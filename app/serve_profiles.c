@@ -156,12 +156,13 @@ int profiles_start(struct profiles *profiles, const char *command, struct serve_
     return EXIT_SUCCESS;
 }
 
-void profiles_read_counters(const struct profiles *profiles, kj_counter_visit visit, void *ctx)
+void profiles_read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
 {
+    const struct profiles *profiles = ctx;
     for (size_t i = 0; i < profiles->count; i++) {
         const struct chosen_profile *chosen = &profiles->chosen[i];
         if (chosen->state && chosen->profile->read_counters) {
-            chosen->profile->read_counters(chosen->state, visit, ctx);
+            chosen->profile->read_counters(chosen->state, visit, visit_ctx);
         }
     }
 }

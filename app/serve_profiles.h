@@ -89,8 +89,8 @@ int profiles_choose(struct profiles *profiles, const char *command,
 int profiles_start(struct profiles *profiles, const char *command, struct serve_settings *settings,
                    const struct profile_parts *parts);
 
-/* What those that are started count.                                   [any thread] */
-void profiles_read_counters(const struct profiles *profiles, kj_counter_visit visit, void *ctx);
+/* A kj_counter_source's function, its ctx the profiles: what they count. */
+void profiles_read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx);
 
 /* A line on stdout for each stream that is listened to. */
 void profiles_print_streams(const struct profiles *profiles, const struct kj_server *server);

@@ -30,6 +30,10 @@ void rooms_add_options(struct rooms_settings *settings, struct kj_server_options
                 "to send to a room nobody need be in it")},
         {OPTION("--gateway-quiet", OPTION_SWITCH, &native->tells_nobody, NULL,
                 "rooms are not told who comes and goes")},
+        {NUMBER("--gateway-told", &native->told_members, 1, "N",
+                "members up to which a room is told who; more are told how many; default 100")},
+        {NUMBER("--gateway-summary-ms", &native->summary_ms, 1, "MS",
+                "between two summaries of who came and went; default 1000")},
         {NUMBER("--gateway-batch-ms", &native->batching.window_ms, 1, "MS",
                 "messages to a room within this time go out as one; default off")},
         {NUMBER("--gateway-linger-ms", &server->gateway_linger_ms, 1, "MS",
@@ -53,6 +57,12 @@ void rooms_add_options(struct rooms_settings *settings, struct kj_server_options
                 "without a frame of the client's; default 60000")},
         {NUMBER("--gateway-limit-handshake-ms", &native->limits.handshake_ms, 1, "MS",
                 "to be let in; default 5000")},
+        {NUMBER("--gateway-limit-rate", &native->limits.messages_per_second, 1, "N",
+                "messages a second of one client; default: no limit")},
+        {NUMBER("--gateway-limit-burst", &native->limits.messages_burst, 1, "N",
+                "of them at once; default twice --gateway-limit-rate")},
+        {NUMBER("--gateway-limit-excess", &native->limits.messages_excess, 1, "N",
+                "of them refused before it is closed; default 100")},
     };
 #undef NUMBER
     OPTIONS_ADD(table, "rooms", rows);

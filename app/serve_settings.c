@@ -226,6 +226,8 @@ enum options_result serve_parse(struct serve_settings *settings, const char *com
     http_add_options(&settings->http, &table);
     rooms_add_options(&settings->rooms, &settings->server, &table);
     messages_add_options(&settings->messages, &settings->rooms.native, &table);
+    presence_add_options(&settings->presence, &table);
+    upstream_add_options(&settings->upstream, &table);
     profiles_add_options(&settings->profiles, &table);
     api_add_options(&settings->api, &settings->server, &table);
     add_writes(settings, &table);

@@ -5,12 +5,15 @@
 #include "options.h"
 #include "serve_accounts.h"
 #include "serve_api.h"
+#include "serve_counters.h"
 #include "serve_http.h"
 #include "serve_messages.h"
+#include "serve_presence.h"
 #include "serve_profiles.h"
 #include "serve_rooms.h"
 #include "serve_security.h"
 #include "serve_store.h"
+#include "serve_upstream.h"
 
 #include <kujata/kujata.h>
 
@@ -34,6 +37,9 @@ struct serve_settings {
     struct profiles_settings profiles;
     struct api_settings api;
     struct accounts_settings accounts;
+    struct presence_settings presence;
+    struct upstream_settings upstream;
+    struct counter_sources counters; /* more may be added until the server starts */
     struct kj_server_options server;
 };
 

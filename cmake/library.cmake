@@ -33,7 +33,7 @@ foreach(library kujata kujata_static)
     target_include_directories(${library} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
     target_link_libraries(${library} PUBLIC PkgConfig::JANSSON PRIVATE msgpackc OpenSSL::SSL
-                          OpenSSL::Crypto ZLIB::ZLIB Threads::Threads m jwt re2 sodium sqlite3 stdc++
+                          OpenSSL::Crypto ZLIB::ZLIB Threads::Threads m curl jwt re2 sodium sqlite3 stdc++
                           ${URING_LIBRARIES}
                           ${kujata_civetweb}
                           $<BUILD_INTERFACE:${NATS_LIBRARY}> $<INSTALL_INTERFACE:nats>)

@@ -6,7 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOLD_MEMBERS_DEFAULT = 100, MAILBOX_WINDOW_DEFAULT = 50, ID_MAX = 128 };
+enum {
+    TOLD_MEMBERS_DEFAULT = 100,
+    SUMMARY_MS_DEFAULT = 1000,
+    MAILBOX_WINDOW_DEFAULT = 50,
+    ID_MAX = 128,
+};
 
 /* ---- what is remembered of a client ---- */
 
@@ -196,22 +201,39 @@ static void serve(const struct native_request *request)
     }
 }
 
+/* Reads a message; *value is the caller's, also after a fault. */
+static const struct native_fault *read_message(enum kj_frame frame, const uint8_t *data, size_t len,
+                                               json_t **value, struct native_request *request)
+{
+    static const struct native_fault unreadable = {"bad_request", "this cannot be read"};
+    enum kj_encoding encoding = frame == KJ_FRAME_TEXT ? KJ_ENCODING_JSON : KJ_ENCODING_MSGPACK;
+    *value = NULL;
+    return kj_value_decode(encoding, data, len, value, NULL) ? &unreadable
+                                                             : read_envelope(*value, request);
+}
+
 static void on_message(struct kj_client *client, enum kj_frame frame, uint8_t *data, size_t len,
                        void *ctx)
 {
-    static const struct native_fault unreadable = {"bad_request", "this cannot be read"};
     struct native_request request = {.client = client, .native = ctx};
-    json_t *message = NULL;
-    enum kj_encoding encoding = frame == KJ_FRAME_TEXT ? KJ_ENCODING_JSON : KJ_ENCODING_MSGPACK;
-    const struct native_fault *fault = &unreadable;
-    if (!kj_value_decode(encoding, data, len, &message, NULL)) {
-        fault = read_envelope(message, &request);
-    }
+    json_t *message;
+    const struct native_fault *fault = read_message(frame, data, len, &message, &request);
     if (fault) {
         native_refuse(&request, fault);
     } else {
         serve(&request);
     }
+    json_decref(message);
+}
+
+static void on_excess(struct kj_client *client, enum kj_frame frame, uint8_t *data, size_t len,
+                      void *ctx)
+{
+    static const struct native_fault rate = {"rate", "these are too many messages"};
+    struct native_request request = {.client = client, .native = ctx};
+    json_t *message;
+    (void)read_message(frame, data, len, &message, &request); /* for its id */
+    native_refuse(&request, &rate);
     json_decref(message);
 }
 
@@ -232,7 +254,7 @@ static void on_end(struct kj_client *client, uint16_t code, const char *reason, 
 
 /* One room it leaves by going. */
 struct parting {
-    const struct kj_native *native;
+    struct kj_native *native;
     const struct kj_client *client;
 };
 
@@ -274,9 +296,15 @@ enum kj_status kj_native_new(const struct kj_native_options *options, struct kj_
     use_default(&own->limits.idle_ms, 60000);
     use_default(&own->limits.message_bytes, 64 * 1024);
     use_default(&own->told_members, TOLD_MEMBERS_DEFAULT);
+    use_default(&own->summary_ms, SUMMARY_MS_DEFAULT);
     use_default(&own->mailbox_window, MAILBOX_WINDOW_DEFAULT);
     if (own->mailbox_window > KJ_MESSAGES_PAGE_MAX) {
         own->mailbox_window = KJ_MESSAGES_PAGE_MAX;
+    }
+    if (!native_crowds_init(&(*native)->crowds)) {
+        kj_native_free(*native);
+        *native = NULL;
+        return KJ_ENOMEM;
     }
     return KJ_OK;
 }
@@ -296,6 +324,7 @@ struct kj_protocol kj_native_protocol(struct kj_native *native)
         .limits = options->limits,
         .on_open = on_open,
         .on_message = on_message,
+        .on_excess = on_excess,
         .on_authenticated = on_authenticated,
         .on_gap = on_gap,
         .on_end = on_end,
@@ -309,6 +338,7 @@ void kj_native_free(struct kj_native *native)
 {
     if (native) {
         kj_native_leave_nodes(native);
+        native_crowds_fini(&native->crowds);
         free(native);
     }
 }

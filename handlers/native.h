@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <kujata/native.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum { NATIVE_ID_SIZE = 24, NATIVE_ACK_MAX = 1000 };
@@ -15,9 +16,20 @@ struct native_counts {
     _Atomic uint64_t asked, sent, kept, unreadable, failed;
 };
 
+/* Large rooms that clients came to or went from since they were last told. */
+struct native_crowds {
+    pthread_mutex_t lock;
+    json_t *rooms; /* guarded by lock, as is the next: NAME: [JOINED, LEFT] */
+    bool is_due;   /* they will be told */
+    _Atomic(struct kj_gateway *) gateway;
+    _Atomic uint64_t told, untold;
+};
+
 struct kj_native {
     struct kj_native_options options;
     struct native_counts counts;
+    struct native_crowds crowds;
+    _Atomic uint32_t queries;     /* that wait for other nodes */
     _Atomic size_t waiting_bytes; /* of messages that are about to be kept */
     struct native_nodes *nodes;   /* NULL: there are no others */
 };
@@ -88,7 +100,7 @@ bool native_number_of(const struct native_request *request, const char *name, js
                       json_int_t max, size_t *number);
 
 /* Tells a room who has come or gone, where that is told. */
-void native_tell(const struct kj_native *native, const struct kj_client *client, const char *room,
+void native_tell(struct kj_native *native, const struct kj_client *client, const char *room,
                  enum kj_presence presence);
 
 /* Takes over the user the authenticators have found; the fault, or NULL. `device` may be NULL. */
@@ -169,5 +181,22 @@ json_t *native_make_receipt(const char *state, uint64_t id, size_t reached);
 /* What became of what nobody keeps. */
 const char *native_state_of(const struct kj_native *native, enum kj_topic_kind kind,
                             size_t reached);
+
+/* ---- native_query.c ---- */
+
+/* QUERY: answers, now or later; the fault, or NULL. */
+const struct native_fault *native_query(const struct native_request *request);
+
+/* ---- native_crowd.c ---- */
+
+/* False when there is no memory. */
+bool native_crowds_init(struct native_crowds *crowds);
+void native_crowds_fini(struct native_crowds *crowds);
+
+/* Notes that a client has come to, or gone from, a room that is too large to be told of each. */
+void native_note_crowd(struct kj_native *native, struct kj_gateway *gateway, const char *room,
+                       enum kj_presence presence);
+
+void native_crowds_count(const struct native_crowds *crowds, kj_counter_visit visit, void *ctx);
 
 #endif

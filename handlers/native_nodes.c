@@ -338,7 +338,8 @@ void kj_native_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
         {"messages_nodes_failed_total", "Words to other nodes that were not published.",
          &counts->failed},
     };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    native_crowds_count(&native->crowds, visit, visit_ctx);
+    for (size_t i = 0; native->options.messages && i < sizeof all / sizeof *all; i++) {
         visit(all[i].name, all[i].help, atomic_load(all[i].value), visit_ctx);
     }
 }

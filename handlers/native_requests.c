@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_DEFAULT = 20, PAGE_MAX = 100 };
-
 const struct native_fault native_no_room = {"bad_request", "room is a name of 1 to 128 bytes"};
 const struct native_fault native_no_member = {"not_member", "it is not in the room"};
 const struct native_fault native_forbidden = {"forbidden", "it may not"};
@@ -35,6 +33,15 @@ const char *native_text_of(const struct native_request *request, const char *nam
     return text && strlen(text) == json_string_length(value) ? text : NULL;
 }
 
+bool native_number_of(const struct native_request *request, const char *name, json_int_t fallback,
+                      json_int_t max, size_t *number)
+{
+    const json_t *value = json_object_get(request->data, name);
+    json_int_t given = value ? json_integer_value(value) : fallback;
+    *number = (size_t)given;
+    return (!value || json_is_integer(value)) && given >= 0 && given <= max;
+}
+
 /* ---- users ---- */
 
 const struct native_fault *native_take_user(struct kj_client *client, const char *device)
@@ -60,12 +67,15 @@ const struct native_fault *native_take_user(struct kj_client *client, const char
 
 /* ---- rooms ---- */
 
-void native_tell(const struct kj_native *native, const struct kj_client *client, const char *room,
+void native_tell(struct kj_native *native, const struct kj_client *client, const char *room,
                  enum kj_presence presence)
 {
     struct kj_gateway *gateway = kj_client_gateway(client);
-    if (native->options.tells_nobody ||
-        kj_gateway_member_count(gateway, KJ_TOPIC_ROOM, room) > native->options.told_members) {
+    if (native->options.tells_nobody) {
+        return;
+    }
+    if (kj_gateway_member_count(gateway, KJ_TOPIC_ROOM, room) > native->options.told_members) {
+        native_note_crowd(native, gateway, room, presence);
         return;
     }
     /* A failure is counted and logged there. */
@@ -195,94 +205,6 @@ static const struct native_fault *send_message(const struct native_request *requ
     return native_fault_of(status);
 }
 
-/* ---- QUERY ---- */
-
-static void add_room(const char *room, void *ctx)
-{
-    json_array_append_new(ctx, json_string(room));
-}
-
-static const struct native_fault *query_rooms(const struct native_request *request)
-{
-    json_t *rooms = json_array();
-    kj_client_rooms(request->client, rooms ? add_room : NULL, rooms);
-    native_answer_take(request, json_pack("{s:o}", "rooms", rooms));
-    return NULL;
-}
-
-bool native_number_of(const struct native_request *request, const char *name, json_int_t fallback,
-                      json_int_t max, size_t *number)
-{
-    const json_t *value = json_object_get(request->data, name);
-    json_int_t given = value ? json_integer_value(value) : fallback;
-    *number = (size_t)given;
-    return (!value || json_is_integer(value)) && given >= 0 && given <= max;
-}
-
-static json_t *make_members(struct kj_gateway *gateway, const char *room, size_t skip, size_t max)
-{
-    struct kj_member *members = calloc(max + 1, sizeof *members);
-    json_t *list = members ? json_array() : NULL;
-    size_t count = list ? kj_gateway_members(gateway, KJ_TOPIC_ROOM, room, skip, members, max) : 0;
-    for (size_t i = 0; i < count; i++) {
-        char id[KJ_CLIENT_ID_SIZE];
-        kj_client_id_format(members[i].client, id);
-        json_array_append_new(
-            list, *members[i].user ? json_pack("{s:s, s:s}", "session", id, "user", members[i].user)
-                                   : json_pack("{s:s}", "session", id));
-    }
-    free(members);
-    return list;
-}
-
-static const struct native_fault *query_room(const struct native_request *request)
-{
-    static const struct native_fault bad = {"bad_request", "max is 0 to 100, skip 0 to 1000000"};
-    struct kj_gateway *gateway = kj_client_gateway(request->client);
-    const char *room = native_text_of(request, "room");
-    size_t skip;
-    size_t max;
-    if (!kj_name_is_valid(room)) {
-        return &native_no_room;
-    }
-    if (!native_number_of(request, "skip", 0, 1000000, &skip) ||
-        !native_number_of(request, "max", PAGE_DEFAULT, PAGE_MAX, &max)) {
-        return &bad;
-    }
-    if (!request->native->options.may_send_from_away && !kj_client_is_in(request->client, room)) {
-        return &native_no_member;
-    }
-    native_answer_take(request,
-                       json_pack("{s:s, s:I, s:I, s:o}", "room", room, "node",
-                                 (json_int_t)kj_gateway_node(gateway), "count",
-                                 (json_int_t)kj_gateway_member_count(gateway, KJ_TOPIC_ROOM, room),
-                                 "members", make_members(gateway, room, skip, max)));
-    return NULL;
-}
-
-static const struct native_fault *query(const struct native_request *request)
-{
-    static const struct native_fault unknown = {"bad_request",
-                                                "what is rooms, room, unread, mailbox or history"};
-    static const struct {
-        const char *what;
-        const struct native_fault *(*serve)(const struct native_request *request);
-    } questions[] = {
-        {"rooms", query_rooms},
-        {"room", query_room},
-        {"unread", native_query_unread},
-        {"mailbox", native_query_mailbox},
-        {"history", native_query_history},
-    };
-    const char *what = native_text_of(request, "what");
-    for (size_t i = 0; what && i < sizeof questions / sizeof *questions; i++) {
-        if (strcmp(what, questions[i].what) == 0) {
-            return questions[i].serve(request);
-        }
-    }
-    return &unknown;
-}
-
 /* ---- all of them ---- */
 
 void native_serve(const struct native_request *request)
@@ -292,8 +214,9 @@ void native_serve(const struct native_request *request)
         const char *type;
         const struct native_fault *(*serve)(const struct native_request *request);
     } requests[] = {
-        {"JOIN", join},   {"LEAVE", leave}, {"SEND", send_message}, {"ACK", native_acknowledge},
-        {"QUERY", query},
+        {"JOIN", join},          {"LEAVE", leave},
+        {"SEND", send_message},  {"ACK", native_acknowledge},
+        {"QUERY", native_query},
     };
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         if (strcmp(request->type, requests[i].type) == 0) {
@@ -304,5 +227,12 @@ void native_serve(const struct native_request *request)
             return;
         }
     }
-    native_refuse(request, &unknown);
+    const struct kj_native_options *options = &request->native->options;
+    if (options->on_request) {
+        options->on_request(request->client,
+                            &(struct kj_native_request){request->type, request->id, request->data},
+                            options->request_ctx);
+    } else {
+        native_refuse(request, &unknown);
+    }
 }

@@ -83,6 +83,17 @@ void native_refuse(const struct native_request *request, const struct native_fau
                      json_pack("{s:s, s:s}", "code", fault->code, "message", fault->message));
 }
 
+void kj_native_answer_take(struct kj_client *client, json_t *id, json_t *data)
+{
+    native_send_take(client, "OK", id, data);
+}
+
+void kj_native_refuse(struct kj_client *client, json_t *id, const char *code, const char *message)
+{
+    const struct native_request request = {.client = client, .id = id};
+    native_refuse(&request, &(struct native_fault){code, message});
+}
+
 /* ---- pushes as values ---- */
 
 static void write_topic(const struct kj_push *push, char text[TOPIC_SIZE])
@@ -164,8 +175,27 @@ static json_t *make_receipt(const struct kj_push *push)
     return data ? make_envelope("EVENT", NULL, data) : NULL;
 }
 
+/* How many came to a large room and went. */
+static json_t *make_summary(const struct kj_push *push)
+{
+    size_t len;
+    json_t *data = NULL;
+    const uint8_t *body = kj_push_body(push, &len);
+    if (!kj_push_body_is_json(push) || kj_value_decode(KJ_ENCODING_JSON, body, len, &data, NULL) ||
+        !add(data, "kind", json_string("count")) ||
+        !add(data, "room", json_string(kj_push_name(push))) ||
+        !add(data, "node", json_integer(kj_push_node(push)))) {
+        json_decref(data);
+        return NULL;
+    }
+    return make_envelope("EVENT", NULL, data);
+}
+
 static json_t *make_event(const struct kj_push *push)
 {
+    if (kj_push_presence(push) == KJ_PRESENCE_SUMMARY) {
+        return make_summary(push);
+    }
     if (kj_push_presence(push) == KJ_PRESENCE_RECEIPT) {
         return make_receipt(push);
     }

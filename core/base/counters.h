@@ -176,6 +176,10 @@
     X(gateway_messages, "gateway_messages_received_total", COUNTER, "Messages of clients.")        \
     X(gateway_refusals, "gateway_requests_refused_total", COUNTER,                                 \
       "Requests of clients that their protocol refused.")                                          \
+    X(gateway_messages_too_fast, "gateway_messages_too_fast_total", COUNTER,                       \
+      "Messages of clients refused since too many came.")                                          \
+    X(gateway_clients_too_fast, "gateway_clients_too_fast_total", COUNTER,                         \
+      "Clients closed since they went on sending too many messages.")                              \
     X(gateway_topics_over_limit, "gateway_topics_over_limit_total", COUNTER,                       \
       "Topics refused since this node has too many.")                                              \
     X(gateway_joins_over_limit, "gateway_joins_over_limit_total", COUNTER,                         \
@@ -191,6 +195,8 @@
       "Pushes that this node's own clients got while the broker was away.")                        \
     X(gateway_received, "gateway_received_total", COUNTER,                                         \
       "Pushes received, and words from node to node.")                                             \
+    X(gateway_missed, "gateway_missed_total", COUNTER,                                             \
+      "Pushes that did not arrive, as the numbers of those that did show.")                        \
     X(gateway_undecodable, "gateway_undecodable_total", COUNTER, "Publications that are no push.") \
     X(gateway_unencodable, "gateway_unencodable_total", COUNTER,                                   \
       "Pushes that a protocol could not encode.")                                                  \

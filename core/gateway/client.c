@@ -1,6 +1,7 @@
 /* client.c - see client.h: from the handshake to the end. Users are in user.c. */
 #include "gateway/client.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "gateway/subject.h"
 
@@ -67,6 +68,7 @@ struct kj_client *kj__client_new(struct kj__mount *mount, const struct kj__sessi
     kj__list_init(&client->end.link);
     kj__wheel_entry_init(&client->handshake.entry);
     client->handshake.run = run_out_of_time;
+    kj__bucket_init(&client->messages, mount->message_rate);
     return client;
 }
 
@@ -237,15 +239,54 @@ static void on_open(struct kj__connection *connection)
     }
 }
 
+/* Whether a message may come now. */
+static bool is_in_rate(struct kj_client *client)
+{
+    if (client->messages.rate.interval_ns == 0) {
+        return true;
+    }
+    int64_t now_ns = kj__clock_monotonic_ns();
+    if (atomic_load_explicit(&client->messages.full_at_ns, memory_order_relaxed) <= now_ns) {
+        client->excess = 0;
+    }
+    return kj__bucket_take(&client->messages, now_ns) == 0;
+}
+
+/* Refuses a message that came too fast. */
+static void refuse_excess(struct kj_client *client, enum kj_frame frame, uint8_t *data, size_t len)
+{
+    static struct kj__log_limit limit;
+    const struct kj_protocol *protocol = &client->mount->protocol;
+    struct kj__counters *counters = gateway_of(client)->options.counters;
+    KJ__COUNT(counters, gateway_messages_too_fast);
+    if (protocol->on_excess) {
+        protocol->on_excess(client, frame, data, len, protocol->ctx);
+    }
+    if (++client->excess < protocol->limits.messages_excess || !kj_client_is_open(client)) {
+        return;
+    }
+    KJ__COUNT(counters, gateway_clients_too_fast);
+    kj__log_limited(&limit, KJ__LOG_WARNING, "gateway",
+                    "a client was closed: more than %u messages a second; see messages_per_second "
+                    "(--gateway-limit-rate)",
+                    protocol->limits.messages_per_second);
+    kj__connection_close(&client->session.connection, KJ__CLOSE_POLICY, "too many messages",
+                         KJ__CAUSE_OVER_LIMIT, true);
+}
+
 static void on_message(struct kj__connection *connection, enum kj__opcode opcode, uint8_t *data,
                        size_t len)
 {
     struct kj_client *client = kj__client_of(connection);
     const struct kj_protocol *protocol = &client->mount->protocol;
+    enum kj_frame frame = opcode == KJ__FRAME_TEXT ? KJ_FRAME_TEXT : KJ_FRAME_BINARY;
     kj__side_reap(kj__side_of(client));
     KJ__COUNT(gateway_of(client)->options.counters, gateway_messages);
-    protocol->on_message(client, opcode == KJ__FRAME_TEXT ? KJ_FRAME_TEXT : KJ_FRAME_BINARY, data,
-                         len, protocol->ctx);
+    if (is_in_rate(client)) {
+        protocol->on_message(client, frame, data, len, protocol->ctx);
+    } else {
+        refuse_excess(client, frame, data, len);
+    }
 }
 
 static void give_place(struct kj_client *client)

@@ -20,6 +20,8 @@ struct kj_client {
     bool may_stay; /* the authenticators accepted its handshake, or need not */
     bool is_admitted, is_authenticating, is_in_gap, is_listed;
     uint32_t dropped; /* pushes it was not told of */
+    uint32_t excess;  /* messages that came too fast of late */
+    struct kj__bucket messages;
     struct kj__membership **memberships;
     uint32_t membership_count, membership_capacity, room_count;
     char *user, *device; /* lock, to be changed; NULL: none */

@@ -63,6 +63,7 @@ void kj__gateway_on_publication(struct kj_publication *publication, void *ctx)
         kj__users_on_login(topic, push);
         kj__push_unref(push);
     } else {
+        kj__topic_note_number(topic, push->parts.node, push->parts.sequence);
         kj__gateway_post(topic->gateway, push, topic, NULL);
     }
 }
@@ -112,7 +113,11 @@ static void *keep(void *argument)
     while (!gateway->is_stopping) {
         kj__users_end_replaced(gateway);
         kj__home_deliver(gateway);
-        uint64_t next_ms = kj__topics_sweep(gateway, kj__clock_monotonic_ms(), false);
+        uint64_t now_ms = kj__clock_monotonic_ms();
+        kj__gateway_run_later(gateway, now_ms);
+        uint64_t next_ms = kj__topics_sweep(gateway, now_ms, false);
+        uint64_t later_ms = kj__gateway_next_later(gateway);
+        next_ms = later_ms < next_ms ? later_ms : next_ms;
         if (gateway->is_stopping || !kj__list_is_empty(&gateway->ending) ||
             !kj__list_is_empty(&gateway->home.waiting)) {
             continue;
@@ -178,9 +183,13 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
     kj__sequences_init(&made->sequences);
     kj__map_init(&made->clients);
     kj__map_init(&made->topics);
+    for (int i = 0; i < KJ_TOPIC_KIND_COUNT; i++) {
+        kj__list_init(&made->occupied[i]);
+    }
     kj__list_init(&made->lingering);
     kj__list_init(&made->ending);
     kj__home_init(&made->home);
+    kj__list_init(&made->later);
     return KJ_OK;
 }
 
@@ -262,6 +271,7 @@ void kj__gateway_free(struct kj_gateway *gateway)
     kj__topics_sweep(gateway, 0, true);
     pthread_mutex_unlock(&gateway->lock);
     kj__home_fini(&gateway->home);
+    kj__gateway_drop_later(gateway);
     kj__map_fini(&gateway->topics, NULL);
     kj__map_fini(&gateway->clients, NULL);
     kj__workers_fini(&gateway->workers);

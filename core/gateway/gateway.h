@@ -13,6 +13,7 @@
 
 #include "base/counters.h"
 #include "base/map.h"
+#include "base/rate.h"
 #include "delivery/delivery.h"
 #include "delivery/session.h"
 #include "gateway/broadcast.h"
@@ -53,6 +54,7 @@ struct kj__mount {
     struct kj_gateway *gateway;
     struct kj_protocol protocol; /* every default filled in */
     struct kj__endpoint endpoint;
+    struct kj__rate message_rate;
     size_t first_form;
     bool is_stream;
     uint32_t places;              /* of a stream: connections at most; 0: no limit of its own */
@@ -91,12 +93,14 @@ struct kj_gateway {
     _Atomic bool is_closed; /* nothing is published any more */
 
     pthread_mutex_t lock;
-    pthread_cond_t changed;    /* something for the keeper */
-    struct kj__map clients;    /* guarded by lock, as is all below: by the text of their IDs */
-    struct kj__map topics;     /* by their words */
+    pthread_cond_t changed; /* something for the keeper */
+    struct kj__map clients; /* guarded by lock, as is all below: by the text of their IDs */
+    struct kj__map topics;  /* by their words */
+    struct kj__list occupied[KJ_TOPIC_KIND_COUNT]; /* of kj__topic_stop: those with clients */
     struct kj__list lingering; /* topics without clients, the first to go first */
     struct kj__list ending;    /* clients to be closed, a reference each */
     struct kj__home home;
+    struct kj__list later;     /* what the keeper is to do in a while */
     size_t user_count, room_count;
     int64_t last_login_ms;
     bool is_stopping;
@@ -121,6 +125,15 @@ void kj__gateway_stop(struct kj_gateway *gateway);
 
 /* Once the delivery is stopped, and before it is freed. NULL is fine. */
 void kj__gateway_free(struct kj_gateway *gateway);
+
+/* For the keeper: does what is due; lock held, but while something is done. */
+void kj__gateway_run_later(struct kj_gateway *gateway, uint64_t now_ms);
+
+/* When something will be due; UINT64_MAX: nothing. Lock held. */
+uint64_t kj__gateway_next_later(const struct kj_gateway *gateway);
+
+/* Forgets what was to be done. */
+void kj__gateway_drop_later(struct kj_gateway *gateway);
 
 /* Publishes what is said from node to node; counts what fails. `words` are those of the topic. */
 enum kj_status kj__gateway_say(struct kj_gateway *gateway, const char *words,

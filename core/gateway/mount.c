@@ -23,6 +23,10 @@ static void fill(struct kj_protocol *protocol)
     use_default(&limits->rooms, 32);
     use_default(&limits->idle_ms, 60000);
     use_default(&limits->handshake_ms, 5000);
+    use_default(&limits->messages_burst, limits->messages_per_second > UINT32_MAX / 2
+                                             ? UINT32_MAX
+                                             : limits->messages_per_second * 2);
+    use_default(&limits->messages_excess, 100);
     use_default(&protocol->batching.items, 100);
     use_default(&protocol->batching.bytes, 64 * 1024);
 }
@@ -121,6 +125,8 @@ enum kj_status kj__gateway_mount(struct kj_gateway *gateway, const struct kj_pro
     made->is_stream = stream != NULL;
     made->places = stream ? stream->connections : 0;
     atomic_init(&made->places_left, made->places);
+    made->message_rate = kj__rate_make(filled.limits.messages_per_second,
+                                       filled.limits.messages_burst);
     fill_endpoint(made);
     for (unsigned i = 0; i < filled.encoding_count; i++) {
         gateway->forms[gateway->form_count++] = (struct kj__form){.mount = made, .encoding = i};

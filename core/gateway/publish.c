@@ -121,12 +121,13 @@ static enum kj_status check(const struct kj_push_options *options)
         [KJ_PRESENCE_JOINED] = KJ_TOPIC_ROOM,
         [KJ_PRESENCE_LEFT] = KJ_TOPIC_ROOM,
         [KJ_PRESENCE_RECEIPT] = KJ_TOPIC_USER,
+        [KJ_PRESENCE_SUMMARY] = KJ_TOPIC_ROOM,
     };
     enum kj_presence presence = options->presence;
     if (options->kind < KJ_TOPIC_ALL || options->kind > KJ_TOPIC_SESSION ||
         !kj__topic_name_is_valid(options->kind, options->name) ||
         (options->from && *options->from && !kj_name_is_valid(options->from)) ||
-        presence < KJ_PRESENCE_NONE || presence > KJ_PRESENCE_RECEIPT ||
+        presence < KJ_PRESENCE_NONE || presence > KJ_PRESENCE_SUMMARY ||
         (presence != KJ_PRESENCE_NONE && options->kind != kinds[presence]) ||
         (options->speed > 0 && options->kind != KJ_TOPIC_ALL) ||
         (options->body_is_json &&

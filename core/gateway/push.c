@@ -11,7 +11,7 @@
 
 enum { VERSION = 1, ELEMENTS = 13, ALL_ELEMENTS = 15 };
 enum { WAY_AT_ONCE = 1, WAY_AT_HOME = 2 };
-enum { FLAG_JSON = 1, PRESENCE_SHIFT = 1, PRESENCE_COUNT = 4 };
+enum { FLAG_JSON = 1, PRESENCE_SHIFT = 1, PRESENCE_COUNT = 5 };
 
 /* ---- written ---- */
 

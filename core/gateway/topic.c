@@ -38,12 +38,15 @@ static struct kj__topic *allocate(struct kj_gateway *gateway, enum kj_topic_kind
     topic->kind = kind;
     kj__list_init(&topic->members);
     kj__list_init(&topic->linger_link);
+    kj__list_init(&topic->stop.link);
+    topic->stop.topic = topic;
     return topic;
 }
 
 void kj__topic_unref(struct kj__topic *topic)
 {
     if (atomic_fetch_sub_explicit(&topic->refs, 1, memory_order_acq_rel) == 1) {
+        free(topic->publishers.items);
         free(topic);
     }
 }
@@ -124,6 +127,7 @@ static void add_member(struct kj__topic *topic, struct kj__membership *membershi
     kj__list_append(&topic->members, &membership->link);
     if (topic->member_count++ == 0) {
         kj__list_unlink(&topic->linger_link);
+        kj__list_append(&topic->gateway->occupied[topic->kind], &topic->stop.link);
         count_kind(topic, true);
     }
     /* Before the client hears that it is in, so that what is published then is encoded and posted
@@ -141,6 +145,7 @@ static void remove_member(struct kj__membership *membership)
     atomic_fetch_sub(&topic->form_members[kj__client_form(client)], 1);
     kj__list_unlink(&membership->link);
     if (--topic->member_count == 0) {
+        kj__list_unlink(&topic->stop.link);
         count_kind(topic, false);
         topic->linger_until_ms = kj__clock_monotonic_ms() + gateway->options.linger_ms;
         bool is_first = kj__list_is_empty(&gateway->lingering);

@@ -34,6 +34,18 @@ struct kj__topic_side {
     struct kj__topic_row *row;
 };
 
+/* Where a topic stands among those of its kind that have clients, or where a walk has got to. */
+struct kj__topic_stop {
+    struct kj__list link;    /* lock */
+    struct kj__topic *topic; /* NULL: a walk */
+};
+
+/* The nodes that have published to a topic, and how far they got. */
+struct kj__publishers {
+    struct kj__publisher *items;
+    uint32_t count, capacity, next;
+};
+
 struct kj__topic {
     _Atomic uint32_t refs; /* the table's, rows', memberships' and parcels' */
     struct kj_gateway *gateway;
@@ -42,6 +54,8 @@ struct kj__topic {
     struct kj_subscription *subscription; /* lock */
     struct kj__list members;              /* lock: of kj__membership.link */
     size_t member_count;                  /* lock */
+    struct kj__publishers publishers;     /* the handler's */
+    struct kj__topic_stop stop;           /* lock: linked while it has clients */
     struct kj__list linger_link;          /* lock */
     uint64_t linger_until_ms;             /* lock */
     _Atomic uint32_t *form_members;       /* clients of the node, by form */
@@ -57,6 +71,9 @@ struct kj__membership {
 };
 
 void kj__topic_unref(struct kj__topic *topic);
+
+/* For the handler of the topic: counts the pushes of a node that are missing in front of one. */
+void kj__topic_note_number(struct kj__topic *topic, uint32_t node, uint64_t number);
 
 /* The topic with those words, or NULL; lock held. */
 struct kj__topic *kj__topic_find(struct kj_gateway *gateway, const char *words);

@@ -30,6 +30,7 @@ struct kj_gateway;
 struct kj_client;
 struct kj_push;
 struct kj_frames;
+struct kj_topic_walk;
 
 enum kj_topic_kind {
     KJ_TOPIC_ALL = 0, /* every client that was let in; has no name */
@@ -157,6 +158,7 @@ enum kj_presence {
     KJ_PRESENCE_LEFT,
     KJ_PRESENCE_RECEIPT, /* to a user: `from` has acknowledged messages, whose IDs are the body: a
                           * list of texts in JSON */
+    KJ_PRESENCE_SUMMARY, /* of a room: many came and went; the body is JSON of the protocol's */
 };
 
 uint64_t kj_push_id(const struct kj_push *push); /* grows with time */
@@ -221,6 +223,12 @@ bool kj_gateway_is_degraded(struct kj_gateway *gateway);
 enum kj_status kj_gateway_kick(struct kj_gateway *gateway, enum kj_topic_kind kind,
                                const char *name, uint16_t code, const char *reason);
 
+/* Calls a function once, in a while, on a thread of the gateway's; it must not wait. Not any more
+ * once the server stops.                                               [any thread]
+ * KJ_ENOMEM or KJ_ECLOSED. */
+enum kj_status kj_gateway_later(struct kj_gateway *gateway, uint32_t delay_ms,
+                                void (*run)(void *ctx), void *ctx);
+
 /* ---- who is there, on this node ---- */
 
 struct kj_gateway_counts {
@@ -243,6 +251,20 @@ size_t kj_gateway_member_count(struct kj_gateway *gateway, enum kj_topic_kind ki
 /* Some of them, in the order they came, without the first `skip`; how many.  [any thread] */
 size_t kj_gateway_members(struct kj_gateway *gateway, enum kj_topic_kind kind, const char *name,
                           size_t skip, struct kj_member *members, size_t max);
+
+struct kj_topic_count {
+    size_t clients;
+    char name[KJ_NAME_MAX + 1];
+};
+
+/* A walk through the rooms, or users, that have clients, in portions: one that has clients all the
+ * while comes once, others may or may not. NULL when there is no memory. Freed before the server.
+ *                                                          [any thread, one at a time] */
+struct kj_topic_walk *kj_topic_walk_new(struct kj_gateway *gateway, enum kj_topic_kind kind);
+
+/* The next ones, with their clients on this node; how many, 0 at the end. */
+size_t kj_topic_walk_next(struct kj_topic_walk *walk, struct kj_topic_count *topics, size_t max);
+void kj_topic_walk_free(struct kj_topic_walk *walk); /* NULL is fine */
 
 /* ---- protocols ---- */
 
@@ -277,6 +299,12 @@ struct kj_protocol_limits {
     uint32_t idle_ms;        /* without a frame of the client's; 60,000; pinged at half of it,
                               * but for streams */
     uint32_t handshake_ms;   /* to be let in; 5,000; KJ_CLOSE_UNAUTHORIZED */
+    /* Messages of a client: so many a second on the average, so many at once, and so many in
+     * excess, each refused and counted, before it is closed with 1008. Once it has been quiet for
+     * long enough to send a whole burst again, the excess is forgotten. */
+    uint32_t messages_per_second; /* no limit */
+    uint32_t messages_burst;      /* twice messages_per_second */
+    uint32_t messages_excess;     /* 100 */
 };
 
 struct kj_protocol {
@@ -312,6 +340,9 @@ struct kj_protocol {
     /* A whole message; `data` may be changed. */
     void (*on_message)(struct kj_client *client, enum kj_frame frame, uint8_t *data, size_t len,
                        void *ctx);
+    /* A message that came too fast, for an answer; it is dropped. */
+    void (*on_excess)(struct kj_client *client, enum kj_frame frame, uint8_t *data, size_t len,
+                      void *ctx);
     /* The answer to kj_client_authenticate: NULL, and what the authenticators have set is the
      * session's, or why not. */
     void (*on_authenticated)(struct kj_client *client, const char *refusal, void *ctx);

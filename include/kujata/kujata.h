@@ -23,6 +23,7 @@
 #include <kujata/model.h>
 #include <kujata/namespaces.h>
 #include <kujata/native.h>
+#include <kujata/presence.h>
 #include <kujata/processor.h>
 #include <kujata/publication.h>
 #include <kujata/pubsub.h>
@@ -39,5 +40,6 @@
 #include <kujata/store_sqlite.h>
 #include <kujata/subscriber.h>
 #include <kujata/time.h>
+#include <kujata/upstream.h>
 
 #endif

@@ -6,6 +6,8 @@
 #ifndef KUJATA_NATIVE_H
 #define KUJATA_NATIVE_H
 
+#include <jansson.h>
+#include <kujata/counter.h>
 #include <kujata/gateway.h>
 #include <kujata/messages.h>
 #include <kujata/pubsub.h>
@@ -14,6 +16,14 @@
 #include <stdint.h>
 
 struct kj_native;
+struct kj_presence_board; /* presence.h */
+
+/* A request of a client; borrowed for the call. */
+struct kj_native_request {
+    const char *type;
+    json_t *id;         /* NULL: none */
+    const json_t *data; /* an object; NULL: none */
+};
 
 /* Zero means the default given. */
 struct kj_native_options {
@@ -22,6 +32,8 @@ struct kj_native_options {
     uint32_t told_members;   /* who joins and leaves a room is told in it while it has so many on
                               * the node; 0: 100 */
     bool tells_nobody;       /* not at all */
+    uint32_t summary_ms;     /* a room with more members is told how many came and went, so often at
+                              * most; 0: 1,000 */
     enum kj_user_policy user_policy;
     enum kj_slow_policy slow_rooms, slow_users;
     struct kj_batching batching;
@@ -49,6 +61,17 @@ struct kj_native_options {
      * may wait, several at once. NULL: all there are names for. */
     bool (*user_exists)(const char *user, void *ctx);
     void *ctx;
+
+    /* Who is there on all nodes, for QUERY and summaries; borrowed, started by the caller before
+     * the server is. NULL: this node's figures. */
+    struct kj_presence_board *presence;
+
+    /* A request of a type that is not the protocol's own, of a client that was let in, on its
+     * shard; must not block (see kj_client_work). It is to be answered, now or later, with
+     * kj_native_answer_take or kj_native_refuse. NULL: it is refused with unknown_type. */
+    void (*on_request)(struct kj_client *client, const struct kj_native_request *request,
+                       void *ctx);
+    void *request_ctx;
 };
 
 /* `options` may be NULL. KJ_ENOMEM. */
@@ -72,7 +95,13 @@ enum kj_status kj_native_join_nodes(struct kj_native *native, const struct kj_na
 /* Between kj_server_stop and kj_server_free. Idempotent. */
 void kj_native_leave_nodes(struct kj_native *native);
 
-/* What passed between nodes; a kj_counter_source's function, its ctx the protocol. [any thread] */
+/* Answers a request with OK, or with ERROR; on the client's shard. `id` is the request's, `data`
+ * (may be NULL) is taken over. A client that is closed gets nothing. */
+void kj_native_answer_take(struct kj_client *client, json_t *id, json_t *data);
+void kj_native_refuse(struct kj_client *client, json_t *id, const char *code, const char *message);
+
+/* What large rooms were told, and with messages what passed between nodes; a kj_counter_source's
+ * function, its ctx the protocol.                                      [any thread] */
 void kj_native_counters(void *native, kj_counter_visit visit, void *ctx);
 
 /* After the server. NULL is fine. */

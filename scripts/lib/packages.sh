@@ -2,8 +2,8 @@
 # packages.sh - installs what Debian 12 has and this machine lacks.
 
 packages_build=(gcc g++ libc6-dev cmake ninja-build pkg-config curl ca-certificates
-    libjansson-dev libjwt-dev liburing-dev libmsgpack-dev libnats-dev libre2-dev libsodium-dev libsqlite3-dev
-    libssl-dev patch xz-utils zlib1g-dev)
+    libcurl4-openssl-dev libjansson-dev libjwt-dev liburing-dev libmsgpack-dev libnats-dev libre2-dev
+    libsodium-dev libsqlite3-dev libssl-dev patch xz-utils zlib1g-dev)
 packages_test=(clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev nats-server openssl
     python3 python3-cryptography python3-prometheus-client python3-jsonschema python3-pytest python3-websockets python3-msgpack python3-requests)
 

@@ -1,9 +1,13 @@
 foreach(name names_test push_test)
     kujata_test(${name} SOURCES gateway/${name}.c MODULES gateway delivery codec pubsub base)
 endforeach()
-foreach(name broadcast_test home_test races_test rooms_test users_test)
+foreach(name broadcast_test excess_test home_test races_test rooms_test users_test walk_test)
     kujata_test(${name} SOURCES gateway/${name}.c gateway/fixture.c
         MODULES gateway delivery codec pubsub base)
 endforeach()
+kujata_test(presence_book_test SOURCES gateway/presence_book_test.c
+    MODULES presence gateway delivery codec pubsub base)
+kujata_test(presence_test SOURCES gateway/presence_test.c gateway/fixture.c
+    MODULES presence gateway delivery codec pubsub base)
 kujata_test(gateway_memory_test SOURCES gateway/memory_test.c
-    MODULES native handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)
+    MODULES native presence handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)

@@ -28,7 +28,9 @@ struct fixture {
     uint32_t linger_ms, topics;
     struct kj_limits limits;
     struct kj_protocol protocol;
-    bool has_authenticator; /* accepts the token "good", which makes the user "alice" */
+    bool has_authenticator;  /* accepts the token "good", which makes the user "alice" */
+    _Atomic bool is_slow;    /* the token "slow" is looked at until this is false, and refused */
+    _Atomic uint64_t looked; /* tokens that were looked at */
     struct kj_gateway *gateway;
     struct kj__mount *mount;
     _Atomic int places, opened, closed, encoded;

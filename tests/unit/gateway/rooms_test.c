@@ -254,6 +254,60 @@ static void what_is_no_push_is_counted(void **state)
     close(fd);
 }
 
+/* As another node would publish it. */
+static void publish_from(struct fixture *fixture, uint32_t node, uint64_t sequence)
+{
+    struct kj__buffer bytes = {0};
+    struct kj_publication *publication;
+    kj__push_encode(&(struct kj__push_parts){.what = KJ__WHAT_PUSH,
+                                             .id = 1,
+                                             .node = node,
+                                             .sequence = sequence,
+                                             .kind = KJ_TOPIC_ROOM,
+                                             .name = "r",
+                                             .from = "",
+                                             .body = (const uint8_t *)"x",
+                                             .body_len = 1},
+                    &bytes);
+    kj_publication_new(&(struct kj_publication_options){.topic = "test.room.r",
+                                                        .encoding = KJ_ENCODING_MSGPACK,
+                                                        .data = bytes.data,
+                                                        .len = bytes.len},
+                       &publication);
+    assert_int_equal(kj_pubsub_publish(fixture->pubsub, publication), KJ_OK);
+    kj_publication_unref(publication);
+    kj__buffer_fini(&bytes);
+}
+
+static void what_did_not_arrive_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_client(fixture);
+    ask(fd, "join r", "ok 0");
+    publish_from(fixture, 1, 7); /* who knows what was before */
+    publish_from(fixture, 1, 8);
+    publish_from(fixture, 2, 1);
+    publish_from(fixture, 1, 11);
+    publish_from(fixture, 2, 2);
+    publish_from(fixture, 1, 3); /* it has started again */
+    publish_from(fixture, 1, 4);
+    expect(fd, "[1 r 7  x]");
+    expect(fd, "[1 r 8  x]");
+    expect(fd, "[1 r 1  x]");
+    expect(fd, "[1 r 11  x]");
+    expect(fd, "[1 r 2  x]");
+    expect(fd, "[1 r 3  x]");
+    expect(fd, "[1 r 4  x]");
+    assert_int_equal(fixture->counters.gateway_missed, 2);
+    for (uint32_t node = 100; node < 300; node++) {
+        publish_from(fixture, node, 5);
+        expect(fd, "[1 r 5  x]");
+    }
+    assert_int_equal(fixture->counters.gateway_missed, 2);
+    close(fd);
+}
+
 static void batches_go_out_once_a_window(void **state)
 {
     struct fixture *fixture = *state;
@@ -321,6 +375,7 @@ int main(void)
         TEST(a_kick_ends_the_clients_of_a_topic),
         TEST(bad_pushes_are_refused_and_counted),
         TEST(what_is_no_push_is_counted),
+        TEST(what_did_not_arrive_is_counted),
         TEST(batches_go_out_once_a_window),
         TEST(what_may_not_wait_takes_along_what_does),
     };

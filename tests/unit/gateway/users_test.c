@@ -204,6 +204,31 @@ static void who_is_not_let_in_in_time_is_closed(void **state)
     close(fd);
 }
 
+static void a_slow_authenticator_costs_its_client_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->has_authenticator = true;
+    fixture->protocol.is_open = false;
+    fixture->protocol.auth_in_frames = true;
+    fixture->protocol.limits.handshake_ms = 200;
+    fixture->is_slow = true;
+    start(fixture);
+    int slow = connect_as(fixture, KJ_ENCODING_JSON, false);
+    int good = connect_as(fixture, KJ_ENCODING_JSON, false); /* its works have the other thread */
+    ask(slow, "login slow", "login 0");
+    say(good, "login good");
+    expect(good, "login 0");
+    expect(good, "welcome");
+    expect(slow, "end 4401 not authenticated in time");
+    expect_close(slow, KJ_CLOSE_UNAUTHORIZED);
+    close(slow);
+    fixture->is_slow = false;
+    wait_for(&fixture->looked, 2); /* it comes too late for anything */
+    ask(good, "join r", "ok 0");
+    assert_int_equal(fixture->counters.gateway_handshakes_too_slow, 1);
+    close(good);
+}
+
 static void a_token_in_a_message_is_looked_at(void **state)
 {
     struct fixture *fixture = *state;
@@ -286,6 +311,7 @@ int main(void)
         TEST(a_newer_client_replaces_the_older_on_another_node),
         TEST(of_many_that_come_at_once_one_stays),
         TEST(who_is_not_let_in_in_time_is_closed),
+        TEST(a_slow_authenticator_costs_its_client_alone),
         TEST(a_token_in_a_message_is_looked_at),
         TEST(works_of_a_client_are_done_in_order_on_its_shard),
         TEST(works_may_wait_when_the_gateway_stops),
