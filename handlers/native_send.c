@@ -16,6 +16,7 @@ static const char *const kind_names[KJ_TOPIC_KIND_COUNT] = {
     [KJ_TOPIC_ROOM] = "room",
     [KJ_TOPIC_USER] = "user",
     [KJ_TOPIC_SESSION] = "session",
+    [KJ_TOPIC_DEVICE] = "device",
 };
 
 /* ---- answers ---- */

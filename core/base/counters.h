@@ -194,7 +194,9 @@
       "Pushes that a protocol could not encode.")                                                  \
     X(gateway_session_gone, "gateway_session_gone_total", COUNTER,                                 \
       "Pushes to a session that was gone.")                                                        \
-    X(gateway_batches, "gateway_batches_total", COUNTER, "Batches of pushes sent.")
+    X(gateway_batches, "gateway_batches_total", COUNTER, "Batches of pushes sent.")                \
+    X(gateway_unwanted, "gateway_unwanted_total", COUNTER,                                         \
+      "Pushes not sent to a client that had not asked for their op.")
 
 struct kj__counters {
 #define KJ__COUNTER_MEMBER(member, name, kind, help) _Atomic uint64_t member;

@@ -168,6 +168,7 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
     kj__slab_init(&made->clients_slab, sizeof(struct kj_client));
     kj__sequences_init(&made->sequences);
     kj__map_init(&made->clients);
+    kj__map_init(&made->addresses);
     kj__map_init(&made->topics);
     kj__list_init(&made->lingering);
     kj__list_init(&made->ending);
@@ -252,6 +253,7 @@ void kj__gateway_free(struct kj_gateway *gateway)
     pthread_mutex_unlock(&gateway->lock);
     kj__map_fini(&gateway->topics, NULL);
     kj__map_fini(&gateway->clients, NULL);
+    kj__map_fini(&gateway->addresses, NULL);
     kj__workers_fini(&gateway->workers);
     kj__sequences_fini(&gateway->sequences);
     kj__slab_fini(&gateway->clients_slab);
@@ -271,7 +273,8 @@ void kj_gateway_count(struct kj_gateway *gateway, struct kj_gateway_counts *coun
     pthread_mutex_lock(&gateway->lock);
     *counts = (struct kj_gateway_counts){.clients = gateway->clients.count,
                                          .users = gateway->user_count,
-                                         .rooms = gateway->room_count};
+                                         .rooms = gateway->room_count,
+                                         .addresses = gateway->addresses.count};
     pthread_mutex_unlock(&gateway->lock);
 }
 

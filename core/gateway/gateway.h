@@ -88,6 +88,7 @@ struct kj_gateway {
     pthread_mutex_t lock;
     pthread_cond_t changed;    /* something for the keeper */
     struct kj__map clients;    /* guarded by lock, as is all below: by the text of their IDs */
+    struct kj__map addresses;  /* how many clients each has, as a pointer */
     struct kj__map topics;     /* by their words */
     struct kj__list lingering; /* topics without clients, the first to go first */
     struct kj__list ending;    /* clients to be closed, a reference each */

@@ -1,7 +1,7 @@
 foreach(name names_test push_test)
     kujata_test(${name} SOURCES gateway/${name}.c MODULES gateway delivery codec pubsub base)
 endforeach()
-foreach(name races_test rooms_test users_test)
+foreach(name races_test rooms_test users_test wants_test)
     kujata_test(${name} SOURCES gateway/${name}.c gateway/fixture.c
         MODULES gateway delivery codec pubsub base)
 endforeach()
