@@ -9,6 +9,7 @@
 #include <string.h>
 
 static const struct profile *const known[] = {
+    &profile_goim,
     &profile_native,
     &profile_gochat,
 };
