@@ -195,7 +195,7 @@ static void send_waiting(struct kj__lot *lot)
         kj__frames_free(frames);
     }
     for (size_t i = 0; !is_whole && i < lot->waiting_count; i++) {
-        encode_and_offer(lot, pushes[i]);
+        encode_and_offer(lot, lot->waiting[i]->push);
     }
     KJ__COUNT(lot->row->topic->gateway->options.counters, gateway_batches);
     forget_waiting(lot);
