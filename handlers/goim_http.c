@@ -1,5 +1,5 @@
-/* goim_http.c - the HTTP of goim's logic: pushes and figures for the application's servers, where to
- * connect for clients. Every answer is a 200 with {"code", "message", "data"}. On HTTP workers.
+/* goim_http.c - the HTTP of goim's logic: pushes and figures for the application's servers, where
+ * to connect for clients. Every answer is a 200 with {"code", "message", "data"}. On HTTP workers.
  *
  * Figures are those of the node that is asked.
  */

@@ -82,7 +82,7 @@ struct kj_gateway *kj_client_gateway(const struct kj_client *client); /* [any th
  * for msgpack. */
 unsigned kj_client_encoding(const struct kj_client *client);
 
-/* Whether the session authenticators have accepted a token of its, in the handshake or a message. */
+/* Whether the session authenticators accepted its handshake, or a token of its in a message. */
 bool kj_client_is_authenticated(const struct kj_client *client);
 
 /* Whether it was let in. Until then it is in no topic but that of its session, and it has
@@ -244,8 +244,8 @@ struct kj_topic_size {
     size_t members;
 };
 
-/* The largest topics of a kind whose names begin with `prefix`, the largest first; how many. `max` is
- * at most 1,000. Looks at all of the node's topics.                    [any thread] */
+/* The largest topics of a kind whose names begin with `prefix`, the largest first, at most 1,000;
+ * how many. Looks at all of the node's topics.                         [any thread] */
 size_t kj_gateway_largest(struct kj_gateway *gateway, enum kj_topic_kind kind, const char *prefix,
                           struct kj_topic_size *topics, size_t max);
 

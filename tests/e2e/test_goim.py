@@ -1,6 +1,7 @@
 """The profile goim: its packets over websockets and TCP, byte by byte, and its HTTP."""
 
 import json
+import os
 import re
 import select
 import socket
@@ -623,6 +624,21 @@ def test_over_tls(goim, transport, tmp_path):
     node = goim("--profile", "goim", *flags)
     client = Client(node, transport, tls=authority.context(), room_id="live://1")
     assert client.count() == 1
+
+
+def test_the_example_prints_what_is_pushed(shared, start):
+    token = '{"key":"example","room_id":"live://example","accepts":[1000]}'
+    client = start(os.environ["KUJATA_GOIM_CLIENT"], "127.0.0.1", str(shared.goim_port), token)
+    assert client.line() == "8: "
+    assert client.line() == "1 in the room"
+    assert push(shared, "room", b"no", operation=1001, type="live", room="example") == 1
+    assert push(shared, "room", b"hello", operation=1000, type="live", room="example") == 1
+    assert client.line() == "1000: hello"
+    newer = Client(shared, key="example")
+    assert json.loads(client.line().removeprefix("6: "))["code"] == 4409
+    assert client.line() is None
+    assert client.wait() == 0
+    newer.close()
 
 
 def test_a_room_spans_nodes(goim, broker):

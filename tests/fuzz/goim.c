@@ -1,6 +1,6 @@
 /* goim.c - what a client of goim's protocol sends: over a stream, cut wherever its packets end, or,
- * with an odd first byte, as one websocket message. A client that is in is asked for more first, with
- * bit 1. No byte beyond what was sent is looked at, and each packet is answered with packets. */
+ * with an odd first byte, as one websocket message; with the second bit, once it is in. No byte
+ * beyond what was sent is looked at. */
 #include "fuzz.h"
 #include "gateway/client.h"
 
