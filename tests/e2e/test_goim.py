@@ -6,6 +6,7 @@ import re
 import select
 import socket
 import struct
+import threading
 
 import pytest
 
@@ -322,6 +323,14 @@ def test_a_node_that_nobody_could_enter_does_not_start(start):
     assert "--gateway-open" in program.stderr()
 
 
+@pytest.mark.parametrize("flag", ["--tcp", "--tcp-tls"])
+def test_an_address_others_reach_is_open_on_purpose_only(start, flag):
+    command = (KUJATA, "serve", "--model", MODEL, "--listen", "127.0.0.1:0", "--profile", "goim")
+    program = start(*command, "--gateway-open", flag, "0.0.0.0:0")
+    assert program.wait() == 2
+    assert f"{flag} 0.0.0.0:0" in program.stderr() and "--allow-all" in program.stderr()
+
+
 @both
 def test_the_newer_client_of_a_key_stays(goim, transport):
     node = goim(*OPEN, "--goim-trust-mid", api=True)
@@ -333,11 +342,17 @@ def test_the_newer_client_of_a_key_stays(goim, transport):
     assert old.ended() == (0 if transport is Tcp else 4409)
     assert new.count() == 0
     assert other.count() == 0
+    old.close()
+    total = lambda: node.api.get("/goim/online/total").json()["data"]["conn_count"]  # noqa: E731
+    eventually(lambda: total() == 2)
+    assert push(node, "keys", b"k", operation=1, keys="a") == 2
+    assert new.next() == other.next() == (1, 0, b"k")
     nobody = Client(node, transport, key="n")
     nobody_else = Client(node, transport, key="n")
     op, _, body = nobody.next()
     assert (op, json.loads(body)["code"]) == (DISCONNECT, 4409)
-    eventually(lambda: node.api.get("/goim/online/total").json()["data"]["conn_count"] == 3)
+    nobody.close()
+    eventually(lambda: total() == 3)
     assert nobody_else.count() == 0
 
 
@@ -432,6 +447,72 @@ def test_a_client_gets_the_operations_it_accepts(goim, transport):
     for client in (some, none, every):
         client.close()
     assert node.counters()["gateway_unwanted_total"] == 8 + 3
+
+
+def test_who_does_not_read_loses_pushes_and_nobody_else_does(goim):
+    node = goim(*OPEN, "--print-counters", api=True)
+    slow = Client(node, room_id="live://1", key="s")
+    quick = Client(node, WebSocket, room_id="live://1", key="q")
+    bodies = [b"%05d" % i + b"x" * 60000 for i in range(400)]
+    for body in bodies:
+        assert push(node, "room", body, operation=1, type="live", room="1") == 2
+        assert quick.next() == (1, 0, body)
+    last = b"the last"
+    push(node, "room", last, operation=1, type="live", room="1")
+    heard = []
+    while not heard or heard[-1] != last:
+        op, seq, body = slow.next()
+        assert (op, seq) == (1, 0)
+        heard.append(body)
+    assert heard[:-1] == sorted(heard[:-1]) and set(heard[:-1]) < set(bodies)
+    dropped = len(bodies) + 1 - len(heard)
+    slow.close()
+    quick.close()
+    counters = node.counters()
+    assert sum(value for name, value in counters.items() if "dropped" in name) >= dropped > 0
+
+
+def test_clients_come_and_go_while_a_room_is_pushed_to(goim):
+    """With the same few keys, so that they also replace each other."""
+    node = goim(*OPEN, "--goim-trust-mid", "--gateway-linger-ms", "1", api=True)
+    stop = threading.Event()
+    failures = []
+
+    def churn(number):
+        try:
+            for turn in range(25):
+                transport = (Tcp, WebSocket)[(number + turn) % 2]
+                client = Client(node, transport, mid=number % 3, key=f"k{number % 2}", room_id="live://1")
+                try:
+                    client.send(CHANGE_ROOM, b"live://2")
+                    client.send(SUBSCRIBE, b"1000")
+                    client.send(CHANGE_ROOM, b"live://1")
+                    while client.next()[0] != CHANGE_ROOM + 1:
+                        pass
+                except (Ended, OSError, EOFError):
+                    pass  # replaced
+                client.close()
+        except Exception as error:
+            failures.append(error)
+
+    def feed():
+        while not stop.is_set():
+            push(node, "room", operation=1000, type="live", room="1")
+            push(node, "mids", operation=1000, mids=["0", "1", "2"])
+
+    feeder = threading.Thread(target=feed)
+    clients = [threading.Thread(target=churn, args=(number,)) for number in range(6)]
+    for thread in (feeder, *clients):
+        thread.start()
+    for thread in clients:
+        thread.join()
+    stop.set()
+    feeder.join()
+    assert not failures, failures
+    total = lambda: node.api.get("/goim/online/total").json()["data"]  # noqa: E731
+    eventually(lambda: total() == {"ip_count": 0, "conn_count": 0})
+    rooms = node.api.get("/goim/online/room", params={"type": "live", "rooms": ["1", "2"]}).json()
+    assert rooms["data"] == {"1": 0, "2": 0}
 
 
 def test_each_client_has_one_room_and_may_change_it(goim):
