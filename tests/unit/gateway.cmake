@@ -7,3 +7,5 @@ foreach(name races_test rooms_test users_test wants_test)
 endforeach()
 kujata_test(gateway_memory_test SOURCES gateway/memory_test.c
     MODULES native handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)
+kujata_test(goim_memory_test SOURCES gateway/goim_memory_test.c
+    MODULES goim gateway delivery codec pubsub base FAILING_ALLOCATOR)
