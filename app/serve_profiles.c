@@ -9,6 +9,7 @@
 #include <string.h>
 
 static const struct profile *const known[] = {
+    &profile_goim,
     &profile_native,
     &profile_gochat,
 };
@@ -137,6 +138,26 @@ int profiles_choose(struct profiles *profiles, const char *command,
 
 /* ---- running them ---- */
 
+/* The rule of --listen, see serve_security.c, holds for streams too. */
+static int check_openness(const struct chosen_profile *chosen, const char *command,
+                          const struct serve_settings *settings)
+{
+    bool is_guarded = settings->server.session_authenticator_count > 0 ||
+                      settings->security.allow_all;
+    for (size_t i = 0; !is_guarded && i < chosen->stream_count; i++) {
+        const struct profile_stream *stream = &chosen->streams[i];
+        bool shows_certificate = stream->tls && security_needs_certificate(&settings->server);
+        if (!security_is_loopback(stream->listen) && !shows_certificate) {
+            return options_fail(EXIT_USAGE, command,
+                                "%s %s: others can reach this address, and nothing says who may "
+                                "come in. Give --auth-tokens or --jwt-alg, or --allow-all if "
+                                "everybody is to be let in",
+                                stream->tls ? "--tcp-tls" : "--tcp", stream->listen);
+        }
+    }
+    return EXIT_SUCCESS;
+}
+
 int profiles_start(struct profiles *profiles, const char *command, struct serve_settings *settings,
                    const struct profile_parts *parts)
 {
@@ -148,7 +169,8 @@ int profiles_start(struct profiles *profiles, const char *command, struct serve_
                                                 .settings = settings,
                                                 .streams = chosen->streams,
                                                 .stream_count = chosen->stream_count};
-        int exit_status = chosen->profile->start(&context, &chosen->state);
+        int exit_status = check_openness(chosen, command, settings);
+        exit_status = exit_status ? exit_status : chosen->profile->start(&context, &chosen->state);
         if (exit_status) {
             return exit_status;
         }

@@ -103,14 +103,13 @@ static int make_audit(struct security *security, const struct security_settings 
                : 0;
 }
 
-/* Only programs of this machine reach it. */
-static bool is_loopback(const char *listen)
+bool security_is_loopback(const char *listen)
 {
     return !listen || strncmp(listen, "127.", strlen("127.")) == 0 ||
            strncmp(listen, "[::1]:", strlen("[::1]:")) == 0;
 }
 
-static bool needs_certificate(const struct kj_server_options *server)
+bool security_needs_certificate(const struct kj_server_options *server)
 {
     return server->tls_client_ca &&
            (server->tls_client_certificate == KJ_CLIENT_CERTIFICATE_DEFAULT ||
@@ -135,8 +134,8 @@ static int check_openness(const struct security *security, const struct security
                             "--auth-public-reads needs --accounts, --auth-tokens, --jwt-alg or "
                             "--auth-certificate: without them everything is public");
     }
-    if (has_auth || settings->allow_all || is_loopback(server->listen) ||
-        needs_certificate(server)) {
+    if (has_auth || settings->allow_all || security_is_loopback(server->listen) ||
+        security_needs_certificate(server)) {
         return 0;
     }
     return options_fail(EXIT_USAGE, command,

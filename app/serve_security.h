@@ -55,4 +55,10 @@ void security_reload(struct security *security, struct kj_server *server);
 
 void security_free(struct security *security);
 
+/* Whether only programs of this machine reach an address. */
+bool security_is_loopback(const char *listen);
+
+/* Whether whoever speaks TLS to the server has to show a certificate. */
+bool security_needs_certificate(const struct kj_server_options *server);
+
 #endif

@@ -108,6 +108,7 @@ static bool may_come_in(struct kj__events *events, struct kj_client *client,
         return true;
     }
     if (kj__events_authenticate(events, &client->session, &refusal->text)) {
+        client->is_authenticated = true;
         client->may_stay = !protocol->admits_itself;
         return true;
     }

@@ -12,10 +12,8 @@
 enum { CLOSE_INTERNAL = 1011, TOPIC_SIZE = KJ_NAME_MAX + 16 };
 
 static const char *const kind_names[KJ_TOPIC_KIND_COUNT] = {
-    [KJ_TOPIC_ALL] = "all",
-    [KJ_TOPIC_ROOM] = "room",
-    [KJ_TOPIC_USER] = "user",
-    [KJ_TOPIC_SESSION] = "session",
+    [KJ_TOPIC_ALL] = "all",         [KJ_TOPIC_ROOM] = "room",     [KJ_TOPIC_USER] = "user",
+    [KJ_TOPIC_SESSION] = "session", [KJ_TOPIC_DEVICE] = "device",
 };
 
 /* ---- answers ---- */

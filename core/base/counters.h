@@ -204,7 +204,9 @@
       "Pushes to a session that was gone.")                                                        \
     X(gateway_broadcasts_dropped, "gateway_broadcasts_dropped_total", COUNTER,                     \
       "Pushes to all that a shard dropped, behind ones with a speed.")                             \
-    X(gateway_batches, "gateway_batches_total", COUNTER, "Batches of pushes sent.")
+    X(gateway_batches, "gateway_batches_total", COUNTER, "Batches of pushes sent.")                \
+    X(gateway_unwanted, "gateway_unwanted_total", COUNTER,                                         \
+      "Pushes not sent to a client that had not asked for their op.")
 
 struct kj__counters {
 #define KJ__COUNTER_MEMBER(member, name, kind, help) _Atomic uint64_t member;

@@ -86,14 +86,28 @@ void kj__seat_set_fd(struct kj__seat *seat, int fd)
     member_of(seat)->fd = fd;
 }
 
-void kj__seat_settle(struct kj__seat *seat)
+static void settle_until(struct kj__seat *seat, uint32_t end)
 {
     struct kj__audience *audience = seat->audience;
     /* By index: a send may close the connection, and its seat is then gone. */
-    while (seat->audience && member_of(seat)->position != audience->end) {
+    while (seat->audience && member_of(seat)->position != end) {
         struct kj__member *member = member_of(seat);
         struct kj__out_frame *frame = audience->log[member->position++ - audience->begin];
         kj__connection_enqueue(seat->connection, frame);
+    }
+}
+
+void kj__seat_settle(struct kj__seat *seat)
+{
+    settle_until(seat, seat->audience->end);
+}
+
+void kj__seat_skip(struct kj__seat *seat, uint32_t count)
+{
+    settle_until(seat, seat->audience->end - count);
+    if (seat->audience) {
+        member_of(seat)->position = seat->audience->end;
+        seat->audience->shard->tally.events_queued -= count;
     }
 }
 

@@ -86,6 +86,9 @@ void kj__seat_leave(struct kj__seat *seat);
 /* Moves what the member has not had from the log to its queue. */
 void kj__seat_settle(struct kj__seat *seat);
 
+/* Of what was appended last, `count` frames are not for this member. */
+void kj__seat_skip(struct kj__seat *seat, uint32_t count);
+
 /* Whether the member is to be written to directly. */
 void kj__seat_set_fd(struct kj__seat *seat, int fd);
 

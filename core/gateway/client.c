@@ -74,6 +74,19 @@ struct kj_client *kj__client_new(struct kj__mount *mount, const struct kj__sessi
 
 /* ---- in the table of clients ---- */
 
+/* One client more or less of its address; lock held. False when there is no memory. */
+static bool count_address(const struct kj_client *client, int change)
+{
+    struct kj__map *addresses = &gateway_of(client)->addresses;
+    const char *address = client->session.remote_address;
+    uintptr_t count = (uintptr_t)kj__map_get(addresses, address) + (uintptr_t)change;
+    if (count == 0) {
+        kj__map_remove(addresses, address);
+        return true;
+    }
+    return kj__map_put(addresses, address, (void *)count, NULL);
+}
+
 /* False when there is no memory. */
 static bool list(struct kj_client *client)
 {
@@ -81,7 +94,11 @@ static bool list(struct kj_client *client)
     char text[KJ_CLIENT_ID_SIZE];
     kj_client_id_format(client->id, text);
     pthread_mutex_lock(&gateway->lock);
-    client->is_listed = kj__map_put(&gateway->clients, text, client, NULL);
+    client->is_listed = count_address(client, 1);
+    if (client->is_listed && !kj__map_put(&gateway->clients, text, client, NULL)) {
+        client->is_listed = false;
+        count_address(client, -1);
+    }
     pthread_mutex_unlock(&gateway->lock);
     return client->is_listed;
 }
@@ -94,6 +111,7 @@ static void unlist(struct kj_client *client)
         kj_client_id_format(client->id, text);
         pthread_mutex_lock(&gateway->lock);
         kj__map_remove(&gateway->clients, text);
+        count_address(client, -1);
         pthread_mutex_unlock(&gateway->lock);
         client->is_listed = false;
     }
@@ -430,6 +448,10 @@ void kj__client_deliver(struct kj_client *client, struct kj__parcel *parcel)
         kj__client_finish(client, (uint16_t)parts->op, reason);
         return;
     }
+    if (!kj__client_wants(client, parcel->push)) {
+        KJ__COUNT(gateway_of(client)->options.counters, gateway_unwanted);
+        return;
+    }
     for (size_t i = 0; frames && i < frames->count; i++) {
         client->session.connection.shard->tally.events_queued++;
         kj__connection_send(&client->session.connection, frames->items[i]);
@@ -492,6 +514,11 @@ unsigned kj_client_encoding(const struct kj_client *client)
                    client->session.write_encoding == KJ_ENCODING_MSGPACK
                ? 1
                : 0;
+}
+
+bool kj_client_is_authenticated(const struct kj_client *client)
+{
+    return client->is_authenticated;
 }
 
 bool kj_client_is_admitted(const struct kj_client *client)

@@ -17,7 +17,8 @@ struct kj_client {
     struct kj_session session; /* first: the shard knows it as this */
     struct kj__mount *mount;
     uint64_t id;
-    bool may_stay; /* the authenticators accepted its handshake, or need not */
+    bool may_stay;         /* the authenticators accepted its handshake, or need not */
+    bool is_authenticated; /* they accepted a token of its, then or later */
     bool is_admitted, is_authenticating, is_in_gap, is_listed;
     uint32_t dropped; /* pushes it was not told of */
     uint32_t excess;  /* messages that came too fast of late */
@@ -65,6 +66,13 @@ static inline size_t kj__client_form(const struct kj_client *client)
 
 /* Ends it with a word of its protocol's first. */
 void kj__client_finish(struct kj_client *client, uint16_t code, const char *reason);
+
+/* Whether it is to get a push: see `wants` of a protocol. */
+static inline bool kj__client_wants(struct kj_client *client, const struct kj_push *push)
+{
+    const struct kj_protocol *protocol = &client->mount->protocol;
+    return !protocol->wants || push->parts.op == 0 || protocol->wants(client, push, protocol->ctx);
+}
 
 /* Gives it the messages of a push to itself. */
 void kj__client_deliver(struct kj_client *client, struct kj__parcel *parcel);

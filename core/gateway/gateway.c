@@ -182,6 +182,7 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
     kj__slab_init(&made->clients_slab, sizeof(struct kj_client));
     kj__sequences_init(&made->sequences);
     kj__map_init(&made->clients);
+    kj__map_init(&made->addresses);
     kj__map_init(&made->topics);
     for (int i = 0; i < KJ_TOPIC_KIND_COUNT; i++) {
         kj__list_init(&made->occupied[i]);
@@ -274,6 +275,7 @@ void kj__gateway_free(struct kj_gateway *gateway)
     kj__gateway_drop_later(gateway);
     kj__map_fini(&gateway->topics, NULL);
     kj__map_fini(&gateway->clients, NULL);
+    kj__map_fini(&gateway->addresses, NULL);
     kj__workers_fini(&gateway->workers);
     kj__sequences_fini(&gateway->sequences);
     kj__slab_fini(&gateway->clients_slab);
@@ -293,7 +295,8 @@ void kj_gateway_count(struct kj_gateway *gateway, struct kj_gateway_counts *coun
     pthread_mutex_lock(&gateway->lock);
     *counts = (struct kj_gateway_counts){.clients = gateway->clients.count,
                                          .users = gateway->user_count,
-                                         .rooms = gateway->room_count};
+                                         .rooms = gateway->room_count,
+                                         .addresses = gateway->addresses.count};
     pthread_mutex_unlock(&gateway->lock);
 }
 

@@ -93,9 +93,10 @@ struct kj_gateway {
     _Atomic bool is_closed; /* nothing is published any more */
 
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* something for the keeper */
-    struct kj__map clients; /* guarded by lock, as is all below: by the text of their IDs */
-    struct kj__map topics;  /* by their words */
+    pthread_cond_t changed;   /* something for the keeper */
+    struct kj__map clients;   /* guarded by lock, as is all below: by the text of their IDs */
+    struct kj__map addresses; /* how many clients each has, as a pointer */
+    struct kj__map topics;    /* by their words */
     struct kj__list occupied[KJ_TOPIC_KIND_COUNT]; /* of kj__topic_stop: those with clients */
     struct kj__list lingering; /* topics without clients, the first to go first */
     struct kj__list ending;    /* clients to be closed, a reference each */

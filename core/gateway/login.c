@@ -46,6 +46,7 @@ static void tell(struct kj_client *client, void *item)
     }
     if (login->is_accepted) {
         KJ__COUNT(counters, gateway_logins);
+        client->is_authenticated = true;
         kj__session_take_over(&client->session, login->stand_in);
     } else {
         KJ__COUNT(counters, gateway_logins_refused);

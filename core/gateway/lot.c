@@ -109,39 +109,95 @@ bool kj__lot_is_batched(const struct kj__topic *topic, size_t form)
            topic->gateway->forms[form].mount->protocol.batching.window_ms > 0;
 }
 
-static void append(struct kj__lot *lot, const struct kj_frames *frames)
+/* How many of the frames there was memory for. */
+static uint32_t append(struct kj__lot *lot, const struct kj_frames *frames)
 {
     struct kj__audience *audience = &lot->audience;
+    uint32_t appended = 0;
     for (size_t i = 0; i < frames->count; i++) {
-        if (!kj__audience_append(audience, frames->items[i])) {
+        if (kj__audience_append(audience, frames->items[i])) {
+            appended++;
+        } else {
             audience->shard->tally.events_queued += audience->count;
             KJ__COUNT_BY(audience->shard->delivery->counters, dropped_no_memory, audience->count);
         }
     }
+    return appended;
 }
 
-static void encode_and_append(struct kj__lot *lot, const struct kj_push *const *pushes,
-                              size_t count)
+static bool is_choosy(const struct kj__lot *lot, const struct kj_push *push)
 {
-    struct kj_frames *frames = kj__frames_new(lot->row->topic->gateway, lot->form, pushes, count);
+    return lot->row->topic->gateway->forms[lot->form].mount->protocol.wants && push->parts.op != 0;
+}
+
+/* The frames of a push just appended are not for those who do not want it. Backwards, since one
+ * that is closed for it swaps places with the last. */
+static void skip_unwilling(struct kj__lot *lot, const struct kj_push *push, uint32_t frames)
+{
+    struct kj__audience *audience = &lot->audience;
+    size_t skipped = 0;
+    for (size_t i = audience->count; i > 0; i--) {
+        struct kj__seat *seat = audience->members[i - 1].seat;
+        if (!kj__client_wants(kj__client_of(seat->connection), push)) {
+            kj__seat_skip(seat, frames);
+            skipped++;
+        }
+    }
+    KJ__COUNT_BY(audience->shard->delivery->counters, gateway_unwanted, skipped);
+}
+
+/* One push, as its frames. */
+static void offer(struct kj__lot *lot, const struct kj_push *push, const struct kj_frames *frames)
+{
+    uint32_t appended = append(lot, frames);
+    if (is_choosy(lot, push)) {
+        skip_unwilling(lot, push, appended);
+    }
+}
+
+static void encode_and_offer(struct kj__lot *lot, const struct kj_push *push)
+{
+    struct kj_frames *frames = kj__frames_new(lot->row->topic->gateway, lot->form, &push, 1);
     if (frames) {
-        append(lot, frames);
+        offer(lot, push, frames);
         kj__frames_free(frames);
     }
 }
 
-/* Sends what waits as one batch. */
+/* Whether a push is for each member. */
+static bool is_for_all(const struct kj__lot *lot, const struct kj_push *push)
+{
+    bool is_wanted = true;
+    for (size_t i = 0; is_choosy(lot, push) && is_wanted && i < lot->audience.count; i++) {
+        is_wanted = kj__client_wants(kj__client_of(lot->audience.members[i].seat->connection),
+                                     push);
+    }
+    return is_wanted;
+}
+
+/* Sends what waits as one batch, or one by one where some are not for everyone. */
 static void send_waiting(struct kj__lot *lot)
 {
     const struct kj_push *pushes[KJ__BATCH_MAX];
+    bool is_whole = true;
     if (lot->waiting_count == 0) {
         return;
     }
     for (size_t i = 0; i < lot->waiting_count; i++) {
         pushes[i] = lot->waiting[i]->push;
+        is_whole = is_whole && is_for_all(lot, pushes[i]);
+    }
+    struct kj_frames *frames = is_whole ? kj__frames_new(lot->row->topic->gateway, lot->form,
+                                                         pushes, lot->waiting_count)
+                                        : NULL;
+    if (frames) {
+        append(lot, frames);
+        kj__frames_free(frames);
+    }
+    for (size_t i = 0; !is_whole && i < lot->waiting_count; i++) {
+        encode_and_offer(lot, lot->waiting[i]->push);
     }
     KJ__COUNT(lot->row->topic->gateway->options.counters, gateway_batches);
-    encode_and_append(lot, pushes, lot->waiting_count);
     forget_waiting(lot);
 }
 
@@ -183,14 +239,13 @@ static bool wait_for_window(struct kj__lot *lot, struct kj__parcel *parcel)
 static void batch(struct kj__lot *lot, struct kj__parcel *parcel)
 {
     const struct kj_batching *batching = batching_of(lot);
-    const struct kj_push *push = parcel->push;
-    if (push->parts.at_once) {
+    if (parcel->push->parts.at_once) {
         send_waiting(lot); /* what came before it leaves before it */
-        encode_and_append(lot, &push, 1);
+        encode_and_offer(lot, parcel->push);
         return;
     }
     if (!lot->is_in_window) {
-        encode_and_append(lot, &push, 1);
+        encode_and_offer(lot, parcel->push);
         open_window(lot);
         return;
     }
@@ -298,7 +353,7 @@ void kj__topic_deliver_now(struct kj__topic *topic, size_t index, struct kj__par
         } else if (kj__lot_is_batched(topic, i)) {
             batch(lot, parcel);
         } else if (parcel->frames[i]) {
-            append(lot, parcel->frames[i]);
+            offer(lot, parcel->push, parcel->frames[i]);
         }
     }
 }

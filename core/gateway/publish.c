@@ -124,7 +124,7 @@ static enum kj_status check(const struct kj_push_options *options)
         [KJ_PRESENCE_SUMMARY] = KJ_TOPIC_ROOM,
     };
     enum kj_presence presence = options->presence;
-    if (options->kind < KJ_TOPIC_ALL || options->kind > KJ_TOPIC_SESSION ||
+    if (options->kind < KJ_TOPIC_ALL || options->kind > KJ_TOPIC_DEVICE ||
         !kj__topic_name_is_valid(options->kind, options->name) ||
         (options->from && *options->from && !kj_name_is_valid(options->from)) ||
         presence < KJ_PRESENCE_NONE || presence > KJ_PRESENCE_SUMMARY ||
@@ -233,7 +233,7 @@ enum kj_status kj_gateway_kick(struct kj_gateway *gateway, enum kj_topic_kind ki
     reason = reason ? reason : "";
     name = name ? name : "";
     size_t len = strlen(reason);
-    if (kind < KJ_TOPIC_ALL || kind > KJ_TOPIC_SESSION || !kj__topic_name_is_valid(kind, name) ||
+    if (kind < KJ_TOPIC_ALL || kind > KJ_TOPIC_DEVICE || !kj__topic_name_is_valid(kind, name) ||
         !is_close_code(code) || len > REASON_MAX ||
         !kj__utf8_is_valid((const uint8_t *)reason, len)) {
         return note(gateway, KJ_EINVAL);

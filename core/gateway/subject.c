@@ -21,6 +21,7 @@ bool kj__topic_name_is_valid(enum kj_topic_kind kind, const char *name)
         return !name || !*name;
     case KJ_TOPIC_ROOM:
     case KJ_TOPIC_USER:
+    case KJ_TOPIC_DEVICE:
         return kj_name_is_valid(name);
     case KJ_TOPIC_SESSION:
         return name && kj_client_id_parse(name, &id);
@@ -64,6 +65,10 @@ void kj__topic_words(enum kj_topic_kind kind, const char *name, struct kj__buffe
         break;
     case KJ_TOPIC_USER:
         kj__buffer_append_text(out, "user.");
+        append_word(name, out);
+        break;
+    case KJ_TOPIC_DEVICE:
+        kj__buffer_append_text(out, "device.");
         append_word(name, out);
         break;
     case KJ_TOPIC_SESSION:

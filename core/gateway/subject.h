@@ -1,8 +1,8 @@
 /* subject.h - names of topics, and the words of the backend's topics they become.   [any thread]
  *
  * Bytes other than letters, digits, '_' and '-' are written =XX, so any name is one word, and
- * different names are different words: PREFIX.all, PREFIX.room.WORD, PREFIX.user.WORD, and for
- * sessions that of their node, PREFIX.node.NUMBER.
+ * different names are different words: PREFIX.all, PREFIX.room.WORD, PREFIX.user.WORD,
+ * PREFIX.device.WORD, and for sessions that of their node, PREFIX.node.NUMBER.
  */
 #ifndef KJ_GATEWAY_SUBJECT_H
 #define KJ_GATEWAY_SUBJECT_H

@@ -195,11 +195,14 @@ enum kj_status kj_client_set_user(struct kj_client *client, const char *user, co
         return status;
     }
     struct kj__topic *topic = topic_of(client);
+    if (client->mount->protocol.device_topics && device && *device) {
+        status = kj__client_enter(client, KJ_TOPIC_DEVICE, device);
+    }
     take_user(client, topic, user_copy, device_copy);
     if (client->mount->protocol.user_policy != KJ_USER_MANY) {
         struct login login;
         describe(client, &login);
         say(topic, &login);
     }
-    return KJ_OK;
+    return status;
 }

@@ -133,6 +133,22 @@ const char *kj_exchange_parameter(const struct kj_exchange *exchange, const char
     return kj__fields_get(&exchange->query, name);
 }
 
+size_t kj_exchange_parameters(const struct kj_exchange *exchange, const char *name,
+                              void (*visit)(const char *value, void *ctx), void *ctx)
+{
+    size_t cursor = 0;
+    size_t count = 0;
+    const char *at;
+    const char *value;
+    while (kj__fields_next(&exchange->query, &cursor, &at, &value)) {
+        if (strcmp(at, name) == 0) {
+            visit(value, ctx);
+            count++;
+        }
+    }
+    return count;
+}
+
 const char *kj_exchange_form(const struct kj_exchange *exchange, const char *name)
 {
     return kj__fields_get(&exchange->form, name);

@@ -37,9 +37,11 @@ enum kj_topic_kind {
     KJ_TOPIC_ROOM,    /* those that joined it */
     KJ_TOPIC_USER,    /* those of one user */
     KJ_TOPIC_SESSION, /* one; its name is the text of its ID */
+    KJ_TOPIC_DEVICE,  /* those of one device, whosever they are, of protocols that have
+                       * device_topics */
 };
 
-enum { KJ_TOPIC_KIND_COUNT = 4 };
+enum { KJ_TOPIC_KIND_COUNT = 5 };
 
 enum {
     KJ_NAME_MAX = 128,             /* bytes of the name of a room, user or device: UTF-8, no NUL */
@@ -80,6 +82,9 @@ struct kj_gateway *kj_client_gateway(const struct kj_client *client); /* [any th
 /* Which of its protocol's encodings it reads: 0, or 1 when there are several and its Accept asked
  * for msgpack. */
 unsigned kj_client_encoding(const struct kj_client *client);
+
+/* Whether the session authenticators accepted its handshake, or a token of its in a message. */
+bool kj_client_is_authenticated(const struct kj_client *client);
 
 /* Whether it was let in. Until then it is in no topic but that of its session, and it has
  * handshake_ms. */
@@ -234,6 +239,7 @@ enum kj_status kj_gateway_later(struct kj_gateway *gateway, uint32_t delay_ms,
 struct kj_gateway_counts {
     size_t clients; /* connected, let in or not */
     size_t users, rooms;
+    size_t addresses; /* that the clients connect from */
 };
 
 void kj_gateway_count(struct kj_gateway *gateway, struct kj_gateway_counts *counts);
@@ -266,6 +272,11 @@ struct kj_topic_walk *kj_topic_walk_new(struct kj_gateway *gateway, enum kj_topi
 size_t kj_topic_walk_next(struct kj_topic_walk *walk, struct kj_topic_count *topics, size_t max);
 void kj_topic_walk_free(struct kj_topic_walk *walk); /* NULL is fine */
 
+/* The largest topics of a kind whose names begin with `prefix`, the largest first, at most 1,000;
+ * how many. Looks at all of the node's topics.                         [any thread] */
+size_t kj_gateway_largest(struct kj_gateway *gateway, enum kj_topic_kind kind, const char *prefix,
+                          struct kj_topic_count *topics, size_t max);
+
 /* ---- protocols ---- */
 
 enum kj_user_policy {
@@ -276,7 +287,7 @@ enum kj_user_policy {
 
 /* What happens to a push for a client whose queue is full. Each drop is counted. */
 enum kj_slow_policy {
-    KJ_SLOW_DEFAULT = 0, /* rooms and all: DROP_OLDEST; users and sessions: CLOSE */
+    KJ_SLOW_DEFAULT = 0, /* rooms and all: DROP_OLDEST; users, sessions and devices: CLOSE */
     KJ_SLOW_DROP_NEWEST,
     KJ_SLOW_DROP_OLDEST,
     KJ_SLOW_CLOSE, /* with 1008, unless others that may be dropped make room */
@@ -322,8 +333,10 @@ struct kj_protocol {
     bool auth_in_frames, is_open, admits_itself;
 
     enum kj_user_policy user_policy;
+    bool
+        device_topics; /* pushes may be for a device: one topic more for each client that has one */
     enum kj_slow_policy slow_rooms; /* of rooms and all */
-    enum kj_slow_policy slow_users; /* of users and sessions */
+    enum kj_slow_policy slow_users; /* of users, sessions and devices */
     struct kj_batching batching;
     struct kj_protocol_limits limits;
 
@@ -354,6 +367,10 @@ struct kj_protocol {
     /* It is gone; every on_open has its on_close. No topic counts it any more, but its rooms and
      * user are still known. */
     void (*on_close)(struct kj_client *client, void *ctx);
+
+    /* Whether a client is to get a push that has an `op`; asked for each such push and client of
+     * its topic, so it should just look. NULL: everyone gets everything. */
+    bool (*wants)(struct kj_client *client, const struct kj_push *push, void *ctx);
 
     /* The pushes, all of one topic, as messages of an encoding. Called once for each encoding in
      * use, whatever the number of clients; where several pushes are one batch, on each shard. Any

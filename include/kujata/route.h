@@ -58,6 +58,10 @@ const char *kj_exchange_header(const struct kj_exchange *exchange, const char *n
 const char *kj_exchange_parameter(const struct kj_exchange *exchange, const char *name);
 const char *kj_exchange_form(const struct kj_exchange *exchange, const char *name);
 
+/* Every value of a parameter of the query, in their order; how many. */
+size_t kj_exchange_parameters(const struct kj_exchange *exchange, const char *name,
+                              void (*visit)(const char *value, void *ctx), void *ctx);
+
 /* NULL also for a cookie that a page of an origin that is not allowed has sent along: see
  * allowed_origins of the server's options. */
 const char *kj_exchange_cookie(struct kj_exchange *exchange, const char *name);

@@ -1,7 +1,7 @@
 foreach(name names_test push_test)
     kujata_test(${name} SOURCES gateway/${name}.c MODULES gateway delivery codec pubsub base)
 endforeach()
-foreach(name broadcast_test excess_test home_test races_test rooms_test users_test walk_test)
+foreach(name broadcast_test excess_test home_test races_test rooms_test users_test walk_test wants_test)
     kujata_test(${name} SOURCES gateway/${name}.c gateway/fixture.c
         MODULES gateway delivery codec pubsub base)
 endforeach()
@@ -11,3 +11,5 @@ kujata_test(presence_test SOURCES gateway/presence_test.c gateway/fixture.c
     MODULES presence gateway delivery codec pubsub base)
 kujata_test(gateway_memory_test SOURCES gateway/memory_test.c
     MODULES native presence handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)
+kujata_test(goim_memory_test SOURCES gateway/goim_memory_test.c
+    MODULES goim gateway delivery codec pubsub base FAILING_ALLOCATOR)
