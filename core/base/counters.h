@@ -204,7 +204,9 @@
       "Pushes to a session that was gone.")                                                        \
     X(gateway_broadcasts_dropped, "gateway_broadcasts_dropped_total", COUNTER,                     \
       "Pushes to all that a shard dropped, behind ones with a speed.")                             \
-    X(gateway_batches, "gateway_batches_total", COUNTER, "Batches of pushes sent.")
+    X(gateway_batches, "gateway_batches_total", COUNTER, "Batches of pushes sent.")                \
+    X(gateway_waiting, "gateway_waiting_current", GAUGE,                                           \
+      "Pushes that wait for their batch, on each shard.")
 
 struct kj__counters {
 #define KJ__COUNTER_MEMBER(member, name, kind, help) _Atomic uint64_t member;

@@ -234,6 +234,8 @@ enum kj_status kj_gateway_later(struct kj_gateway *gateway, uint32_t delay_ms,
 struct kj_gateway_counts {
     size_t clients; /* connected, let in or not */
     size_t users, rooms;
+    uint64_t jobs;   /* that wait for the shards, those of /events included */
+    uint64_t frames; /* that wait for sockets, as well */
 };
 
 void kj_gateway_count(struct kj_gateway *gateway, struct kj_gateway_counts *counts);
@@ -288,6 +290,7 @@ struct kj_batching {
     uint32_t window_ms; /* 0: off; met within 50 ms */
     uint32_t items;     /* of one batch; 0: 100 */
     uint32_t bytes;     /* of bodies in one batch; 0: 64 KiB */
+    bool all;           /* those to all are treated as those to a room */
 };
 
 /* Zero means the default given. */
