@@ -16,6 +16,7 @@
 #include <kujata/filter.h>
 #include <kujata/gateway.h>
 #include <kujata/gochat.h>
+#include <kujata/gopush.h>
 #include <kujata/handlers.h>
 #include <kujata/http_policy.h>
 #include <kujata/log.h>

@@ -11,3 +11,5 @@ kujata_test(presence_test SOURCES gateway/presence_test.c gateway/fixture.c
     MODULES presence gateway delivery codec pubsub base)
 kujata_test(gateway_memory_test SOURCES gateway/memory_test.c
     MODULES native presence handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)
+kujata_test(gopush_test SOURCES gateway/gopush_test.c gateway/fixture.c
+    MODULES gopush gateway delivery codec pubsub base)
