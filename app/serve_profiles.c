@@ -11,6 +11,7 @@
 static const struct profile *const known[] = {
     &profile_native,
     &profile_gochat,
+    &profile_gopush,
 };
 
 enum { KNOWN_COUNT = sizeof known / sizeof *known };
