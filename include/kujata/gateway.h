@@ -323,6 +323,9 @@ struct kj_protocol {
      *   admits_itself: none is let in, whatever the handshake said, until the protocol has called
      *   kj_client_admit. */
     bool auth_in_frames, is_open, admits_itself;
+    /* An authenticator of its own, asked before the server's: what it accepts or refuses they do not
+     * see. NULL: there is none.                                        [an HTTP worker] */
+    enum kj_auth (*authenticate)(struct kj_session *session, struct kj_error *error, void *ctx);
 
     enum kj_user_policy user_policy;
     enum kj_slow_policy slow_rooms; /* of rooms and all */
