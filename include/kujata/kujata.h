@@ -18,6 +18,7 @@
 #include <kujata/gochat.h>
 #include <kujata/gopush.h>
 #include <kujata/handlers.h>
+#include <kujata/healing.h>
 #include <kujata/http_policy.h>
 #include <kujata/log.h>
 #include <kujata/messages.h>
