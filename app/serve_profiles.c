@@ -12,6 +12,8 @@ static const struct profile *const known[] = {
     &profile_goim,
     &profile_native,
     &profile_gochat,
+    &profile_gopush,
+    &profile_healing,
 };
 
 enum { KNOWN_COUNT = sizeof known / sizeof *known };

@@ -56,7 +56,8 @@ struct profile {
     void (*read_counters)(void *state, kj_counter_visit visit, void *ctx);
 };
 
-extern const struct profile profile_gochat, profile_goim, profile_native;
+extern const struct profile profile_gochat, profile_goim, profile_gopush, profile_healing,
+    profile_native;
 
 enum { PROFILES_MAX = 8, PROFILE_STREAMS_MAX = 8 };
 

@@ -98,11 +98,27 @@ void kj__server_mounts_fini(struct kj__server_mounts *mounts)
 
 /* ---- handshakes, on HTTP workers ---- */
 
+/* What the protocol itself says of a handshake. */
+static enum kj_auth ask_protocol(struct kj_client *client, struct kj__refusal *refusal)
+{
+    const struct kj_protocol *protocol = &client->mount->protocol;
+    const struct kj_session_authenticator own = {protocol->authenticate, protocol->ctx};
+    return kj__events_ask(&own, 1, &client->session, &refusal->text);
+}
+
 /* One that shows a token must show a good one; see `auth_in_frames`. */
 static bool may_come_in(struct kj__events *events, struct kj_client *client,
                         struct kj__refusal *refusal)
 {
     const struct kj_protocol *protocol = &client->mount->protocol;
+    enum kj_auth own = ask_protocol(client, refusal);
+    if (own == KJ_AUTH_ACCEPT) {
+        client->may_stay = !protocol->admits_itself;
+        return true;
+    }
+    if (own == KJ_AUTH_REFUSE) {
+        return kj__events_refuse_token(events, &client->session, refusal);
+    }
     if (events->options.authenticator_count == 0) {
         client->may_stay = protocol->is_open && !protocol->admits_itself;
         return true;

@@ -206,7 +206,9 @@
       "Pushes to all that a shard dropped, behind ones with a speed.")                             \
     X(gateway_batches, "gateway_batches_total", COUNTER, "Batches of pushes sent.")                \
     X(gateway_unwanted, "gateway_unwanted_total", COUNTER,                                         \
-      "Pushes not sent to a client that had not asked for their op.")
+      "Pushes not sent to a client that had not asked for their op.")                              \
+    X(gateway_waiting, "gateway_waiting_current", GAUGE,                                           \
+      "Pushes that wait for their batch, on each shard.")
 
 struct kj__counters {
 #define KJ__COUNTER_MEMBER(member, name, kind, help) _Atomic uint64_t member;

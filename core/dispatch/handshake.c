@@ -151,20 +151,19 @@ static bool check_origin(struct kj__events *events, const struct kj__handshake *
                              "This origin is not allowed to start a session");
 }
 
-bool kj__events_authenticate(struct kj__events *events, struct kj_session *session,
-                             struct kj_error *error)
+enum kj_auth kj__events_ask(const struct kj_session_authenticator *authenticators, size_t count,
+                            struct kj_session *session, struct kj_error *error)
 {
-    const struct kj__events_options *options = &events->options;
     error->text[0] = '\0';
-    for (size_t i = 0; i < options->authenticator_count; i++) {
-        const struct kj_session_authenticator *authenticator = &options->authenticators[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct kj_session_authenticator *authenticator = &authenticators[i];
         if (!authenticator->authenticate) {
             continue;
         }
         error->text[0] = '\0';
         switch (authenticator->authenticate(session, error, authenticator->ctx)) {
         case KJ_AUTH_ACCEPT:
-            return true;
+            return KJ_AUTH_ACCEPT;
         case KJ_AUTH_CONTINUE:
             break;
         default:
@@ -172,10 +171,18 @@ bool kj__events_authenticate(struct kj__events *events, struct kj_session *sessi
                 kj_error_set(error, 0, "You are not authorized to start a session");
             }
             tidy(error);
-            return false;
+            return KJ_AUTH_REFUSE;
         }
     }
-    return true;
+    return KJ_AUTH_CONTINUE;
+}
+
+bool kj__events_authenticate(struct kj__events *events, struct kj_session *session,
+                             struct kj_error *error)
+{
+    const struct kj__events_options *options = &events->options;
+    return kj__events_ask(options->authenticators, options->authenticator_count, session, error) !=
+           KJ_AUTH_REFUSE;
 }
 
 bool kj__events_refuse_token(struct kj__events *events, const struct kj_session *session,

@@ -16,7 +16,12 @@ void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
 /* Decides for one open session whose interest lets the event through, and queues it. */
 void kj__events_offer(struct kj_session *session, struct kj__message *message);
 
-/* Asks the authenticators; false with a reason in `error`.   [a thread that may wait] */
+/* Asks a chain of authenticators: KJ_AUTH_REFUSE with a reason in `error`, or how it ended.
+ *                                                                      [a thread that may wait] */
+enum kj_auth kj__events_ask(const struct kj_session_authenticator *authenticators, size_t count,
+                            struct kj_session *session, struct kj_error *error);
+
+/* Asks the server's; false with a reason in `error`.   [a thread that may wait] */
 bool kj__events_authenticate(struct kj__events *events, struct kj_session *session,
                              struct kj_error *error);
 

@@ -72,6 +72,7 @@ static bool begin(struct kj__broadcast *broadcast, const struct kj__parcel *parc
     if (count == 0) {
         return false;
     }
+    kj__topic_send_waiting(parcel->topic, side->index);
     broadcast->clients = calloc(count, sizeof *broadcast->clients);
     if (!broadcast->clients) {
         KJ__COUNT_BY(parcel->gateway->options.counters, dropped_no_memory, count);

@@ -298,6 +298,12 @@ void kj_gateway_count(struct kj_gateway *gateway, struct kj_gateway_counts *coun
                                          .rooms = gateway->room_count,
                                          .addresses = gateway->addresses.count};
     pthread_mutex_unlock(&gateway->lock);
+    const struct kj__delivery *delivery = gateway->options.delivery;
+    for (size_t i = 0; i < delivery->shard_count; i++) {
+        struct kj__shard *shard = &delivery->shards[i];
+        counts->jobs += kj__queue_count(&shard->inbox);
+        counts->frames += atomic_load_explicit(&shard->gauges.queue_messages, memory_order_relaxed);
+    }
 }
 
 uint32_t kj_gateway_node(const struct kj_gateway *gateway)

@@ -28,6 +28,7 @@ static struct kj__topic_row *row_new(struct kj__topic *topic, size_t index)
 static void forget_waiting(struct kj__lot *lot)
 {
     for (size_t i = 0; i < lot->waiting_count; i++) {
+        KJ__UNCOUNT(lot->row->topic->gateway->options.counters, gateway_waiting);
         kj__parcel_unref(lot->waiting[i]);
     }
     lot->waiting_count = 0;
@@ -105,8 +106,9 @@ static const struct kj_batching *batching_of(const struct kj__lot *lot)
 
 bool kj__lot_is_batched(const struct kj__topic *topic, size_t form)
 {
-    return topic->kind == KJ_TOPIC_ROOM &&
-           topic->gateway->forms[form].mount->protocol.batching.window_ms > 0;
+    const struct kj_batching *batching = &topic->gateway->forms[form].mount->protocol.batching;
+    bool is_meant = topic->kind == KJ_TOPIC_ROOM || (topic->kind == KJ_TOPIC_ALL && batching->all);
+    return is_meant && batching->window_ms > 0;
 }
 
 /* How many of the frames there was memory for. */
@@ -230,6 +232,7 @@ static bool wait_for_window(struct kj__lot *lot, struct kj__parcel *parcel)
         lot->waiting = waiting;
         lot->waiting_capacity = capacity;
     }
+    KJ__COUNT(lot->row->topic->gateway->options.counters, gateway_waiting);
     lot->waiting[lot->waiting_count++] = kj__parcel_ref(parcel);
     lot->waiting_bytes += parcel->push->parts.body_len;
     return true;
@@ -336,6 +339,16 @@ void kj__topic_deliver(struct kj__topic *topic, size_t index, struct kj__parcel 
     bool is_for_all = topic->kind == KJ_TOPIC_ALL && parcel->push->parts.what == KJ__WHAT_PUSH;
     if (!is_for_all || !kj__broadcast_take(&topic->gateway->sides[index].broadcast, parcel)) {
         kj__topic_deliver_now(topic, index, parcel);
+    }
+}
+
+void kj__topic_send_waiting(struct kj__topic *topic, size_t index)
+{
+    struct kj__topic_row *row = topic->sides[index].row;
+    for (size_t i = 0; row && i < topic->gateway->form_count; i++) {
+        if (row->lots[i]) {
+            send_waiting(row->lots[i]);
+        }
     }
 }
 

@@ -35,7 +35,7 @@ static void fill(struct kj_protocol *protocol)
 static const char *check_entrance(const struct kj_gateway *gateway,
                                   const struct kj_protocol *protocol, bool is_stream)
 {
-    if (protocol->is_open || protocol->admits_itself) {
+    if (protocol->is_open || protocol->admits_itself || (protocol->authenticate && !is_stream)) {
         return NULL;
     }
     if (!gateway->options.authenticate) {

@@ -155,14 +155,16 @@ static void post_to(struct kj__parcel *parcel, size_t index)
     }
 }
 
-/* Forms that are batched are encoded on the shard, which knows what goes together. */
+/* Forms that are batched are encoded on the shard, which knows what goes together; what takes its
+ * time goes alone. */
 static void encode(struct kj__parcel *parcel)
 {
     const struct kj_push *push = parcel->push;
     for (size_t i = 0; i < parcel->gateway->form_count; i++) {
-        bool is_needed = parcel->topic ? !kj__lot_is_batched(parcel->topic, i) &&
-                                             atomic_load(&parcel->topic->form_members[i]) > 0
-                                       : i == kj__client_form(parcel->client);
+        bool is_needed = parcel->topic
+                             ? (push->parts.speed > 0 || !kj__lot_is_batched(parcel->topic, i)) &&
+                                   atomic_load(&parcel->topic->form_members[i]) > 0
+                             : i == kj__client_form(parcel->client);
         if (is_needed && push->parts.what == KJ__WHAT_PUSH) {
             parcel->frames[i] = kj__frames_new(parcel->gateway, i, &push, 1);
         }

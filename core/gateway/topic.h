@@ -104,6 +104,9 @@ bool kj__lot_is_batched(const struct kj__topic *topic, size_t form);
 void kj__topic_deliver(struct kj__topic *topic, size_t index, struct kj__parcel *parcel);
 void kj__topic_deliver_now(struct kj__topic *topic, size_t index, struct kj__parcel *parcel);
 
+/* Sends the topic's clients of this shard what waits for its batch. */
+void kj__topic_send_waiting(struct kj__topic *topic, size_t index);
+
 /* Frees what nobody looks at any more. Where no seat is being settled: from jobs and messages. */
 void kj__side_reap(struct kj__gateway_side *side);
 

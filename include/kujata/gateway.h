@@ -240,6 +240,8 @@ struct kj_gateway_counts {
     size_t clients; /* connected, let in or not */
     size_t users, rooms;
     size_t addresses; /* that the clients connect from */
+    uint64_t jobs;   /* that wait for the shards, those of /events included */
+    uint64_t frames; /* that wait for sockets, as well */
 };
 
 void kj_gateway_count(struct kj_gateway *gateway, struct kj_gateway_counts *counts);
@@ -299,6 +301,7 @@ struct kj_batching {
     uint32_t window_ms; /* 0: off; met within 50 ms */
     uint32_t items;     /* of one batch; 0: 100 */
     uint32_t bytes;     /* of bodies in one batch; 0: 64 KiB */
+    bool all;           /* those to all are treated as those to a room */
 };
 
 /* Zero means the default given. */
@@ -331,10 +334,13 @@ struct kj_protocol {
      *   admits_itself: none is let in, whatever the handshake said, until the protocol has called
      *   kj_client_admit. */
     bool auth_in_frames, is_open, admits_itself;
+    /* An authenticator of its own, asked before the server's: what it accepts or refuses they do not
+     * see. NULL: there is none.                                        [an HTTP worker] */
+    enum kj_auth (*authenticate)(struct kj_session *session, struct kj_error *error, void *ctx);
 
     enum kj_user_policy user_policy;
-    bool
-        device_topics; /* pushes may be for a device: one topic more for each client that has one */
+    /* Pushes may be for a device: one topic more for each client that has one. */
+    bool device_topics;
     enum kj_slow_policy slow_rooms; /* of rooms and all */
     enum kj_slow_policy slow_users; /* of users, sessions and devices */
     struct kj_batching batching;

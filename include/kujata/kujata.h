@@ -17,7 +17,9 @@
 #include <kujata/gateway.h>
 #include <kujata/gochat.h>
 #include <kujata/goim.h>
+#include <kujata/gopush.h>
 #include <kujata/handlers.h>
+#include <kujata/healing.h>
 #include <kujata/http_policy.h>
 #include <kujata/log.h>
 #include <kujata/messages.h>

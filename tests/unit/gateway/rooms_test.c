@@ -359,6 +359,29 @@ static void what_may_not_wait_takes_along_what_does(void **state)
     close(fd);
 }
 
+static void batches_of_pushes_to_all_are_asked_for(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->protocol.batching = (struct kj_batching){.window_ms = 1000, .items = 2, .all = true};
+    start(fixture);
+    int fd = connect_client(fixture);
+    expect_silence(fd);
+    publish(fixture, KJ_TOPIC_ALL, NULL, "1");
+    expect(fd, "[0  1  1]");
+    publish(fixture, KJ_TOPIC_ALL, NULL, "2");
+    wait_for(&fixture->counters.gateway_waiting, 1);
+    publish(fixture, KJ_TOPIC_ALL, NULL, "3");
+    expect(fd, "[0  2  2][0  3  3]");
+    assert_int_equal(fixture->counters.gateway_waiting, 0);
+    publish(fixture, KJ_TOPIC_ALL, NULL, "4");
+    const struct kj_push_options slow = {
+        .kind = KJ_TOPIC_ALL, .body = (const uint8_t *)"5", .body_len = 1, .speed = 1000};
+    assert_int_equal(kj_gateway_publish(fixture->gateway, &slow, NULL), KJ_OK);
+    expect(fd, "[0  4  4]"); /* before what takes its time */
+    expect(fd, "[0  5  5]");
+    close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -378,6 +401,7 @@ int main(void)
         TEST(what_did_not_arrive_is_counted),
         TEST(batches_go_out_once_a_window),
         TEST(what_may_not_wait_takes_along_what_does),
+        TEST(batches_of_pushes_to_all_are_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

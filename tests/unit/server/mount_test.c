@@ -109,6 +109,22 @@ static void a_protocol_is_whole_and_lets_somebody_in(void **state)
     release(&node);
 }
 
+static enum kj_auth refuse(struct kj_session *session, struct kj_error *error, void *ctx)
+{
+    (void)session, (void)error, (void)ctx;
+    return KJ_AUTH_REFUSE;
+}
+
+static void an_authenticator_of_its_own_lets_clients_in(void **state)
+{
+    (void)state;
+    struct node node;
+    make(&node, true, NULL);
+    node.protocol.authenticate = refuse;
+    assert_int_equal(mount(&node, "/connect"), KJ_OK);
+    release(&node);
+}
+
 static void a_server_is_mounted_before_it_starts_and_with_a_backend(void **state)
 {
     (void)state;
@@ -152,6 +168,7 @@ int main(void)
         cmocka_unit_test(a_path_is_given_once_and_hides_nothing),
         cmocka_unit_test(there_are_so_many_protocols),
         cmocka_unit_test(a_protocol_is_whole_and_lets_somebody_in),
+        cmocka_unit_test(an_authenticator_of_its_own_lets_clients_in),
         cmocka_unit_test(a_server_is_mounted_before_it_starts_and_with_a_backend),
         cmocka_unit_test(the_application_publishes_while_the_server_runs),
     };
