@@ -9,6 +9,7 @@
 
 static const struct profile *const known[] = {
     &profile_native,
+    &profile_live,
 };
 
 enum { KNOWN_COUNT = sizeof known / sizeof *known };

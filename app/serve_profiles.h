@@ -45,6 +45,7 @@ struct profile {
     void (*stop)(void *state); /* after the server is gone; not called for NULL */
 };
 
+extern const struct profile profile_live;
 extern const struct profile profile_native;
 
 enum { PROFILES_MAX = 8, PROFILE_STREAMS_MAX = 8 };
