@@ -29,7 +29,7 @@ static void stop(void *state)
 
 const struct profile profile_live = {
     .name = "live",
-    .summary = "a page of live comments at /, open to everybody; see examples/live",
+    .summary = "a page of live comments at /, open to everybody; see pages.md",
     .start = start,
     .stop = stop,
 };
