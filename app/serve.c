@@ -33,6 +33,15 @@ struct node {
 static int make_model(struct node *node, const struct serve_settings *settings)
 {
     struct kj_error error = {0};
+    if (!settings->model && node->profiles.count == 0) {
+        return options_fail(EXIT_USAGE, command,
+                            "--model is required, or a --profile (see --help)");
+    }
+    if (!settings->model) {
+        return kj_model_new(NULL, &node->model, NULL)
+                   ? options_fail(EXIT_FAILURE, command, "no memory for a model")
+                   : 0;
+    }
     return kj_model_load(settings->model, &node->model, &error)
                ? options_fail(EXIT_USAGE, command, "--model: %s", error.text)
                : 0;

@@ -9,11 +9,8 @@
 #include <string.h>
 
 static const struct profile *const known[] = {
-    &profile_goim,
-    &profile_native,
-    &profile_gochat,
-    &profile_gopush,
-    &profile_healing,
+    &profile_goim,    &profile_native, &profile_gochat, &profile_gopush,
+    &profile_healing, &profile_chat,   &profile_live,
 };
 
 enum { KNOWN_COUNT = sizeof known / sizeof *known };
@@ -119,19 +116,21 @@ static int add_streams(struct profiles *profiles, const char *command, const cha
     return EXIT_SUCCESS;
 }
 
-int profiles_choose(struct profiles *profiles, const char *command,
-                    const struct serve_settings *settings)
+int profiles_choose(struct profiles *profiles, const char *command, struct serve_settings *settings)
 {
     const struct profiles_settings *asked = &settings->profiles;
-    if (settings->rooms.is_wanted) {
-        choose(profiles, &profile_native);
-    }
     for (size_t i = 0; i < asked->names.count; i++) {
         const struct profile *profile = find_known(asked->names.items[i]);
         if (!profile) {
             return fail_unknown(command, asked->names.items[i]);
         }
         choose(profiles, profile);
+        if (profile->prepare) {
+            profile->prepare(settings);
+        }
+    }
+    if (settings->rooms.is_wanted) {
+        choose(profiles, &profile_native);
     }
     int exit_status = add_streams(profiles, command, "--tcp", &asked->tcp, false);
     return exit_status ? exit_status

@@ -48,6 +48,9 @@ struct profile {
     bool has_streams;    /* it can be spoken without HTTP: --tcp is for it */
     /* Adds its own flags, --NAME-..., whose targets are statics of its file; NULL: none. */
     void (*add_options)(struct option_table *table);
+    /* What it needs of the rest, where the command line does not say otherwise; before any of it is
+     * made. NULL: nothing. */
+    void (*prepare)(struct serve_settings *settings);
     /* Mounts it, and adds its routes, before the server starts. Returns an exit status; a fault is
      * told on stderr. `*state` is for stop, also after a failure. */
     int (*start)(const struct profile_context *context, void **state);
@@ -56,8 +59,8 @@ struct profile {
     void (*read_counters)(void *state, kj_counter_visit visit, void *ctx);
 };
 
-extern const struct profile profile_gochat, profile_goim, profile_gopush, profile_healing,
-    profile_native;
+extern const struct profile profile_chat, profile_gochat, profile_goim, profile_gopush,
+    profile_healing, profile_live, profile_native;
 
 enum { PROFILES_MAX = 8, PROFILE_STREAMS_MAX = 8 };
 
@@ -82,9 +85,9 @@ struct profiles {
     size_t count;
 };
 
-/* Finds those that were asked for. Returns an exit status; a fault is told on stderr. */
+/* Finds those that were asked for, and prepares the settings for them. Returns an exit status; a fault is told on stderr. */
 int profiles_choose(struct profiles *profiles, const char *command,
-                    const struct serve_settings *settings);
+                    struct serve_settings *settings);
 
 /* Starts them. Returns an exit status; a fault is told on stderr. */
 int profiles_start(struct profiles *profiles, const char *command, struct serve_settings *settings,

@@ -32,8 +32,8 @@ static void add_node(struct serve_settings *settings, struct option_table *table
 {
     struct kj_server_options *server = &settings->server;
     const struct option rows[] = {
-        {OPTION("--model", OPTION_TEXT, &settings->model, "FILE", "the resources to offer"),
-         .required = true},
+        {OPTION("--model", OPTION_TEXT, &settings->model, "FILE",
+                "the resources to offer; may be left out with --profile")},
         {OPTION("--listen", OPTION_ADDRESS, &server->listen, "ADDR:PORT",
                 "default 127.0.0.1:8080; port 0 picks a free one")},
         {OPTION("--listen-unix", OPTION_TEXT, &server->listen_unix, "PATH",

@@ -346,22 +346,34 @@ static enum kj_status add_relations(struct kj_model *model, const struct kj_mode
     return KJ_OK;
 }
 
+static struct kj_model *new_model(int version)
+{
+    struct kj_model *made = calloc(1, sizeof *made);
+    if (made) {
+        made->version = version ? version : 1;
+        kj__map_init(&made->by_name);
+        kj__map_init(&made->by_category);
+    }
+    return made;
+}
+
 enum kj_status kj__model_build(const struct kj_model_spec *spec, struct kj_model **model,
                                struct kj__walk *walk)
 {
+    *model = NULL;
+    if (!spec) {
+        *model = new_model(0);
+        return *model ? KJ_OK : KJ_ENOMEM;
+    }
     assert(spec->identities || spec->identity_count == 0);
     assert(spec->relations || spec->relation_count == 0);
-    *model = NULL;
     if (spec->version < 0) {
         return kj__walk_fail(walk, "version", "the version must be above 0");
     }
-    struct kj_model *made = calloc(1, sizeof *made);
+    struct kj_model *made = new_model(spec->version);
     if (!made) {
         return KJ_ENOMEM;
     }
-    made->version = spec->version ? spec->version : 1;
-    kj__map_init(&made->by_name);
-    kj__map_init(&made->by_category);
     enum kj_status status = add_identities(made, spec, walk);
     if (!status) {
         status = relate_identities(made, spec, walk);

@@ -131,7 +131,8 @@ struct kj_model_spec {
     size_t relation_count;
 };
 
-/* Checks and copies a declaration. KJ_EINVAL with `error` naming identity and attribute. */
+/* Checks and copies a declaration. `spec` NULL: nothing, for a server that has clients or routes
+ * alone. KJ_EINVAL with `error` naming identity and attribute. */
 enum kj_status kj_model_new(const struct kj_model_spec *spec, struct kj_model **model,
                             struct kj_error *error);
 

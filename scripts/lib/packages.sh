@@ -4,8 +4,10 @@
 packages_build=(gcc g++ libc6-dev cmake ninja-build pkg-config curl ca-certificates
     libcurl4-openssl-dev libjansson-dev libjwt-dev liburing-dev libmsgpack-dev libnats-dev libre2-dev
     libsodium-dev libsqlite3-dev libssl-dev patch xz-utils zlib1g-dev)
-packages_test=(clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev nats-server openssl
-    python3 python3-cryptography python3-prometheus-client python3-jsonschema python3-pytest python3-websockets python3-msgpack python3-requests)
+packages_test=(chromium chromium-driver clang clang-format clang-tidy libclang-rt-14-dev
+    libcmocka-dev nats-server openssl
+    python3 python3-cryptography python3-prometheus-client python3-jsonschema python3-pytest
+    python3-websockets python3-msgpack python3-requests python3-selenium)
 
 # The validators of tests/support/spec-validators; a Node.js from elsewhere brings its own npm.
 if ! command -v npm >/dev/null; then

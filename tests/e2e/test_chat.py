@@ -1,0 +1,175 @@
+"""The chat page and the page of live comments, in a browser, as people use them."""
+
+import pytest
+
+pytest.importorskip("selenium")
+
+from browser import CHROMIUM, DRIVER, Browser  # noqa: E402
+from deadline import eventually  # noqa: E402
+from programs import free_port  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="there is no chromium with its chromedriver"
+)
+
+
+@pytest.fixture
+def browsers(tmp_path):
+    opened = []
+
+    def start():
+        opened.append(Browser(tmp_path / f"browser{len(opened)}"))
+        return opened[-1]
+
+    yield start
+    for browser in opened:
+        browser.close()
+
+
+def enter(browser, node, name, action="register", password="correct horse"):
+    browser.open(node.url + "/")
+    browser.type("#login [name=name]", name)
+    browser.type("#login [name=password]", password)
+    browser.click(f"#login [value={action}]")
+    eventually(lambda: browser.text("#state") == "online", what="being online")
+
+
+def join(browser, room):
+    browser.type("#join [name=room]", room)
+    browser.click("#join button")
+    eventually(lambda: browser.text("#title") == room, what=f"the room {room}")
+
+
+def say(browser, text):
+    browser.type("#compose [name=text]", text)
+    browser.click("#compose button")
+    browser.shows("#log .text", text)
+
+
+def entry(browser, list_id, name):
+    """The button of a conversation, and its number of unread messages."""
+    return next(
+        (
+            (button, button.text.replace(name, "").strip())
+            for button in browser.driver.find_elements("css selector", f"#{list_id} button")
+            if button.text.startswith(name)
+        ),
+        (None, None),
+    )
+
+
+def test_two_users_talk(serve, browsers):
+    node = serve("--profile", "chat")
+    ann, bob = browsers(), browsers()
+    enter(ann, node, "ann")
+    enter(bob, node, "bob")
+
+    join(ann, "lobby")
+    join(bob, "lobby")
+    for browser in ann, bob:
+        eventually(lambda: browser.texts("#members li") == ["ann", "bob"], what="both members")
+        eventually(lambda: browser.text("#count") == "2 here", what="their number")
+    say(ann, "hello, everybody")
+    bob.shows("#log .text", "hello, everybody")
+    assert bob.texts("#log .who") == ["ann"]
+    say(bob, "<img src=x onerror=alert(1)>")
+    ann.shows("#log .text", "<img src=x onerror=alert(1)>")
+
+    # In private; the other one has another conversation open and sees a number.
+    ann.type("#talk [name=user]", "bob")
+    ann.click("#talk button")
+    eventually(lambda: ann.text("#title") == "bob", what="the conversation with bob")
+    say(ann, "only for you")
+    eventually(lambda: entry(bob, "people", "ann")[1] == "1", what="one unread message")
+    entry(bob, "people", "ann")[0].click()
+    bob.shows("#log .text", "only for you")
+    eventually(lambda: entry(bob, "people", "ann")[1] == "", what="nothing unread")
+    say(bob, "and for you")
+    ann.shows("#log .text", "and for you")
+    assert ann.texts("#log .text") == ["only for you", "and for you"]
+
+    # A page that is loaded again knows who it is, and the node knows what was said.
+    ann.driver.refresh()
+    eventually(lambda: ann.text("#state") == "online", what="being online again")
+    entry(ann, "rooms", "lobby")[0].click()
+    ann.shows("#log .text", "hello, everybody")
+    assert ann.texts("#log .text") == ["hello, everybody", "<img src=x onerror=alert(1)>"]
+    assert not ann.faults() and not bob.faults()
+
+
+def test_messages_wait_for_who_is_away(serve, browsers):
+    node = serve("--profile", "chat")
+    ann, bob = browsers(), browsers()
+    enter(bob, node, "bob")
+    bob.click("#logout")
+    eventually(lambda: bob.is_visible("#login"), what="the door")
+
+    enter(ann, node, "ann")
+    ann.type("#talk [name=user]", "bob")
+    ann.click("#talk button")
+    for number in range(3):
+        say(ann, f"message {number}")
+    enter(bob, node, "bob", action="login")
+    eventually(lambda: entry(bob, "people", "ann")[1] == "3", what="three unread messages")
+    entry(bob, "people", "ann")[0].click()
+    eventually(
+        lambda: bob.texts("#log .text") == [f"message {number}" for number in range(3)],
+        what="the messages in order",
+    )
+
+
+def test_a_page_comes_back_with_its_node(serve, browsers, tmp_path):
+    port = free_port()
+    flags = (
+        *("--profile", "chat"),
+        *("--accounts", f"sqlite:{tmp_path}/accounts"),
+        *("--messages", f"sqlite:{tmp_path}/messages"),
+    )
+    node = serve(*flags, listen=f"127.0.0.1:{port}")
+    ann, bob = browsers(), browsers()
+    for browser, name in (ann, "ann"), (bob, "bob"):
+        enter(browser, node, name)
+        join(browser, "lobby")
+    say(ann, "before")
+    bob.shows("#log .text", "before")
+    node.stop()
+    for browser in ann, bob:
+        eventually(lambda: browser.text("#state") == "reconnecting…", what="the notice")
+    serve(*flags, listen=f"127.0.0.1:{port}")
+    for browser in ann, bob:
+        eventually(lambda: browser.text("#state") == "online", seconds=40, what="the return")
+        eventually(lambda: browser.text("#count") == "2 here", what="both in the room")
+    say(bob, "after")
+    ann.shows("#log .text", "after")
+    assert ann.texts("#log .text") == ["before", "after"]
+
+
+def test_the_door_says_what_is_wrong(serve, browsers):
+    node = serve("--profile", "chat")
+    ann = browsers()
+    enter(ann, node, "ann")
+    ann.click("#logout")
+    eventually(lambda: ann.is_visible("#login"), what="the door")
+    for action, password in ("login", "wrong password"), ("register", "correct horse"):
+        ann.type("#login [name=name]", "ann")
+        ann.type("#login [name=password]", password)
+        ann.click(f"#login [value={action}]")
+        eventually(lambda: ann.text("#login .fault"), what="a fault")
+        assert not ann.is_visible("#chat")
+
+
+def test_comments_fly_in_batches(serve, browsers):
+    node = serve("--profile", "live")
+    pages = browsers(), browsers()
+    for page in pages:
+        page.open(node.url + "/")
+        eventually(lambda: page.text("#state") == "live", what="being live")
+    for number in range(20):
+        pages[0].type("#comment [name=text]", f"comment {number}")
+        pages[0].click("#comment button")
+    for page in pages:
+        eventually(lambda: page.text("#shown") == "20", what="all comments")
+        assert page.text("#missed") == "0"
+        assert f"comment {19}" in page.texts(".comment")
+        eventually(lambda: page.text("#viewers") == "2", what="two who watch")
+    assert not pages[0].faults()
