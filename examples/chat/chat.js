@@ -146,10 +146,24 @@ function takePush({ topic, data }) {
 }
 
 function takeEvent({ data }) {
+  if (data.kind === "delivered") {
+    takeReceipt(data);
+    return;
+  }
   const conversation = conversations.get(`room:${data.room}`);
   if (conversation) {
-    loadMembers(conversation);
+    loadMembers(conversation).catch(note);
   }
+}
+
+function takeReceipt({ user, ids }) {
+  const acknowledged = new Set(ids);
+  for (const message of conversations.get(`user:${user}`)?.messages ?? []) {
+    if (acknowledged.has(message.id)) {
+      message.state = "delivered";
+    }
+  }
+  show();
 }
 
 async function loadMembers(conversation) {

@@ -87,6 +87,7 @@ def test_two_users_talk(serve, browsers):
     say(bob, "and for you")
     ann.shows("#log .text", "and for you")
     assert ann.texts("#log .text") == ["only for you", "and for you"]
+    ann.shows("#log .state", "delivered")
 
     # A page that is loaded again knows who it is, and the node knows what was said.
     ann.driver.refresh()
