@@ -250,13 +250,13 @@ static void on_history(struct kj_publication *publication, void *ctx)
         .body_len = json_string_length(body),
         .body_is_json = true,
     };
-    bool has_id = native_read_id(json_object_get(word, "id"), &message.id);
+    bool is_whole = native_read_id(json_object_get(word, "id"), &message.id) &&
+                    (message.room || message.user) && json_is_string(body);
     message.time_ms = kj_push_id_time_ms(message.id);
     const struct kj_messages_append append = {.to_history = true};
-    enum kj_status status = has_id && json_is_string(body)
-                                ? kj_messages_append(nodes->native->options.messages, &message,
-                                                     &append, &receipt)
-                                : KJ_EPARSE;
+    enum kj_status status = is_whole ? kj_messages_append(nodes->native->options.messages, &message,
+                                                          &append, &receipt)
+                                     : KJ_EPARSE;
     atomic_fetch_add(&nodes->native->counts.kept, status == KJ_OK);
     atomic_fetch_add(&nodes->native->counts.unreadable, status == KJ_EPARSE || status == KJ_EINVAL);
     json_decref(word);
