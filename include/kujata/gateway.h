@@ -209,9 +209,8 @@ struct kj_push_receipt {
 /* The ID of a push to be published; grows with time.                    [any thread] */
 uint64_t kj_gateway_make_id(struct kj_gateway *gateway);
 
-/* When an ID was made, in ms since 1970, and the smallest one of a time. [any thread] */
+/* When an ID was made, in ms since 1970.                                [any thread] */
 int64_t kj_push_id_time_ms(uint64_t id);
-uint64_t kj_push_id_at(int64_t time_ms);
 
 /* Publishes to a topic, whoever is there. Never blocks; `receipt` may be NULL.  [any thread]
  * KJ_EINVAL, KJ_ELIMIT for a large body, KJ_ENOTFOUND for a session of this node that is gone,

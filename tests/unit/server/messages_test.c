@@ -147,8 +147,6 @@ static void a_push_is_kept_and_published_under_one_id(void **state)
     assert_int_equal(page->count, 1);
     assert_int_equal(page->items[0].id, first.id);
     assert_int_equal(page->items[0].time_ms, kj_push_id_time_ms(first.id));
-    assert_true(kj_push_id_at(page->items[0].time_ms) <= first.id);
-    assert_true(kj_push_id_at(page->items[0].time_ms + 1) > first.id);
     kj_messages_page_free(page);
     assert_int_equal(kj_messages_acknowledge(node->messages, "bob", &first.id, 1, NULL), KJ_OK);
     assert_int_equal(publish(node, &push, "k", &again), KJ_OK);
