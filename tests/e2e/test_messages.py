@@ -468,6 +468,24 @@ def test_a_store_that_fails_is_told_to_the_sender(keep, tmp_path):
     assert node.counters()["messages_busy_total"] >= 2
 
 
+def test_where_there_are_accounts_only_they_are_users(serve):
+    cheap = ("--account-hash-passes", "1", "--account-hash-kib", "8192")
+    node = serve("--gateway", "--accounts", "memory", *cheap, "--messages", "memory")
+
+    def register(name):
+        answer = node.request(
+            "POST", "/v1/accounts/register", json={"name": name, "password": "correct horse"}
+        )
+        return answer.json()["token"]
+
+    ann = login(node, register("ann"))
+    assert ann.error("SEND", user="bob", body=1) == "no_such_user"
+    bob = register("bob")
+    assert ann.ok("SEND", user="bob", body=2)["state"] == "stored"
+    assert ann.error("SEND", user="Bob", body=3) == "no_such_user"
+    assert bodies(mail(login(node, bob))["items"]) == [2]
+
+
 def test_bad_flags_are_refused(tmp_path, tokens):
     def fault(*flags):
         command = [KUJATA, "serve", "--model", MODEL, "--listen", "127.0.0.1:0", *flags]
