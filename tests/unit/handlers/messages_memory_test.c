@@ -62,7 +62,8 @@ static void calls_succeed_or_change_nothing(void **state)
         allocator_fail_after(calls, false);
         enum kj_status status = work(messages);
         failed = allocator_recover();
-        assert_true(status == KJ_OK || (failed && status == KJ_ENOMEM)); /* a write is tried twice */
+        /* A write is tried twice. */
+        assert_true(status == KJ_OK || (failed && status == KJ_ENOMEM));
         assert_int_equal(kj_messages_unread(messages, "bob", 0, &count), KJ_OK);
         assert_in_range(count, 0, 1);
     }
