@@ -110,10 +110,9 @@ static void start(struct node *node)
 static enum kj_status publish(struct node *node, const struct kj_push_options *push,
                               const char *key, struct kj_messages_receipt *receipt)
 {
-    size_t reached;
     const struct kj_messages_append append = {
         .to_mailbox = push->kind == KJ_TOPIC_USER, .to_history = true, .key = key};
-    return kj_messages_publish(node->messages, node->gateway, push, &append, receipt, &reached);
+    return kj_messages_publish(node->messages, node->gateway, push, &append, receipt, NULL);
 }
 
 static size_t unread(const struct node *node, const char *user)
