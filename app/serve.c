@@ -97,10 +97,23 @@ static int make_store(struct node *node, struct serve_settings *settings)
     return exit_status;
 }
 
+/* Of kj_native_options; an account that cannot be looked for may be there. A name that is written
+ * in another way finds its account, but no client has it. */
+static bool has_account(const char *user, void *ctx)
+{
+    struct kj_account account;
+    enum kj_status status = kj_accounts_find(ctx, user, &account);
+    return status ? status != KJ_ENOTFOUND : strcmp(account.name, user) == 0;
+}
+
 static int make_messages(struct node *node, struct serve_settings *settings)
 {
     struct kj_native_options *native = &settings->rooms.native;
     native->is_alone = !settings->pubsub || strcmp(settings->pubsub, "local") == 0;
+    if (node->security.accounts && !security_wants_more(&settings->security)) {
+        native->user_exists = has_account;
+        native->ctx = node->security.accounts;
+    }
     if (settings->messages.where && node->profiles.count == 0) {
         return options_fail(EXIT_USAGE, command,
                             "--messages: there are no clients whose messages could be kept (see "
@@ -177,7 +190,8 @@ static int make_profiles(struct node *node, struct serve_settings *settings)
         &node->profiles, command, settings,
         &(struct profile_parts){.server = node->server, .accounts = node->security.accounts});
     if (!exit_status && settings->server.api_listen) {
-        exit_status = api_make(command, node->server, &node->push_api);
+        const struct kj_push_api_options options = messages_push_options(&settings->messages);
+        exit_status = api_make(command, &options, node->server, &node->push_api);
     }
     return exit_status ? exit_status : presence_start(command, node->presence, node->server);
 }
@@ -286,8 +300,8 @@ int command_serve(int argc, char *const *argv)
     exit_status = exit_status ? exit_status : make_model(&node, &settings);
     exit_status = exit_status ? exit_status : make_pubsub(&node, &settings);
     exit_status = exit_status ? exit_status : make_store(&node, &settings);
-    exit_status = exit_status ? exit_status : make_messages(&node, &settings);
     exit_status = exit_status ? exit_status : make_accounts(&node, &settings);
+    exit_status = exit_status ? exit_status : make_messages(&node, &settings);
     exit_status = exit_status ? exit_status : make_server(&node, &settings);
     if (!exit_status) {
         exit_status = accounts_serve(command, node.security.accounts, node.server);

@@ -92,10 +92,11 @@ int api_read_keys(const char *command, struct api_settings *settings,
     return exit_status;
 }
 
-int api_make(const char *command, struct kj_server *server, struct kj_push_api **api)
+int api_make(const char *command, const struct kj_push_api_options *options,
+             struct kj_server *server, struct kj_push_api **api)
 {
     struct kj_error error = {0};
-    if (kj_push_api_new(NULL, api)) {
+    if (kj_push_api_new(options, api)) {
         return options_fail(EXIT_FAILURE, command, "no memory for --api");
     }
     return kj_push_api_add_routes(*api, server, &error)

@@ -24,7 +24,8 @@ int api_read_keys(const char *command, struct api_settings *settings,
 
 /* Adds the push API to a server that has an API listener. Returns an exit status; a fault is told
  * on stderr, and the API is to be freed all the same. */
-int api_make(const char *command, struct kj_server *server, struct kj_push_api **api);
+int api_make(const char *command, const struct kj_push_api_options *options,
+             struct kj_server *server, struct kj_push_api **api);
 
 void api_free_keys(struct api_settings *settings);
 

@@ -55,6 +55,11 @@ void messages_add_options(struct messages_settings *settings, struct kj_native_o
     OPTIONS_ADD(table, "messages", rows);
 }
 
+static bool keeps_rooms(const struct messages_settings *settings)
+{
+    return settings->history == HISTORY_ALL || settings->history == HISTORY_ROOMS;
+}
+
 int messages_make(const char *command, const struct messages_settings *settings,
                   struct kj_native_options *native, struct counter_sources *counters,
                   struct kj_messages **messages)
@@ -79,7 +84,7 @@ int messages_make(const char *command, const struct messages_settings *settings,
     }
     native->messages = *messages;
     native->keeps_mailboxes = !settings->has_no_mailboxes;
-    native->keeps_rooms = settings->history == HISTORY_ALL || settings->history == HISTORY_ROOMS;
+    native->keeps_rooms = keeps_rooms(settings);
     native->keeps_conversations = settings->history == HISTORY_ALL ||
                                   settings->history == HISTORY_USERS;
     counters_add(counters, (struct kj_counter_source){kj_messages_counters, *messages});
@@ -106,4 +111,31 @@ void messages_leave(struct messages_settings *settings)
     if (settings->native) {
         kj_native_leave_nodes(settings->native);
     }
+}
+
+static enum kj_status publish(struct kj_gateway *gateway, const struct kj_push_options *push,
+                              uint32_t ttl_s, struct kj_push_receipt *receipt, void *ctx)
+{
+    const struct messages_settings *settings = ctx;
+    const struct kj_messages_append append = {
+        .to_mailbox = push->kind == KJ_TOPIC_USER && ttl_s && !settings->has_no_mailboxes,
+        .to_history = push->kind == KJ_TOPIC_ROOM && keeps_rooms(settings),
+        .ttl_s = ttl_s};
+    if (ttl_s && !append.to_mailbox) {
+        return KJ_EINVAL; /* nothing waits for who is away but a user */
+    }
+    if (!append.to_mailbox && !append.to_history) {
+        return kj_gateway_publish(gateway, push, receipt);
+    }
+    struct kj_messages_receipt kept;
+    enum kj_status status = kj_native_publish(settings->native, gateway, push, &append, &kept,
+                                              receipt);
+    receipt->id = kept.id;
+    return status;
+}
+
+struct kj_push_api_options messages_push_options(struct messages_settings *settings)
+{
+    return settings->native ? (struct kj_push_api_options){.publish = publish, .ctx = settings}
+                            : (struct kj_push_api_options){0};
 }

@@ -6,6 +6,7 @@
 #include "serve_counters.h"
 
 #include <kujata/native.h>
+#include <kujata/push_api.h>
 
 struct messages_settings {
     const char *where; /* NULL: nothing is kept */
@@ -34,5 +35,9 @@ int messages_join(const char *command, struct messages_settings *settings, struc
 
 /* After the server has stopped, before it is gone. */
 void messages_leave(struct messages_settings *settings);
+
+/* How the push API publishes where messages are kept: to users for ttl_s, and to rooms in their
+ * history; its ctx is the settings. Zero where they are not. */
+struct kj_push_api_options messages_push_options(struct messages_settings *settings);
 
 #endif

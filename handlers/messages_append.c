@@ -117,11 +117,16 @@ static enum kj_status put_into_mailbox(struct kj__sqlite_connection *connection,
                                        const struct appending *appending, bool *is_new)
 {
     struct kj__sqlite_values values = {0};
+    uint32_t age_s = appending->messages->options.mailbox_age_s;
+    uint32_t ttl_s = appending->append->ttl_s;
     add_name(&values, appending->message->user);
     add_content(&values, appending);
+    kj__sqlite_add_integer(
+        &values, appending->now_ms + (int64_t)(ttl_s && ttl_s < age_s ? ttl_s : age_s) * MS_PER_S);
     return did(connection,
-               "INSERT INTO mail(user, id, time, sender, op, isJson, body, bytes)"
-               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, length(?7)) ON CONFLICT DO NOTHING RETURNING 1",
+               "INSERT INTO mail(user, id, time, sender, op, isJson, body, bytes, expires)"
+               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, length(?7), ?8)"
+               " ON CONFLICT DO NOTHING RETURNING 1",
                &values, is_new);
 }
 
@@ -196,9 +201,9 @@ static enum kj_status sweep(struct kj__sqlite_connection *connection, struct app
         uint32_t age_s;
         uint64_t *count;
     } tables[] = {
-        {"DELETE FROM mail WHERE number IN (SELECT number FROM mail ORDER BY number LIMIT ?2)"
-         " AND time < ?1 RETURNING 1",
-         options->mailbox_age_s, &appending->expired},
+        {"DELETE FROM mail WHERE number IN (SELECT number FROM mail WHERE expires < ?1"
+         " ORDER BY expires LIMIT ?2) RETURNING 1",
+         0, &appending->expired},
         {"DELETE FROM history WHERE number IN (SELECT number FROM history ORDER BY number LIMIT ?2)"
          " AND time < ?1 RETURNING 1",
          options->history_age_s, &appending->removed},

@@ -20,12 +20,15 @@ static struct kj_message message_of(const struct kj_push_options *push)
 enum kj_status kj_messages_publish(struct kj_messages *messages, struct kj_gateway *gateway,
                                    const struct kj_push_options *push,
                                    const struct kj_messages_append *append,
-                                   struct kj_messages_receipt *receipt, size_t *reached)
+                                   struct kj_messages_receipt *receipt,
+                                   struct kj_push_receipt *published)
 {
     struct kj_push_options own = *push;
-    struct kj_push_receipt published = {0};
+    struct kj_push_receipt own_receipt = {0};
     *receipt = (struct kj_messages_receipt){0};
-    *reached = 0;
+    if (published) {
+        *published = own_receipt;
+    }
     if (push->kind != KJ_TOPIC_ROOM && push->kind != KJ_TOPIC_USER) {
         return KJ_EINVAL;
     }
@@ -38,7 +41,9 @@ enum kj_status kj_messages_publish(struct kj_messages *messages, struct kj_gatew
         return status;
     }
     own.id = receipt->id;
-    status = kj_gateway_publish(gateway, &own, &published);
-    *reached = published.reached;
+    status = kj_gateway_publish(gateway, &own, &own_receipt);
+    if (published) {
+        *published = own_receipt;
+    }
     return append->to_mailbox ? KJ_OK : status;
 }

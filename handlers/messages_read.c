@@ -190,17 +190,12 @@ static bool is_page(size_t max, size_t max_bytes)
 
 /* ---- mailboxes ---- */
 
-static int64_t oldest(const struct kj_messages *messages, uint32_t age_s)
-{
-    return kj__messages_now_ms(messages) - (int64_t)age_s * MS_PER_S;
-}
-
 enum kj_status kj_messages_mailbox(struct kj_messages *messages, const char *user, int64_t after,
                                    size_t max, size_t max_bytes, struct kj_messages_page **page)
 {
     struct reading reading = {
         .sql = "SELECT number, id, time, sender, op, isJson, body FROM mail"
-               " WHERE user = ?1 AND number > ?2 AND time >= ?3 ORDER BY number LIMIT ?4",
+               " WHERE user = ?1 AND number > ?2 AND expires >= ?3 ORDER BY number LIMIT ?4",
         .user = user,
         .max = max,
         .max_bytes = max_bytes};
@@ -210,7 +205,7 @@ enum kj_status kj_messages_mailbox(struct kj_messages *messages, const char *use
     }
     kj__sqlite_add_text(&reading.values, user, strlen(user));
     kj__sqlite_add_integer(&reading.values, after);
-    kj__sqlite_add_integer(&reading.values, oldest(messages, messages->options.mailbox_age_s));
+    kj__sqlite_add_integer(&reading.values, kj__messages_now_ms(messages));
     kj__sqlite_add_integer(&reading.values, (int64_t)max + 1);
     return read_page(messages, &reading, page);
 }
@@ -226,7 +221,7 @@ static enum kj_status run_counting(struct kj__sqlite_connection *connection, int
     (void)revision;
     struct counting *counting = ctx;
     return kj__sqlite_ask(
-        connection, "SELECT count(*) FROM mail WHERE user = ?1 AND number <= ?2 AND time >= ?3",
+        connection, "SELECT count(*) FROM mail WHERE user = ?1 AND number <= ?2 AND expires >= ?3",
         &counting->values, &counting->count, NULL);
 }
 
@@ -240,7 +235,7 @@ enum kj_status kj_messages_unread(struct kj_messages *messages, const char *user
     }
     kj__sqlite_add_text(&counting.values, user, strlen(user));
     kj__sqlite_add_integer(&counting.values, until ? until : INT64_MAX);
-    kj__sqlite_add_integer(&counting.values, oldest(messages, messages->options.mailbox_age_s));
+    kj__sqlite_add_integer(&counting.values, kj__messages_now_ms(messages));
     enum kj_status status = kj__messages_read(messages, run_counting, &counting);
     kj__sqlite_values_fini(&counting.values);
     *count = status ? 0 : (size_t)counting.count;
@@ -273,7 +268,9 @@ enum kj_status kj_messages_history(struct kj_messages *messages,
     uint64_t bound = query->after ? query->after : query->before - 1;
     kj__sqlite_add_bytes(&reading.values, key.bytes, key.len);
     kj__sqlite_add_integer(&reading.values, kj__messages_row_id(bound));
-    kj__sqlite_add_integer(&reading.values, oldest(messages, messages->options.history_age_s));
+    kj__sqlite_add_integer(&reading.values,
+                           kj__messages_now_ms(messages) -
+                               (int64_t)messages->options.history_age_s * MS_PER_S);
     kj__sqlite_add_integer(&reading.values, (int64_t)query->max + 1);
     status = read_page(messages, &reading, page);
     if (!status && !query->after) {

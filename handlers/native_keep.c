@@ -62,6 +62,28 @@ static enum kj_status publish(struct sending *sending, const struct kj_push_opti
     return status;
 }
 
+enum kj_status kj_native_publish(struct kj_native *native, struct kj_gateway *gateway,
+                                 const struct kj_push_options *push,
+                                 const struct kj_messages_append *append,
+                                 struct kj_messages_receipt *receipt,
+                                 struct kj_push_receipt *published)
+{
+    bool is_to_user = push->kind == KJ_TOPIC_USER;
+    enum kj_status status = kj_messages_publish(native->options.messages, gateway, push, append,
+                                                receipt, published);
+    if (append->to_history && push->body_is_json && receipt->id != 0 &&
+        receipt->state == KJ_MESSAGE_NEW) {
+        native_nodes_keep(native, &(struct kj_message){.id = receipt->id,
+                                                       .room = is_to_user ? NULL : push->name,
+                                                       .user = is_to_user ? push->name : NULL,
+                                                       .from = push->from ? push->from : "",
+                                                       .op = push->op,
+                                                       .body = push->body,
+                                                       .body_len = push->body_len});
+    }
+    return status;
+}
+
 static void run(struct native_work *work)
 {
     struct sending *sending = (struct sending *)work;
@@ -86,18 +108,11 @@ static void run(struct native_work *work)
         .to_mailbox = is_to_user && options->keeps_mailboxes,
         .to_history = is_to_user ? options->keeps_conversations : options->keeps_rooms,
         .key = *sending->key ? sending->key : NULL};
-    work->status = kj_messages_publish(options->messages, work->gateway, &push, &append,
-                                       &sending->receipt, &sending->reached);
+    struct kj_push_receipt published;
+    work->status = kj_native_publish(work->native, work->gateway, &push, &append, &sending->receipt,
+                                     &published);
+    sending->reached = published.reached;
     sending->is_refused = work->status && sending->receipt.id == 0;
-    if (append.to_history && sending->receipt.id != 0 && sending->receipt.state == KJ_MESSAGE_NEW) {
-        native_nodes_keep(work->native,
-                          &(struct kj_message){.id = sending->receipt.id,
-                                               .room = is_to_user ? NULL : sending->name,
-                                               .user = is_to_user ? sending->name : NULL,
-                                               .from = work->user,
-                                               .body = sending->body,
-                                               .body_len = sending->len});
-    }
 }
 
 /* ---- on the shard ---- */

@@ -2,7 +2,7 @@
  *
  *   TOPIC.mail     {"what": "ask", "node", "session", "user"}: send the session what waits
  *                  {"what": "ack", "node", "session", "user", "ids"}: the user has these
- *   TOPIC.history  {"node", "id", "from", "room" or "user", "body"}: keep this
+ *   TOPIC.history  {"node", "id", "from", "op", "room" or "user", "body"}: keep this
  *
  * in msgpack, bodies and IDs as texts. What waits is sent as pushes to the session, with the IDs of
  * the messages. Threads: what comes is handled on threads of the backend of their own, which wait
@@ -110,10 +110,10 @@ void native_nodes_keep(const struct kj_native *native, const struct kj_message *
 {
     if (native->nodes) {
         say_take(native->nodes, native->nodes->history_topic,
-                 json_pack("{s:I, s:o, s:s, s:s, s:s%}", "node",
+                 json_pack("{s:I, s:o, s:s, s:I, s:s, s:s%}", "node",
                            (json_int_t)kj_gateway_node(native->nodes->gateway), "id",
-                           make_id(message->id), "from", message->from,
-                           message->room ? "room" : "user",
+                           make_id(message->id), "from", message->from, "op",
+                           (json_int_t)message->op, message->room ? "room" : "user",
                            message->room ? message->room : message->user, "body",
                            (const char *)message->body, message->body_len));
     }
@@ -246,17 +246,18 @@ static void on_history(struct kj_publication *publication, void *ctx)
         .room = json_string_value(json_object_get(word, "room")),
         .user = json_string_value(json_object_get(word, "user")),
         .from = json_string_value(json_object_get(word, "from")),
+        .op = json_integer_value(json_object_get(word, "op")),
         .body = (const uint8_t *)json_string_value(body),
         .body_len = json_string_length(body),
         .body_is_json = true,
     };
-    bool has_id = native_read_id(json_object_get(word, "id"), &message.id);
+    bool is_whole = native_read_id(json_object_get(word, "id"), &message.id) &&
+                    (message.room || message.user) && json_is_string(body);
     message.time_ms = kj_push_id_time_ms(message.id);
     const struct kj_messages_append append = {.to_history = true};
-    enum kj_status status = has_id && json_is_string(body)
-                                ? kj_messages_append(nodes->native->options.messages, &message,
-                                                     &append, &receipt)
-                                : KJ_EPARSE;
+    enum kj_status status = is_whole ? kj_messages_append(nodes->native->options.messages, &message,
+                                                          &append, &receipt)
+                                     : KJ_EPARSE;
     atomic_fetch_add(&nodes->native->counts.kept, status == KJ_OK);
     atomic_fetch_add(&nodes->native->counts.unreadable, status == KJ_EPARSE || status == KJ_EINVAL);
     json_decref(word);

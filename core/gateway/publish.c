@@ -110,11 +110,6 @@ int64_t kj_push_id_time_ms(uint64_t id)
     return (int64_t)(id >> (NODE_BITS + COUNTER_BITS));
 }
 
-uint64_t kj_push_id_at(int64_t time_ms)
-{
-    return time_ms > 0 ? (uint64_t)time_ms << (NODE_BITS + COUNTER_BITS) : 0;
-}
-
 static enum kj_status check(const struct kj_push_options *options)
 {
     static const enum kj_topic_kind kinds[] = {

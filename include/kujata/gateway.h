@@ -190,7 +190,7 @@ struct kj_push_options {
     size_t body_len;
     bool body_is_json; /* it is one JSON text, which the caller has checked */
     enum kj_presence presence;
-    uint64_t id; /* of kj_gateway_make_id, for what is kept before it is published; 0: a new one */
+    uint64_t id;  /* of kj_gateway_make_id, for what is kept before it is published; 0: a new one */
     bool at_once; /* it does not wait to go out with others: see kj_batching */
     /* Of KJ_TOPIC_ALL: to so many clients a second on each node, in no order; 0: to all at once.
      * Those who are there when their shard begins get it, and what is pushed to all meanwhile
@@ -209,9 +209,8 @@ struct kj_push_receipt {
 /* The ID of a push to be published; grows with time.                    [any thread] */
 uint64_t kj_gateway_make_id(struct kj_gateway *gateway);
 
-/* When an ID was made, in ms since 1970, and the smallest one of a time. [any thread] */
+/* When an ID was made, in ms since 1970.                                [any thread] */
 int64_t kj_push_id_time_ms(uint64_t id);
-uint64_t kj_push_id_at(int64_t time_ms);
 
 /* Publishes to a topic, whoever is there. Never blocks; `receipt` may be NULL.  [any thread]
  * KJ_EINVAL, KJ_ELIMIT for a large body, KJ_ENOTFOUND for a session of this node that is gone,

@@ -23,6 +23,7 @@
 struct kj_messages;
 struct kj_gateway;
 struct kj_push_options;
+struct kj_push_receipt;
 
 enum {
     KJ_MESSAGE_NAME_MAX = 128,        /* bytes of a user, room or key: no NUL */
@@ -81,6 +82,7 @@ struct kj_messages_append {
     bool to_mailbox; /* of `user` */
     bool to_history;
     const char *key; /* the sender's own name for the message; NULL: it has none */
+    uint32_t ttl_s;  /* it waits no longer; 0, and at most: mailbox_age_s */
 };
 
 enum kj_message_state {
@@ -156,13 +158,14 @@ enum kj_status kj_messages_history(struct kj_messages *messages,
 
 /* Keeps a push to a room or a user, and then publishes it. One that was kept before is published
  * again only while it waits in a mailbox: its sender may have asked again since nobody had heard of
- * it. *reached is how many clients of this node it went to.
+ * it.
  * As kj_messages_append and kj_gateway_publish: but what is in a mailbox is KJ_OK, published or
- * not, since it comes with the user's next login. */
+ * not, since it comes with the user's next login; then *published (may be NULL) is empty. */
 enum kj_status kj_messages_publish(struct kj_messages *messages, struct kj_gateway *gateway,
                                    const struct kj_push_options *push,
                                    const struct kj_messages_append *append,
-                                   struct kj_messages_receipt *receipt, size_t *reached);
+                                   struct kj_messages_receipt *receipt,
+                                   struct kj_push_receipt *published);
 
 /* What such a store counts; a kj_counter_source's function, its ctx the store. */
 void kj_messages_counters(void *messages, kj_counter_visit visit, void *ctx);

@@ -80,6 +80,14 @@ enum kj_status kj_native_new(const struct kj_native_options *options, struct kj_
 /* For kj_server_mount. */
 struct kj_protocol kj_native_protocol(struct kj_native *native);
 
+/* kj_messages_publish, for an application with the protocol's store; what goes to a history and is
+ * JSON, other nodes keep as well. Not on a shard.                       [any thread] */
+enum kj_status kj_native_publish(struct kj_native *native, struct kj_gateway *gateway,
+                                 const struct kj_push_options *push,
+                                 const struct kj_messages_append *append,
+                                 struct kj_messages_receipt *receipt,
+                                 struct kj_push_receipt *published);
+
 /* Other nodes that keep messages: each keeps what its own clients send to users, asks the others
  * for what waits at a login, and keeps what theirs say in rooms and conversations. */
 struct kj_native_nodes {

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from api import Api, api_flags
 from deadline import eventually
 from programs import KUJATA, MODEL, SANITIZED, Node
 from test_rooms import Client, bearer
@@ -250,6 +251,30 @@ def test_a_history_is_bounded(keep):
     assert bodies(ann.ok("QUERY", what="history", room="r")["items"]) == [2, 3, 4]
 
 
+# ---- the push API ----
+
+
+def test_the_push_api_keeps_messages_for_who_is_away(keep):
+    node = keep(*api_flags())
+    api = Api(node)
+
+    def push(to, item, **more):
+        return api.post("/v1/push", json={"to": to, "items": [item], **more})
+
+    told = push({"users": ["bob"]}, "kept", ttl_s=60, op=7, **{"from": "ann"})
+    assert told.status_code == 202, told.text
+    assert push({"users": ["bob"]}, "lost").status_code == 202
+    assert push({"rooms": ["r"]}, "said", op=9).status_code == 202
+    assert push({"rooms": ["r"]}, "said", ttl_s=60).status_code == 400
+    (item,) = mail(login(node, "two"))["items"]
+    assert (item["body"], item["op"], item["from"]) == ("kept", 7, "ann")
+    assert item["id"] == told.json()["id"]
+    ann = login(node, "one")
+    ann.ok("JOIN", room="r")
+    (item,) = ann.ok("QUERY", what="history", room="r")["items"]
+    assert (item["body"], item["op"]) == ("said", 9)
+
+
 # ---- kill -9 ----
 
 KILLS = 3 if SANITIZED else 10
@@ -414,6 +439,7 @@ def test_histories_are_the_same_on_every_node(pair):
         sender.ok("SEND", room="r", body=n)
     for client, question in ((ann, {"user": "bob"}), (bob, {"user": "ann"})):
         for asked in (question, {"room": "r"}):
+            # What the other node's clients said comes a moment later.
 
             def is_whole(client=client, asked=asked):
                 page = client.ok("QUERY", what="history", **asked)
@@ -466,6 +492,24 @@ def test_a_store_that_fails_is_told_to_the_sender(keep, tmp_path):
     assert not [m for m in ann.pushes if m["type"] == "PUSH"], "not stored, but sent"
     eventually(lambda: "--messages-busy-ms" in node.stderr(), what="the option in the log")
     assert node.counters()["messages_busy_total"] >= 2
+
+
+def test_where_there_are_accounts_only_they_are_users(serve):
+    cheap = ("--account-hash-passes", "1", "--account-hash-kib", "8192")
+    node = serve("--gateway", "--accounts", "memory", *cheap, "--messages", "memory")
+
+    def register(name):
+        answer = node.request(
+            "POST", "/v1/accounts/register", json={"name": name, "password": "correct horse"}
+        )
+        return answer.json()["token"]
+
+    ann = login(node, register("ann"))
+    assert ann.error("SEND", user="bob", body=1) == "no_such_user"
+    bob = register("bob")
+    assert ann.ok("SEND", user="bob", body=2)["state"] == "stored"
+    assert ann.error("SEND", user="Bob", body=3) == "no_such_user"
+    assert bodies(mail(login(node, bob))["items"]) == [2]
 
 
 def test_bad_flags_are_refused(tmp_path, tokens):

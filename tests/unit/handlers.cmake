@@ -31,6 +31,9 @@ foreach(name messages_test messages_in_file_test messages_file_test)
         MODULES handlers rest delivery model codec base)
 endforeach()
 target_compile_definitions(handlers_messages_in_file_test PRIVATE MESSAGES_FILE)
+kujata_test(handlers_messages_memory_test
+    SOURCES handlers/messages_memory_test.c handlers/storage.c
+    MODULES handlers rest delivery model codec base FAILING_ALLOCATOR)
 kujata_test(handlers_accounts_test SOURCES handlers/accounts_test.c MODULES accounts codec base)
 kujata_test(handlers_accounts_memory_test SOURCES handlers/accounts_memory_test.c
     MODULES gochat accounts gateway delivery codec pubsub base FAILING_ALLOCATOR)

@@ -269,6 +269,25 @@ static void what_is_too_old_is_neither_shown_nor_kept(void **state)
     close_store(messages);
 }
 
+static void a_message_may_wait_for_less_time_than_others(void **state)
+{
+    (void)state;
+    struct kj_messages *messages = open_with((struct kj_messages_options){.mailbox_age_s = 10});
+    const struct kj_messages_append brief = {.to_mailbox = true, .ttl_s = 2};
+    const struct kj_messages_append endless = {.to_mailbox = true, .ttl_s = UINT32_MAX};
+    say(messages, 1, "ann", "bob", &both);
+    say(messages, 2, "ann", "bob", &brief);
+    say(messages, 3, "ann", "bob", &endless);
+    now_ms += 2001;
+    CHECK(mail(messages, "bob", 0, PAGE), 1, 3);
+    assert_int_equal(unread(messages, "bob"), 2);
+    say(messages, 4, "ann", "cid", &both);
+    assert_int_equal(counter(messages, "messages_expired_total"), 1);
+    now_ms += 8000;
+    assert_int_equal(unread(messages, "bob"), 0);
+    close_store(messages);
+}
+
 /* ---- once ---- */
 
 static void a_message_is_kept_once(void **state)
@@ -499,6 +518,7 @@ int main(void)
         cmocka_unit_test(what_is_acknowledged_is_out_of_the_mailbox),
         cmocka_unit_test(a_full_mailbox_drops_the_oldest_and_counts),
         cmocka_unit_test(what_is_too_old_is_neither_shown_nor_kept),
+        cmocka_unit_test(a_message_may_wait_for_less_time_than_others),
         cmocka_unit_test(a_message_is_kept_once),
         cmocka_unit_test(a_sender_uses_a_key_once),
         cmocka_unit_test(the_number_of_keys_is_bounded),
