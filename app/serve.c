@@ -168,7 +168,9 @@ static int make_profiles(struct node *node, struct serve_settings *settings)
         &node->profiles, command, settings,
         &(struct profile_parts){.server = node->server, .accounts = node->security.accounts});
     if (!exit_status && settings->server.api_listen) {
-        exit_status = api_make(command, node->server, &node->push_api);
+        exit_status = api_make(command,
+                               &(struct api_parts){node->messages, settings->messages.native},
+                               node->server, &node->push_api);
     }
     return exit_status ? exit_status : presence_start(command, node->presence, node->server);
 }

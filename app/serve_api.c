@@ -92,10 +92,28 @@ int api_read_keys(const char *command, struct api_settings *settings,
     return exit_status;
 }
 
-int api_make(const char *command, struct kj_server *server, struct kj_push_api **api)
+/* A message that asks to be kept is kept as if a client had sent it. */
+static enum kj_status publish(struct kj_gateway *gateway, const struct kj_push_options *push,
+                              uint32_t ttl_s, struct kj_push_receipt *receipt, void *ctx)
+{
+    struct kj_messages_receipt kept;
+    if (ttl_s == 0) {
+        return kj_gateway_publish(gateway, push, receipt);
+    }
+    enum kj_status status = kj_native_publish(ctx, gateway, push, &kept, &receipt->reached);
+    receipt->id = kept.id;
+    receipt->is_degraded = kj_gateway_is_degraded(gateway);
+    return status;
+}
+
+int api_make(const char *command, const struct api_parts *parts, struct kj_server *server,
+             struct kj_push_api **api)
 {
     struct kj_error error = {0};
-    if (kj_push_api_new(NULL, api)) {
+    const struct kj_push_api_options options = {.publish = parts->native ? publish : NULL,
+                                                .ctx = parts->native,
+                                                .messages = parts->messages};
+    if (kj_push_api_new(&options, api)) {
         return options_fail(EXIT_FAILURE, command, "no memory for --api");
     }
     return kj_push_api_add_routes(*api, server, &error)

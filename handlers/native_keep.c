@@ -62,6 +62,43 @@ static enum kj_status publish(struct sending *sending, const struct kj_push_opti
     return status;
 }
 
+/* What is said in rooms and conversations is told to other nodes, where it is JSON. */
+static enum kj_status keep_and_publish(struct kj_native *native, struct kj_gateway *gateway,
+                                       const struct kj_push_options *push, const char *key,
+                                       struct kj_messages_receipt *receipt, size_t *reached)
+{
+    const struct kj_native_options *options = &native->options;
+    bool is_to_user = push->kind == KJ_TOPIC_USER;
+    const struct kj_messages_append append = {
+        .to_mailbox = is_to_user && options->keeps_mailboxes,
+        .to_history = is_to_user ? options->keeps_conversations : options->keeps_rooms,
+        .key = key};
+    enum kj_status status = kj_messages_publish(options->messages, gateway, push, &append, receipt,
+                                                reached);
+    if (append.to_history && push->body_is_json && receipt->id != 0 &&
+        receipt->state == KJ_MESSAGE_NEW) {
+        native_nodes_keep(native, &(struct kj_message){.id = receipt->id,
+                                                       .room = is_to_user ? NULL : push->name,
+                                                       .user = is_to_user ? push->name : NULL,
+                                                       .from = push->from ? push->from : "",
+                                                       .body = push->body,
+                                                       .body_len = push->body_len});
+    }
+    return status;
+}
+
+enum kj_status kj_native_publish(struct kj_native *native, struct kj_gateway *gateway,
+                                 const struct kj_push_options *push,
+                                 struct kj_messages_receipt *receipt, size_t *reached)
+{
+    bool is_kind = push->kind == KJ_TOPIC_ROOM || push->kind == KJ_TOPIC_USER;
+    *receipt = (struct kj_messages_receipt){0};
+    *reached = 0;
+    return is_kind && native_keeps(native, push->kind)
+               ? keep_and_publish(native, gateway, push, NULL, receipt, reached)
+               : KJ_EUNSUPPORTED;
+}
+
 static void run(struct native_work *work)
 {
     struct sending *sending = (struct sending *)work;
@@ -82,22 +119,10 @@ static void run(struct native_work *work)
         work->status = publish(sending, &push);
         return;
     }
-    const struct kj_messages_append append = {
-        .to_mailbox = is_to_user && options->keeps_mailboxes,
-        .to_history = is_to_user ? options->keeps_conversations : options->keeps_rooms,
-        .key = *sending->key ? sending->key : NULL};
-    work->status = kj_messages_publish(options->messages, work->gateway, &push, &append,
-                                       &sending->receipt, &sending->reached);
+    work->status = keep_and_publish(work->native, work->gateway, &push,
+                                    *sending->key ? sending->key : NULL, &sending->receipt,
+                                    &sending->reached);
     sending->is_refused = work->status && sending->receipt.id == 0;
-    if (append.to_history && sending->receipt.id != 0 && sending->receipt.state == KJ_MESSAGE_NEW) {
-        native_nodes_keep(work->native,
-                          &(struct kj_message){.id = sending->receipt.id,
-                                               .room = is_to_user ? NULL : sending->name,
-                                               .user = is_to_user ? sending->name : NULL,
-                                               .from = work->user,
-                                               .body = sending->body,
-                                               .body_len = sending->len});
-    }
 }
 
 /* ---- on the shard ---- */

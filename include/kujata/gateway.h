@@ -190,7 +190,7 @@ struct kj_push_options {
     size_t body_len;
     bool body_is_json; /* it is one JSON text, which the caller has checked */
     enum kj_presence presence;
-    uint64_t id; /* of kj_gateway_make_id, for what is kept before it is published; 0: a new one */
+    uint64_t id;  /* of kj_gateway_make_id, for what is kept before it is published; 0: a new one */
     bool at_once; /* it does not wait to go out with others: see kj_batching */
     /* Of KJ_TOPIC_ALL: to so many clients a second on each node, in no order; 0: to all at once.
      * Those who are there when their shard begins get it, and what is pushed to all meanwhile

@@ -95,6 +95,13 @@ enum kj_status kj_native_join_nodes(struct kj_native *native, const struct kj_na
 /* Between kj_server_stop and kj_server_free. Idempotent. */
 void kj_native_leave_nodes(struct kj_native *native);
 
+/* Keeps a push to a room or a user as what clients send is kept, and then publishes it: for what an
+ * application says itself. KJ_EUNSUPPORTED where nothing of its kind is kept, else as
+ * kj_messages_publish.                                            [a thread that may wait] */
+enum kj_status kj_native_publish(struct kj_native *native, struct kj_gateway *gateway,
+                                 const struct kj_push_options *push,
+                                 struct kj_messages_receipt *receipt, size_t *reached);
+
 /* Answers a request with OK, or with ERROR; on the client's shard. `id` is the request's, `data`
  * (may be NULL) is taken over. A client that is closed gets nothing. */
 void kj_native_answer_take(struct kj_client *client, json_t *id, json_t *data);
