@@ -2,7 +2,6 @@
 #include "serve_profiles.h"
 #include "serve_settings.h"
 
-#include <kujata/accounts.h>
 #include <kujata/native.h>
 #include <kujata/upstream.h>
 #include <stdlib.h>
@@ -11,24 +10,6 @@ struct native_parts {
     struct kj_native *native;
     struct kj_upstream *upstream; /* NULL: not asked for */
 };
-
-/* A kj_native_options.user_exists. What cannot be found out does not keep anybody from writing. */
-static bool has_account(const char *user, void *ctx)
-{
-    struct kj_account account;
-    return kj_accounts_find(ctx, user, &account) != KJ_ENOTFOUND;
-}
-
-/* Where the accounts of this node are all the users there are. */
-static void know_users(const struct profile_context *context)
-{
-    struct serve_settings *settings = context->settings;
-    struct kj_native_options *native = &settings->rooms.native;
-    if (context->accounts && native->is_alone && !security_wants_more(&settings->security)) {
-        native->user_exists = has_account;
-        native->ctx = context->accounts;
-    }
-}
 
 static int make(const struct profile_context *context, struct native_parts *parts)
 {
@@ -43,7 +24,6 @@ static int make(const struct profile_context *context, struct native_parts *part
         counters_add(&settings->counters,
                      (struct kj_counter_source){kj_upstream_counters, parts->upstream});
     }
-    know_users(context);
     exit_status = rooms_make(context->command, &settings->rooms, context->server, &parts->native);
     if (exit_status) {
         return exit_status;

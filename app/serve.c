@@ -190,7 +190,8 @@ static int make_profiles(struct node *node, struct serve_settings *settings)
         &node->profiles, command, settings,
         &(struct profile_parts){.server = node->server, .accounts = node->security.accounts});
     if (!exit_status && settings->server.api_listen) {
-        const struct kj_push_api_options options = messages_push_options(&settings->messages);
+        struct kj_push_api_options options = messages_push_options(&settings->messages);
+        options.messages = node->messages;
         exit_status = api_make(command, &options, node->server, &node->push_api);
     }
     return exit_status ? exit_status : presence_start(command, node->presence, node->server);

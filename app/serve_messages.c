@@ -122,7 +122,7 @@ static enum kj_status publish(struct kj_gateway *gateway, const struct kj_push_o
         .to_history = push->kind == KJ_TOPIC_ROOM && keeps_rooms(settings),
         .ttl_s = ttl_s};
     if (ttl_s && !append.to_mailbox) {
-        return KJ_EINVAL; /* nothing waits for who is away but a user */
+        return KJ_EUNSUPPORTED; /* nothing waits for who is away but a user */
     }
     if (!append.to_mailbox && !append.to_history) {
         return kj_gateway_publish(gateway, push, receipt);

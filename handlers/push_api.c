@@ -45,10 +45,12 @@ enum kj_status kj_push_api_add_routes(struct kj_push_api *api, struct kj_server 
         {"GET", "/v1/online", push_handle_online},
         {"POST", "/v1/online", push_handle_online_many},
         {"GET", "/v1/stats", push_handle_stats},
+        {"GET", "/v1/history", push_handle_history},
     };
+    size_t count = sizeof routes / sizeof *routes - !api->options.messages;
     enum kj_status status = KJ_OK;
     api->server = server;
-    for (size_t i = 0; !status && i < sizeof routes / sizeof *routes; i++) {
+    for (size_t i = 0; !status && i < count; i++) {
         status = kj_server_add_route(server,
                                      &(struct kj_route){.listener = KJ_LISTENER_API,
                                                         .method = routes[i].method,
@@ -86,6 +88,8 @@ bool push_fail_with(struct push_fault *fault, enum kj_status status)
         return push_fail(fault, 413, "a message is larger than %d bytes", KJ_PUSH_BODY_MAX);
     case KJ_ENOTFOUND:
         return push_fail(fault, 404, "the session is gone");
+    case KJ_EUNSUPPORTED:
+        return push_fail(fault, 400, "\"ttl_s\": messages of this kind are not kept");
     case KJ_EFULL:
         return push_fail(fault, 429, "too much waits for the other nodes");
     default:

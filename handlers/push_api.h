@@ -83,6 +83,7 @@ void push_handle_batch(struct kj_exchange *exchange, void *ctx);
 void push_handle_kick(struct kj_exchange *exchange, void *ctx);
 void push_handle_online(struct kj_exchange *exchange, void *ctx);
 void push_handle_online_many(struct kj_exchange *exchange, void *ctx);
+void push_handle_history(struct kj_exchange *exchange, void *ctx);
 void push_handle_stats(struct kj_exchange *exchange, void *ctx);
 
 #endif

@@ -1,7 +1,8 @@
 /* push_api.h - pushing to clients from an application's own servers, over HTTP: docs/push-api.md.
  *
  * Routes of the API listener (route.h): POST /v1/push and /v1/push/batch, POST /v1/kick, GET and
- * POST /v1/online, GET /v1/stats. They speak of the clients of whatever is mounted.
+ * POST /v1/online, GET /v1/stats and, with messages, GET /v1/history. They speak of the clients of
+ * whatever is mounted.
  *
  * Threads: one thread makes it, adds the routes and frees it; requests come on HTTP workers.
  */
@@ -10,6 +11,7 @@
 
 #include <kujata/error.h>
 #include <kujata/gateway.h>
+#include <kujata/messages.h>
 #include <kujata/server.h>
 #include <kujata/status.h>
 #include <stdint.h>
@@ -29,6 +31,9 @@ struct kj_push_api_options {
     enum kj_status (*publish)(struct kj_gateway *gateway, const struct kj_push_options *push,
                               uint32_t ttl_s, struct kj_push_receipt *receipt, void *ctx);
     void *ctx;
+
+    /* For GET /v1/history; outlives the server. NULL: there is none. */
+    struct kj_messages *messages;
 };
 
 /* `options` may be NULL. KJ_ENOMEM. */

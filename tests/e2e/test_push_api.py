@@ -316,3 +316,55 @@ def test_without_the_broker_clients_here_are_reached_once(serve, broker):
         for client in (here, there):
             client.ws.close()
         again.stop()
+
+
+def test_what_asks_to_be_kept_waits_for_who_is_away(serve, tokens):
+    node = serve("--gateway", "--auth-tokens", tokens, "--messages", "memory", *api_flags())
+    api = Api(node)
+    told = push(api, {"users": ["ann", "bob"]}, "later", ttl_s=3600, **{"from": "system"})
+    assert (told["sessions"], told["pushes"]) == (0, 2)
+    push(api, {"users": ["ann"]}, "not kept")
+    ann = Client(node, headers=bearer("one"))
+    message = ann.next()
+    assert message["data"]["mailbox"] is True
+    (item,) = message["data"]["items"]
+    assert (item["body"], item["from"], item["id"]) == ("later", "system", told["id"])
+    assert ann.ok("ACK", ids=[item["id"]]) == {"accepted": 1}
+    push(api, {"users": ["ann"]}, "now", ttl_s=3600)
+    assert ann.body() == "now"
+    for to in ({"all": True}, {"sessions": [session(ann)]}):
+        assert "ttl_s" in fault(api, 400, to=to, items=[1], ttl_s=1)
+
+
+def test_history_is_looked_up(serve, tokens):
+    node = serve("--gateway", "--auth-tokens", tokens, "--messages", "memory", *api_flags())
+    api = Api(node)
+    ann = Client(node, headers=bearer("one"))
+    ann.ok("JOIN", room="r")
+    for number in range(5):
+        push(api, {"rooms": ["r"]}, number, op=7)
+    ann.ok("SEND", room="r", body="mine")
+    accepted(api.post("/v1/push", json={"to": {"rooms": ["r"]}, "bytes": ["AP8="]}))
+
+    def look(**query):
+        answer = api.get("/v1/history", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    page = look(room="r")
+    assert [i.get("body", i.get("bytes")) for i in page["items"]] == [0, 1, 2, 3, 4, "mine", "AP8="]
+    assert page["more"] is False
+    assert (page["items"][0]["op"], page["items"][5]["from"]) == (7, "ann")
+    ids = [item["id"] for item in page["items"]]
+    assert [i["id"] for i in look(room="r", before=ids[4], max=2)["items"]] == ids[2:4]
+    assert [i["id"] for i in look(room="r", after=ids[4])["items"]] == ids[5:]
+    assert look(room="r", max=2)["more"] is True
+    ann.ok("SEND", user="bob", body="to bob")
+    assert look(user="ann") == {"items": [], "more": False}
+    assert [i["body"] for i in look(user="bob", **{"with": "ann"})["items"]] == ["to bob"]
+    for bad in ({}, {"room": ""}, {"room": "r", "user": "u"}, {"room": "r", "with": "u"}, {"room": "r", "max": 0},
+                {"room": "r", "max": 1001}, {"room": "r", "before": "x"}, {"room": "r", "after": "0" * 16},
+                {"room": "r", "before": ids[0], "after": ids[1]}):
+        assert api.get("/v1/history", params=bad).status_code == 400, bad
+    plain = Api(serve(*BOTH))
+    assert plain.get("/v1/history", params={"room": "r"}).status_code == 404
