@@ -435,6 +435,64 @@ def test_users_on_two_nodes_write_to_each_other(healing, broker):
     assert heard == [str(number) for number in range(50)]
 
 
+def test_who_is_on_another_node_has_no_mail_on_this_one(healing, broker, tmp_path):
+    nodes = [
+        healing("--pubsub", broker.url, "--messages", f"sqlite:{tmp_path}/{name}.db")
+        for name in "ab"
+    ]
+    ann, bob = Page(nodes[0], 12), Page(nodes[1], 34)
+
+    def arrives():
+        assert ann.ask(34, "there?") == "ok"
+        return bob.beat()
+
+    eventually(arrives, what="the broker knows of bob")
+    for number in range(20):
+        assert ann.ask(34, str(number)) == "ok"
+    heard = []
+    while len(heard) < 20:
+        heard += [m["message"] for m in bob.beat() if m["message"] != "there?"]
+    assert heard == [str(number) for number in range(20)]
+    bob.leave()
+    assert [m for m in Page(nodes[0], 34).waiting if m["message"] != "there?"] == []
+
+
+def test_users_may_be_those_of_accounts(serve):
+    node = serve("--profile", "healing", "--accounts", "memory", "--healing-cookie", "token")
+
+    def register(name):
+        account = {"name": name, "password": "correct horse"}
+        answer = node.request("POST", "/v1/accounts/register", json=account)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"], {"Cookie": "token=" + answer.json()["token"]}
+
+    (ann_id, ann_cookie), (bob_id, bob_cookie) = register("ann"), register("bob 歌")
+    ann, bob = Page(node, ann_id, headers=ann_cookie), Page(node, bob_id, headers=bob_cookie)
+    assert ann.ask(bob_id, "hi") == "ok"
+    message = bob.message()
+    assert (message["fromUserName"], message["toUserName"]) == ("ann", "bob 歌")
+    assert ann.ask(max(ann_id, bob_id) + 1, "hi") == "receiver is not exist"
+    answer = node.request("GET", "/api/ws/history", headers=bob_cookie)
+    assert answer.status_code == 200
+    for cookie in ({"Cookie": f"token={ann_id}"}, {"Cookie": "uid=1"}):
+        with pytest.raises(Refused) as refused:
+            Page(node, ann_id, headers=cookie)
+        assert refused.value.status == 401
+
+
+@pytest.mark.parametrize(
+    "flags, named",
+    [
+        (("--healing-cookie", "token"), "--accounts"),
+        (("--healing-cookie", "token", "--user-cookie", "uid"), "--user-cookie"),
+    ],
+)
+def test_cookies_that_say_nobody_are_refused(start, flags, named):
+    program = start(KUJATA, "serve", "--model", MODEL, "--profile", "healing", *flags)
+    assert program.wait() == 2
+    assert named in program.stderr()
+
+
 def test_somebody_must_say_who_clients_are(start):
     program = start(KUJATA, "serve", "--model", MODEL, "--profile", "healing")
     assert program.wait() == 2
