@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from deadline import eventually
+from native import Client, bearer
 from programs import KUJATA, MODEL, SANITIZED, Node
-from test_rooms import Client, bearer
 
 ENCODINGS = ("json", "msgpack")
 
