@@ -196,7 +196,7 @@
     X(gateway_received, "gateway_received_total", COUNTER,                                         \
       "Pushes received, and words from node to node.")                                             \
     X(gateway_missed, "gateway_missed_total", COUNTER,                                             \
-      "Pushes that did not arrive, as the numbers of those that did show.")                        \
+      "Pushes of other nodes that did not arrive, as the numbers of those that did show.")         \
     X(gateway_undecodable, "gateway_undecodable_total", COUNTER, "Publications that are no push.") \
     X(gateway_unencodable, "gateway_unencodable_total", COUNTER,                                   \
       "Pushes that a protocol could not encode.")                                                  \

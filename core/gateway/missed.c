@@ -1,4 +1,5 @@
-/* missed.c - pushes that did not arrive: the numbers of those that do show it.
+/* missed.c - pushes of other nodes that did not arrive: the numbers of those that do show it. Our
+ * own need not arrive, since they may have been delivered while the broker was away (home.h).
  *
  * The handler of a topic runs on one thread at a time, and it alone looks here.
  */
@@ -37,7 +38,7 @@ void kj__topic_note_number(struct kj__topic *topic, uint32_t node, uint64_t numb
 {
     struct kj__publishers *publishers = &topic->publishers;
     struct kj__publisher *publisher = NULL;
-    if (number == 0) {
+    if (number == 0 || node == topic->gateway->node) {
         return;
     }
     for (uint32_t i = 0; i < publishers->count && !publisher; i++) {

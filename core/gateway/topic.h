@@ -72,7 +72,7 @@ struct kj__membership {
 
 void kj__topic_unref(struct kj__topic *topic);
 
-/* For the handler of the topic: counts the pushes of a node that are missing in front of one. */
+/* For the handler of the topic: counts pushes of another node that are missing in front of one. */
 void kj__topic_note_number(struct kj__topic *topic, uint32_t node, uint64_t number);
 
 /* The topic with those words, or NULL; lock held. */

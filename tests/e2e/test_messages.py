@@ -10,8 +10,8 @@ import pytest
 
 from api import Api, api_flags
 from deadline import eventually
+from native import Client, bearer
 from programs import KUJATA, MODEL, SANITIZED, Node
-from test_rooms import Client, bearer
 
 ENCODINGS = ("json", "msgpack")
 
