@@ -284,6 +284,30 @@ def test_the_newer_socket_of_a_user_replaces_the_older_and_stays_reachable(serve
     assert new.next(2)["msg"] == "to myself"
 
 
+def test_logins_at_the_same_moment_never_exchange_users(serve):
+    node = serve(*FLAGS)
+    tokens = [register(node, f"u{i}") for i in range(24)]
+    sockets = [RawWebSocket(node.port, "/ws") for _ in tokens]
+    for ws, token in zip(sockets, tokens):
+        ws.send(TEXT, json.dumps({"authToken": token, "roomId": 1}).encode())
+
+    def are_in():
+        ok(node, "/push/count", authToken=tokens[0], roomId=1)
+        while sockets[0].has_data(0.2):
+            if json.loads(sockets[0].message()[1])["count"] == len(tokens):
+                return True
+        return False
+
+    eventually(are_in, what="all in the room")
+    for i, token in enumerate(tokens):
+        ok(node, "/push/push", authToken=token, toUserId=str(i + 1), roomId=1, msg=f"for u{i}")
+    for i, ws in enumerate(sockets):
+        message = {"op": 4}
+        while message["op"] == 4:
+            message = json.loads(ws.message()[1])
+        assert (message["msg"], message["fromUserName"]) == (f"for u{i}", f"u{i}")
+
+
 def test_a_later_frame_moves_it_to_another_room(serve):
     node = serve(*FLAGS)
     demo, other = register(node, "demo"), register(node, "other")
