@@ -1,4 +1,4 @@
-/* accounts_auth.c - tokens of accounts as credentials of calls and sessions, and what is counted. */
+/* accounts_auth.c - tokens of accounts as credentials of calls and sessions; what is counted. */
 #include "handlers/accounts.h"
 #include "handlers/auth_caller.h"
 

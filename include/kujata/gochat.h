@@ -1,8 +1,9 @@
 /* gochat.h - what clients of gochat speak: a websocket, packets on TCP, and routes for pages.
  *
  * docs/gochat.md describes the wire. Users are accounts, rooms are numbers, and who sends is who
- * the token says, on TCP too. A user has one socket: the newer replaces the older. Rooms are those of
- * gateway.h, under their number in digits; what others push to them comes as a message of theirs.
+ * the token says, on TCP too. A user has one socket: the newer replaces the older. Rooms are those
+ * of gateway.h, under their number in digits; what others push to them comes as a message of
+ * theirs.
  */
 #ifndef KUJATA_GOCHAT_H
 #define KUJATA_GOCHAT_H
