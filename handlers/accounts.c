@@ -2,6 +2,9 @@
 #include "handlers/accounts.h"
 #include "handlers/accounts_name.h"
 
+#include <kujata/log.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -27,6 +30,7 @@ enum {
     TOKEN_BYTES = 32,
     BUSY_RETRY_S = 1,
     MS_PER_S = 1000,
+    LINE_SIZE = 256,
 };
 
 /* ---- life ---- */
@@ -147,11 +151,32 @@ static uint32_t seconds_of(int64_t ms)
     return (uint32_t)((ms + MS_PER_S - 1) / MS_PER_S);
 }
 
-static enum kj_status limit(struct kj_accounts *accounts, int64_t wait_ms, uint32_t *retry_after_s)
+/* One line a second is enough to act on; the counters have all of them. */
+__attribute__((format(printf, 2, 3))) static void report(_Atomic int64_t *next_line_ms,
+                                                         const char *format, ...)
+{
+    char text[LINE_SIZE];
+    va_list arguments;
+    int64_t due = atomic_load(next_line_ms);
+    int64_t now = monotonic_ms();
+    if (now >= due && atomic_compare_exchange_strong(next_line_ms, &due, now + MS_PER_S)) {
+        va_start(arguments, format);
+        (void)vsnprintf(text, sizeof text, format, arguments);
+        va_end(arguments);
+        kj_log(KJ_LOG_WARNING, "accounts", "%s", text);
+    }
+}
+
+static enum kj_status limit(struct kj_accounts *accounts, const char *address, int64_t wait_ms,
+                            uint32_t *retry_after_s)
 {
     if (wait_ms == 0) {
         return KJ_OK;
     }
+    report(&accounts->lines.limited,
+           "too many wrong logins, or registrations, from %s: see --account-limit-failures and "
+           "--account-limit-registrations",
+           address);
     atomic_fetch_add(&accounts->numbers.limited, 1);
     *retry_after_s = seconds_of(wait_ms);
     return KJ_ELIMIT;
@@ -186,7 +211,7 @@ static enum kj_status begin_guess(struct kj_accounts *accounts, const struct gue
             kj__attempts_give_back(&accounts->attempts, &guess->of_address);
         }
     }
-    return limit(accounts, wait_ms, retry_after_s);
+    return limit(accounts, guess->of_address.address, wait_ms, retry_after_s);
 }
 
 static void end_guess(struct kj_accounts *accounts, const struct guess *guess,
@@ -204,6 +229,9 @@ static enum kj_status note_busy(struct kj_accounts *accounts, enum kj_status sta
                                 uint32_t *retry_after_s)
 {
     if (status == KJ_EFULL) {
+        report(&accounts->lines.busy,
+               "refused, since too many passwords are being hashed: see --account-hashes and "
+               "--account-hashes-waiting");
         atomic_fetch_add(&accounts->numbers.busy, 1);
         *retry_after_s = BUSY_RETRY_S;
     }
@@ -295,9 +323,8 @@ enum kj_status kj_accounts_register(struct kj_accounts *accounts,
     if (!kj__account_is_password(credentials->password)) {
         return refuse_password(error);
     }
-    enum kj_status status = limit(accounts,
-                                  kj__attempts_take(&accounts->attempts, &attempt, monotonic_ms()),
-                                  &grant->retry_after_s);
+    int64_t wait_ms = kj__attempts_take(&accounts->attempts, &attempt, monotonic_ms());
+    enum kj_status status = limit(accounts, credentials->address, wait_ms, &grant->retry_after_s);
     if (!status) {
         status = kj__hasher_hash(&accounts->hasher, credentials->password, row.password);
         status = note_busy(accounts, status, &grant->retry_after_s);
@@ -305,6 +332,13 @@ enum kj_status kj_accounts_register(struct kj_accounts *accounts,
     if (!status) {
         memcpy(row.account.name, credentials->name, strlen(credentials->name) + 1);
         status = kj__accounts_db_add(&accounts->db, &row, accounts->options.accounts);
+    }
+    if (status == KJ_ECLOSED) {
+        report(&accounts->lines.full,
+               "there are %u accounts and no more are made: see "
+               "--account-limit",
+               accounts->options.accounts);
+        atomic_fetch_add(&accounts->numbers.full, 1);
     }
     if (!status) {
         atomic_fetch_add(&accounts->numbers.registered, 1);
@@ -426,6 +460,7 @@ enum kj_status kj_accounts_change_password(struct kj_accounts *accounts, const c
     }
     if (!status) {
         status = kj__accounts_db_set_password(&accounts->db, &row, changed);
+        status = status == KJ_ENOTFOUND ? KJ_EREFUSED : status; /* it has another by now */
     }
     if (!status) {
         status = kj__accounts_db_drop_others(&accounts->db, row.account.id, hash, &ended);
