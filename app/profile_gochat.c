@@ -44,11 +44,13 @@ static enum kj_status listen_all(const struct profile_context *context, struct k
 
 static int start(const struct profile_context *context, void **state)
 {
+    const struct kj_native_options *shared = &context->settings->rooms.native;
     const struct kj_gochat_options options = {.accounts = context->accounts,
+                                              .presence = shared->presence,
                                               .told_members = flags.told_members,
                                               .ping_ms = flags.ping_ms,
                                               .stream_idle_ms = flags.stream_idle_ms,
-                                              .limits = context->settings->rooms.native.limits};
+                                              .limits = shared->limits};
     struct kj_gochat *gochat = NULL;
     struct kj_error error = {0};
     if (!context->accounts) {

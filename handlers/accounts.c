@@ -1,6 +1,10 @@
 /* accounts.c - see kujata/accounts.h. */
 #include "handlers/accounts.h"
+#include "handlers/accounts_name.h"
 
+#include <kujata/log.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +30,7 @@ enum {
     TOKEN_BYTES = 32,
     BUSY_RETRY_S = 1,
     MS_PER_S = 1000,
+    LINE_SIZE = 256,
 };
 
 /* ---- life ---- */
@@ -123,67 +128,7 @@ enum kj_status kj__accounts_count(struct kj_accounts *accounts, enum kj_status s
     return status;
 }
 
-/* ---- names and passwords ---- */
-
-/* The next code point of UTF-8; -1 where it is none. */
-static int32_t next_point(const char **text)
-{
-    static const int32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *at = (const unsigned char *)*text;
-    int len = *at < 0x80 ? 1 : *at >> 5 == 6 ? 2 : *at >> 4 == 14 ? 3 : *at >> 3 == 30 ? 4 : 0;
-    int32_t point = len == 1 ? *at : *at & (0x7f >> len);
-    for (int i = 1; i < len; i++) {
-        if (at[i] >> 6 != 2) {
-            return -1;
-        }
-        point = point << 6 | (at[i] & 0x3f);
-    }
-    *text += len;
-    bool is_good = len > 0 && point >= least[len] && point <= 0x10ffff &&
-                   (point < 0xd800 || point > 0xdfff);
-    return is_good ? point : -1;
-}
-
-/* Two names that look the same would let one user pass for another. */
-static bool is_visible(int32_t point)
-{
-    static const struct {
-        int32_t first, last;
-    } hidden[] = {
-        {0, 0x1f},          {0x7f, 0xa0},        {0xad, 0xad},     {0x115f, 0x1160},
-        {0x1680, 0x1680},   {0x180b, 0x180f},    {0x2000, 0x200f}, {0x2028, 0x202f},
-        {0x205f, 0x206f},   {0x3000, 0x3000},    {0x3164, 0x3164}, {0xe000, 0xf8ff},
-        {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},    {0xffa0, 0xffa0}, {0xfff0, 0xffff},
-        {0xe0000, 0xe0fff}, {0xf0000, 0x10ffff},
-    };
-    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
-        if (point >= hidden[i].first && point <= hidden[i].last) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_name(const char *name)
-{
-    size_t len = name ? strnlen(name, KJ_ACCOUNT_NAME_MAX + 1) : 0;
-    if (len == 0 || len > KJ_ACCOUNT_NAME_MAX || name[0] == ' ' || name[len - 1] == ' ') {
-        return false;
-    }
-    while (*name) {
-        int32_t point = next_point(&name);
-        if (point < 0 || !is_visible(point)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_password(const char *password)
-{
-    size_t len = password ? strnlen(password, KJ_PASSWORD_MAX + 1) : 0;
-    return len >= KJ_PASSWORD_MIN && len <= KJ_PASSWORD_MAX;
-}
+/* ---- passwords ---- */
 
 static enum kj_status refuse_password(struct kj_error *error)
 {
@@ -206,11 +151,32 @@ static uint32_t seconds_of(int64_t ms)
     return (uint32_t)((ms + MS_PER_S - 1) / MS_PER_S);
 }
 
-static enum kj_status limit(struct kj_accounts *accounts, int64_t wait_ms, uint32_t *retry_after_s)
+/* One line a second is enough to act on; the counters have all of them. */
+__attribute__((format(printf, 2, 3))) static void report(_Atomic int64_t *next_line_ms,
+                                                         const char *format, ...)
+{
+    char text[LINE_SIZE];
+    va_list arguments;
+    int64_t due = atomic_load(next_line_ms);
+    int64_t now = monotonic_ms();
+    if (now >= due && atomic_compare_exchange_strong(next_line_ms, &due, now + MS_PER_S)) {
+        va_start(arguments, format);
+        (void)vsnprintf(text, sizeof text, format, arguments);
+        va_end(arguments);
+        kj_log(KJ_LOG_WARNING, "accounts", "%s", text);
+    }
+}
+
+static enum kj_status limit(struct kj_accounts *accounts, const char *address, int64_t wait_ms,
+                            uint32_t *retry_after_s)
 {
     if (wait_ms == 0) {
         return KJ_OK;
     }
+    report(&accounts->lines.limited,
+           "too many wrong logins, or registrations, from %s: see --account-limit-failures and "
+           "--account-limit-registrations",
+           address);
     atomic_fetch_add(&accounts->numbers.limited, 1);
     *retry_after_s = seconds_of(wait_ms);
     return KJ_ELIMIT;
@@ -245,7 +211,7 @@ static enum kj_status begin_guess(struct kj_accounts *accounts, const struct gue
             kj__attempts_give_back(&accounts->attempts, &guess->of_address);
         }
     }
-    return limit(accounts, wait_ms, retry_after_s);
+    return limit(accounts, guess->of_address.address, wait_ms, retry_after_s);
 }
 
 static void end_guess(struct kj_accounts *accounts, const struct guess *guess,
@@ -263,6 +229,9 @@ static enum kj_status note_busy(struct kj_accounts *accounts, enum kj_status sta
                                 uint32_t *retry_after_s)
 {
     if (status == KJ_EFULL) {
+        report(&accounts->lines.busy,
+               "refused, since too many passwords are being hashed: see --account-hashes and "
+               "--account-hashes-waiting");
         atomic_fetch_add(&accounts->numbers.busy, 1);
         *retry_after_s = BUSY_RETRY_S;
     }
@@ -344,19 +313,18 @@ enum kj_status kj_accounts_register(struct kj_accounts *accounts,
     if (accounts->options.is_closed) {
         return KJ_ECLOSED;
     }
-    if (!is_name(credentials->name)) {
+    if (!kj__account_is_name(credentials->name)) {
         kj_error_set(error, 0,
                      "a name has 1 to %d bytes of UTF-8, all of them visible and no blank at "
                      "either end",
                      KJ_ACCOUNT_NAME_MAX);
         return KJ_EINVAL;
     }
-    if (!is_password(credentials->password)) {
+    if (!kj__account_is_password(credentials->password)) {
         return refuse_password(error);
     }
-    enum kj_status status = limit(accounts,
-                                  kj__attempts_take(&accounts->attempts, &attempt, monotonic_ms()),
-                                  &grant->retry_after_s);
+    int64_t wait_ms = kj__attempts_take(&accounts->attempts, &attempt, monotonic_ms());
+    enum kj_status status = limit(accounts, credentials->address, wait_ms, &grant->retry_after_s);
     if (!status) {
         status = kj__hasher_hash(&accounts->hasher, credentials->password, row.password);
         status = note_busy(accounts, status, &grant->retry_after_s);
@@ -364,6 +332,13 @@ enum kj_status kj_accounts_register(struct kj_accounts *accounts,
     if (!status) {
         memcpy(row.account.name, credentials->name, strlen(credentials->name) + 1);
         status = kj__accounts_db_add(&accounts->db, &row, accounts->options.accounts);
+    }
+    if (status == KJ_ECLOSED) {
+        report(&accounts->lines.full,
+               "there are %u accounts and no more are made: see "
+               "--account-limit",
+               accounts->options.accounts);
+        atomic_fetch_add(&accounts->numbers.full, 1);
     }
     if (!status) {
         atomic_fetch_add(&accounts->numbers.registered, 1);
@@ -406,7 +381,8 @@ enum kj_status kj_accounts_login(struct kj_accounts *accounts,
 {
     struct kj__account_row row;
     *grant = (struct kj_account_grant){0};
-    if (!is_name(credentials->name) || !is_password(credentials->password)) {
+    if (!kj__account_is_name(credentials->name) ||
+        !kj__account_is_password(credentials->password)) {
         atomic_fetch_add(&accounts->numbers.refused, 1);
         return KJ_EREFUSED; /* nobody's */
     }
@@ -467,11 +443,11 @@ enum kj_status kj_accounts_change_password(struct kj_accounts *accounts, const c
     if (!kj__account_hash_token(token, hash)) {
         return KJ_ENOTFOUND;
     }
-    if (!is_password(password)) {
+    if (!kj__account_is_password(password)) {
         return refuse_password(error);
     }
     enum kj_status status = kj__accounts_db_find_token(&accounts->db, hash, &row, NULL);
-    if (!status && !is_password(credentials->password)) {
+    if (!status && !kj__account_is_password(credentials->password)) {
         status = KJ_EREFUSED;
     }
     if (!status) {
@@ -484,6 +460,7 @@ enum kj_status kj_accounts_change_password(struct kj_accounts *accounts, const c
     }
     if (!status) {
         status = kj__accounts_db_set_password(&accounts->db, &row, changed);
+        status = status == KJ_ENOTFOUND ? KJ_EREFUSED : status; /* it has another by now */
     }
     if (!status) {
         status = kj__accounts_db_drop_others(&accounts->db, row.account.id, hash, &ended);

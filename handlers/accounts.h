@@ -9,7 +9,12 @@
 #include <kujata/accounts.h>
 
 struct kj__accounts_numbers {
-    _Atomic uint64_t registered, logins, logouts, refused, limited, busy, failed, ended;
+    _Atomic uint64_t registered, logins, logouts, refused, limited, busy, full, failed, ended;
+};
+
+/* When the next line of each kind may be logged. */
+struct kj__accounts_lines {
+    _Atomic int64_t limited, busy, full;
 };
 
 struct kj_accounts {
@@ -18,6 +23,7 @@ struct kj_accounts {
     struct kj__hasher hasher;
     struct kj__attempts attempts;
     struct kj__accounts_numbers numbers;
+    struct kj__accounts_lines lines;
     /* Set before the server's start. */
     size_t (*end_sessions)(void *server, uint64_t credential);
     void *server;

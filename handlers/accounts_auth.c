@@ -1,4 +1,4 @@
-/* accounts_auth.c - tokens of accounts as credentials of calls and sessions, and what is counted. */
+/* accounts_auth.c - tokens of accounts as credentials of calls and sessions; what is counted. */
 #include "handlers/accounts.h"
 #include "handlers/auth_caller.h"
 
@@ -81,6 +81,8 @@ static void read_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
           atomic_load(&numbers->limited), visit_ctx);
     visit("accounts_busy_total", "Calls refused since too many passwords were being hashed",
           atomic_load(&numbers->busy), visit_ctx);
+    visit("accounts_full_total", "Registrations refused since there are as many accounts as may be",
+          atomic_load(&numbers->full), visit_ctx);
     visit("accounts_sessions_ended_total", "Sessions ended with their token",
           atomic_load(&numbers->ended), visit_ctx);
     visit("accounts_failed_total", "Calls that failed for want of memory or since the file did",

@@ -70,7 +70,7 @@ static void depart(struct kj_gochat *gochat, struct kj_client *client, int64_t r
     char name[GOCHAT_ROOM_SIZE];
     struct kj_gateway *gateway = kj_client_gateway(client);
     gochat_write_room(room, name);
-    size_t members = kj_gateway_member_count(gateway, KJ_TOPIC_ROOM, name);
+    size_t members = gochat_count(gochat, gateway, name);
     if (members == 0 || members > gochat->options.told_members) {
         return;
     }
@@ -385,6 +385,9 @@ enum kj_status kj_gochat_new(const struct kj_gochat_options *options, struct kj_
     }
     made->options = *options;
     use_default(&made->options.told_members, TOLD_MEMBERS_DEFAULT);
+    if (made->options.told_members > KJ_PRESENCE_PAGE_MAX) {
+        made->options.told_members = KJ_PRESENCE_PAGE_MAX;
+    }
     use_default(&made->options.ping_ms, PING_DEFAULT_MS);
     use_default(&made->options.stream_idle_ms, STREAM_IDLE_DEFAULT_MS);
     struct kj_protocol_limits *limits = &made->options.limits;

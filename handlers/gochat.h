@@ -86,7 +86,12 @@ size_t gochat_packet_len(const uint8_t *data, size_t len, void *ctx);
 /* Puts the head of a packet of `len` bytes behind it. */
 void gochat_write_head(uint8_t head[GOCHAT_HEAD_SIZE], size_t len);
 
-/* ---- gochat_room.c: who is in a room; may wait for the disk ---- */
+/* ---- gochat_room.c: who is in a room ---- */
+
+/* How many, on all nodes where that is known. Does not wait. */
+size_t gochat_count(const struct kj_gochat *gochat, struct kj_gateway *gateway, const char *room);
+
+/* The others wait for the disk, and for other nodes. */
 
 /* To the room, or, where that is large, to one of its users alone (NULL: to nobody).
  * KJ_ENOTFOUND for a room that nobody is in. */

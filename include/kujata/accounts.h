@@ -80,8 +80,8 @@ struct kj_account_grant {
 
 /* Makes an account and logs it in. KJ_EINVAL for a bad name or password with `error` saying why,
  * KJ_EEXIST for a name that is taken, KJ_ELIMIT for too many from that address, KJ_EFULL while too
- * many passwords are being hashed, KJ_ECLOSED when there are as many accounts as may be, or is_closed, KJ_EIO when
- * the file fails, KJ_ENOMEM. */
+ * many passwords are being hashed, KJ_ECLOSED with is_closed, or when there are as many accounts as
+ * may be, KJ_EIO when the file fails, KJ_ENOMEM. */
 enum kj_status kj_accounts_register(struct kj_accounts *accounts,
                                     const struct kj_account_credentials *credentials,
                                     struct kj_account_grant *grant, struct kj_error *error);

@@ -1,8 +1,9 @@
 /* gochat.h - what clients of gochat speak: a websocket, packets on TCP, and routes for pages.
  *
  * docs/gochat.md describes the wire. Users are accounts, rooms are numbers, and who sends is who
- * the token says, on TCP too. A user has one socket: the newer replaces the older. Rooms are those of
- * gateway.h, under their number in digits; what others push to them comes as a message of theirs.
+ * the token says, on TCP too. A user has one socket: the newer replaces the older. Rooms are those
+ * of gateway.h, under their number in digits; what others push to them comes as a message of
+ * theirs.
  */
 #ifndef KUJATA_GOCHAT_H
 #define KUJATA_GOCHAT_H
@@ -11,6 +12,7 @@
 #include <kujata/counter.h>
 #include <kujata/error.h>
 #include <kujata/gateway.h>
+#include <kujata/presence.h>
 #include <kujata/status.h>
 #include <stdint.h>
 
@@ -30,10 +32,12 @@ enum { KJ_GOCHAT_PACKET_MAX = 32767 }; /* bytes, with its head of 4: the length 
 /* Zero means the default given. */
 struct kj_gochat_options {
     struct kj_accounts *accounts; /* required, and an authenticator of the server's; borrowed */
-    uint32_t
-        told_members; /* a room of at most so many hears how many are in it, and who; in a larger
-                            * one, who asked alone does; 100 */
-    uint32_t ping_ms; /* between two pings on TCP; 54,000 */
+    struct kj_presence_board *presence; /* counts and users are those of all nodes; borrowed;
+                                         * NULL: of this one */
+    /* A room of at most so many hears how many are in it, and who; in a larger one, who asked alone
+     * does; 100, at most 1,000. */
+    uint32_t told_members;
+    uint32_t ping_ms;                 /* between two pings on TCP; 54,000 */
     struct kj_protocol_limits limits; /* idle_ms is of websockets */
     uint32_t stream_idle_ms;          /* of clients on TCP, who need not answer pings; 86,400,000 */
 };

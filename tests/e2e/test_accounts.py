@@ -279,6 +279,7 @@ def test_nobody_registers_where_that_is_closed(serve):
     bounded = serve(*MEMORY, "--account-limit", "1")
     register(bounded, "ann")
     assert call(bounded, "register", name="bob", password="password").status_code == 403
+    assert "--account-limit" in bounded.stderr()
 
 
 def test_registrations_of_an_address_are_limited(serve):

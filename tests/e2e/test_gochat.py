@@ -137,7 +137,7 @@ def wait_for(node, page, token, count, room=1):
         ask(node, "/push/getRoomInfo", authToken=token, roomId=room)
         while page.ws.has_data(0.2):
             info = page.hear()
-            if info["op"] == 5 and info["count"] == count:
+            if info["op"] == 5 and (info["roomId"], info["count"]) == (room, count):
                 return info
         return None
 
@@ -282,6 +282,30 @@ def test_the_newer_socket_of_a_user_replaces_the_older_and_stays_reachable(serve
     wait_for(node, new, token, 1)
     ok(node, "/push/push", authToken=token, toUserId="1", roomId=1, msg="to myself")
     assert new.next(2)["msg"] == "to myself"
+
+
+def test_logins_at_the_same_moment_never_exchange_users(serve):
+    node = serve(*FLAGS)
+    tokens = [register(node, f"u{i}") for i in range(24)]
+    sockets = [RawWebSocket(node.port, "/ws") for _ in tokens]
+    for ws, token in zip(sockets, tokens):
+        ws.send(TEXT, json.dumps({"authToken": token, "roomId": 1}).encode())
+
+    def are_in():
+        ok(node, "/push/count", authToken=tokens[0], roomId=1)
+        while sockets[0].has_data(0.2):
+            if json.loads(sockets[0].message()[1])["count"] == len(tokens):
+                return True
+        return False
+
+    eventually(are_in, what="all in the room")
+    for i, token in enumerate(tokens):
+        ok(node, "/push/push", authToken=token, toUserId=str(i + 1), roomId=1, msg=f"for u{i}")
+    for i, ws in enumerate(sockets):
+        message = {"op": 4}
+        while message["op"] == 4:
+            message = json.loads(ws.message()[1])
+        assert (message["msg"], message["fromUserName"]) == (f"for u{i}", f"u{i}")
 
 
 def test_a_later_frame_moves_it_to_another_room(serve):
@@ -478,20 +502,23 @@ def test_other_protocols_meet_in_the_same_rooms(serve):
 def test_two_nodes_are_one_place(serve, broker, tmp_path):
     flags = (
         "--profile", "gochat", "--accounts", f"sqlite:{tmp_path / 'accounts'}", *CHEAP,
-        "--pubsub", broker.url,
+        "--pubsub", broker.url, "--presence-interval-ms", "100",
     )
     one, two = serve(*flags), serve(*flags)
     demo, other = register(one, "demo"), register(one, "other")
     here, there = Page(one, demo), Page(two, other)
-    wait_for(one, here, demo, 1)
-    wait_for(two, there, other, 1)
+    both = {"1": "demo", "2": "other"}
+    assert wait_for(one, here, demo, 2) == both
+    assert wait_for(two, there, other, 2) == both
 
     def is_heard():
         ok(two, "/push/push", authToken=other, toUserId="1", roomId=1, msg="across")
-        return here.ws.has_data(0.2)
+        while here.ws.has_data(0.2):
+            if here.hear()["op"] == 2:
+                return True
+        return False
 
     eventually(is_heard, what="a message of the other node")
-    assert here.next(2)["fromUserName"] == "other"
     # A user's newer socket on another node replaces the older.
     newer = Page(two, demo)
     assert here.ends() == 4409

@@ -99,8 +99,7 @@ static void names_are_unique_and_can_be_told_apart(void **state)
                                       "\xed\xa0\x80",
                                       "a\xc2\xa0",
                                       "an\xe2\x80\x8bn",
-                                      "\xe2\x80\xae"
-                                      "nna",
+                                      "\xe2\x80\xaenna",
                                       "\xf4\x90\x80\x80",
                                       "\xe2\x82"};
     char name[KJ_ACCOUNT_NAME_MAX + 2] = {0};
