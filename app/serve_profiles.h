@@ -85,7 +85,8 @@ struct profiles {
     size_t count;
 };
 
-/* Finds those that were asked for, and prepares the settings for them. Returns an exit status; a fault is told on stderr. */
+/* Finds those that were asked for, and prepares the settings for them. Returns an exit status; a
+ * fault is told on stderr. */
 int profiles_choose(struct profiles *profiles, const char *command,
                     struct serve_settings *settings);
 

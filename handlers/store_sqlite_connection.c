@@ -264,8 +264,8 @@ int kj__sqlite_add_key_take(struct kj__sqlite_values *values, unsigned char *key
 
 /* ---- statements ---- */
 
-/* The first of the WAYS places where a statement may be. Texts are hashed by the word, since that is
- * done for every statement. */
+/* The first of the WAYS places where a statement may be. Texts are hashed by the word, since that
+ * is done for every statement. */
 static sqlite3_stmt **places_of(struct kj__sqlite_connection *connection, const char *sql)
 {
     size_t len = strlen(sql);

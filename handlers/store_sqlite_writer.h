@@ -44,8 +44,8 @@ struct kj__sqlite_writer {
     int log_pages; /* at the latest commit; the thread's own */
 };
 
-/* Starts the thread, which takes the connection over. With another connection to the file, `copier`,
- * a second thread empties the log; without, NULL, the writer's does. */
+/* Starts the thread, which takes the connection over. With another connection to the file,
+ * `copier`, a second thread empties the log; without, NULL, the writer's does. */
 enum kj_status kj__sqlite_writer_init(struct kj__sqlite_writer *writer,
                                       struct kj__sqlite_connection *connection,
                                       struct kj__sqlite_connection *copier);

@@ -163,7 +163,7 @@ static enum kj_queue_policy policy_of(const struct kj__connection *connection,
                          : connection->endpoint->queue_policy;
 }
 
-/* Drops the oldest of what may be dropped until `len` bytes have room; false when they have none. */
+/* Drops the oldest that may be dropped until `len` bytes have room; false when they get none. */
 static bool drop_oldest(struct kj__connection *connection, size_t len)
 {
     while (!has_room(connection, len)) {

@@ -101,7 +101,7 @@ struct kj_gateway {
     struct kj__list lingering; /* topics without clients, the first to go first */
     struct kj__list ending;    /* clients to be closed, a reference each */
     struct kj__home home;
-    struct kj__list later;     /* what the keeper is to do in a while */
+    struct kj__list later; /* what the keeper is to do in a while */
     size_t user_count, room_count;
     int64_t last_login_ms;
     bool is_stopping;

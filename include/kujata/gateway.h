@@ -239,8 +239,8 @@ struct kj_gateway_counts {
     size_t clients; /* connected, let in or not */
     size_t users, rooms;
     size_t addresses; /* that the clients connect from */
-    uint64_t jobs;   /* that wait for the shards, those of /events included */
-    uint64_t frames; /* that wait for sockets, as well */
+    uint64_t jobs;    /* that wait for the shards, those of /events included */
+    uint64_t frames;  /* that wait for sockets, as well */
 };
 
 void kj_gateway_count(struct kj_gateway *gateway, struct kj_gateway_counts *counts);
@@ -333,8 +333,8 @@ struct kj_protocol {
      *   admits_itself: none is let in, whatever the handshake said, until the protocol has called
      *   kj_client_admit. */
     bool auth_in_frames, is_open, admits_itself;
-    /* An authenticator of its own, asked before the server's: what it accepts or refuses they do not
-     * see. NULL: there is none.                                        [an HTTP worker] */
+    /* An authenticator of its own, asked before the server's: what it accepts or refuses they do
+     * not see. NULL: there is none.                                    [an HTTP worker] */
     enum kj_auth (*authenticate)(struct kj_session *session, struct kj_error *error, void *ctx);
 
     enum kj_user_policy user_policy;
