@@ -49,6 +49,7 @@ static void fill(const struct profile_context *context, struct kj_goim_options *
         .trusts_mid = flags.trusts_mid,
         .batching = common->batching,
         .limits = common->limits,
+        .presence = common->presence,
         .domain = flags.domain,
         .tcp_port = flags.tcp_port ? (uint16_t)flags.tcp_port : tcp_port,
         .ws_port = (uint16_t)flags.ws_port,

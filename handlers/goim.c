@@ -7,6 +7,16 @@
 
 enum { CLOSE_PROTOCOL_ERROR = 1002 };
 
+uint64_t goim_count_room(const struct kj_goim *goim, struct kj_gateway *gateway, const char *room)
+{
+    uint64_t count = 0;
+    if (!goim->options.presence) {
+        return kj_gateway_member_count(gateway, KJ_TOPIC_ROOM, room);
+    }
+    kj_presence_room_counts(goim->options.presence, &room, 1, &count);
+    return count;
+}
+
 /* ---- packets ---- */
 
 static void take_packet(struct kj_client *client, const struct kj_goim *goim,

@@ -69,6 +69,11 @@ enum kj_status goim_encode(unsigned encoding, const struct kj_push *const *pushe
 enum kj_status goim_encode_stream(unsigned encoding, const struct kj_push *const *pushes,
                                   size_t count, struct kj_frames *frames, void *ctx);
 
+/* ---- goim.c ---- */
+
+/* How many clients are in a room. [any thread] */
+uint64_t goim_count_room(const struct kj_goim *goim, struct kj_gateway *gateway, const char *room);
+
 /* ---- goim_auth.c ---- */
 
 /* Op 7 of a client that is not in. */

@@ -1,7 +1,7 @@
 /* goim_http.c - the HTTP of goim's logic: pushes and figures for the application's servers, where
  * to connect for clients. Every answer is a 200 with {"code", "message", "data"}. On HTTP workers.
  *
- * Figures are those of the node that is asked.
+ * Figures are those of all nodes where there is a board of presence, else of the one that is asked.
  */
 #include "handlers/goim.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANSWER_STATUS = 200, TOP_MAX = 1000, MS_PER_HEARTBEAT = 2 * 1000 };
+enum { ANSWER_STATUS = 200, TOP_MAX = 1000, TOPICS_AT_ONCE = 64, MS_PER_HEARTBEAT = 2 * 1000 };
 
 /* ---- answers and parameters ---- */
 
@@ -140,32 +140,73 @@ static void push_room(struct kj_exchange *exchange, void *ctx)
 static void push_all(struct kj_exchange *exchange, void *ctx)
 {
     struct pushing pushing;
-    int32_t speed; /* goim's way to spread a push over time; here it leaves at once */
+    int32_t speed; /* of the whole cluster in goim, of each node here */
     if (!begin_push(exchange, ctx, KJ_TOPIC_ALL, &pushing)) {
         return;
     }
-    if (!read_number(exchange, "speed", &speed) || pushing.options.op == 0) {
+    if (!read_number(exchange, "speed", &speed) || speed < 0 || pushing.options.op == 0) {
         refuse(exchange, "operation is needed, and speed is a number");
         return;
     }
+    pushing.options.speed = (uint32_t)speed;
     push_to(NULL, &pushing);
     end_push(exchange, &pushing);
 }
 
 /* ---- figures ---- */
 
-static json_t *list_top(struct kj_goim *goim, const char *prefix, size_t limit)
+/* Puts one among those found so far, which are sorted; how many there are then. */
+static size_t rank(struct kj_presence_room *rooms, size_t count, size_t max,
+                   const struct kj_topic_count *topic)
 {
-    struct kj_topic_count *topics = calloc(limit, sizeof *topics);
-    json_t *list = topics ? json_array() : NULL;
-    size_t count = list ? kj_gateway_largest(goim->gateway, KJ_TOPIC_ROOM, prefix, topics, limit)
-                        : 0;
+    size_t at = count;
+    while (at > 0 && rooms[at - 1].clients < topic->clients) {
+        at--;
+    }
+    if (at == max) {
+        return count;
+    }
+    size_t kept = count < max ? count : max - 1;
+    memmove(&rooms[at + 1], &rooms[at], (kept - at) * sizeof *rooms);
+    rooms[at].clients = topic->clients;
+    memcpy(rooms[at].name, topic->name, sizeof topic->name);
+    return kept + 1;
+}
+
+static size_t find_top(struct kj_gateway *gateway, const char *prefix,
+                       struct kj_presence_room *rooms, size_t max)
+{
+    struct kj_topic_count topics[TOPICS_AT_ONCE];
+    struct kj_topic_walk *walk = kj_topic_walk_new(gateway, KJ_TOPIC_ROOM);
+    size_t count = 0;
+    size_t got = 0;
+    while (walk && (got = kj_topic_walk_next(walk, topics, TOPICS_AT_ONCE)) > 0) {
+        for (size_t i = 0; i < got; i++) {
+            if (strncmp(topics[i].name, prefix, strlen(prefix)) == 0) {
+                count = rank(rooms, count, max, &topics[i]);
+            }
+        }
+    }
+    kj_topic_walk_free(walk);
+    return count;
+}
+
+static json_t *list_top(const struct kj_goim *goim, const char *prefix, size_t limit)
+{
+    struct kj_presence_board *presence = goim->options.presence;
+    struct kj_presence_room *rooms = calloc(limit, sizeof *rooms);
+    json_t *list = rooms ? json_array() : NULL;
+    size_t count = 0;
+    if (list) {
+        count = presence ? kj_presence_top(presence, prefix, rooms, limit)
+                         : find_top(goim->gateway, prefix, rooms, limit);
+    }
     for (size_t i = 0; i < count; i++) {
         json_array_append_new(list,
-                              json_pack("{s:s, s:I}", "room_id", topics[i].name + strlen(prefix),
-                                        "count", (json_int_t)topics[i].clients));
+                              json_pack("{s:s, s:I}", "room_id", rooms[i].name + strlen(prefix),
+                                        "count", (json_int_t)rooms[i].clients));
     }
-    free(topics);
+    free(rooms);
     return list;
 }
 
@@ -202,7 +243,7 @@ static void count_room(const char *room, void *ctx)
         counting->is_bad = true;
         return;
     }
-    size_t count = kj_gateway_member_count(counting->goim->gateway, KJ_TOPIC_ROOM, name);
+    uint64_t count = goim_count_room(counting->goim, counting->goim->gateway, name);
     json_object_set_new(counting->rooms, room, json_integer((json_int_t)count));
 }
 
@@ -222,10 +263,15 @@ static void online_total(struct kj_exchange *exchange, void *ctx)
 {
     struct kj_goim *goim = ctx;
     struct kj_gateway_counts counts;
+    struct kj_presence_totals totals;
     kj_gateway_count(goim->gateway, &counts);
+    totals.clients = counts.clients;
+    if (goim->options.presence) {
+        kj_presence_totals(goim->options.presence, &totals);
+    }
     answer_take(exchange, GOIM_OK, "",
                 json_pack("{s:I, s:I}", "ip_count", (json_int_t)counts.addresses, "conn_count",
-                          (json_int_t)counts.clients));
+                          (json_int_t)totals.clients));
 }
 
 /* ---- for clients ---- */

@@ -178,12 +178,13 @@ static void change_room(struct kj_client *client, const struct kj_goim *goim,
 }
 
 /* How many are in its room is what the answer says. */
-static void answer_heartbeat(struct kj_client *client, const struct goim_packet *packet)
+static void answer_heartbeat(struct kj_client *client, const struct kj_goim *goim,
+                             const struct goim_packet *packet)
 {
     char room[KJ_NAME_MAX + 1] = "";
-    size_t count = 0;
+    uint64_t count = 0;
     if (kj_client_rooms(client, copy_room, room) > 0) {
-        count = kj_gateway_member_count(kj_client_gateway(client), KJ_TOPIC_ROOM, room);
+        count = goim_count_room(goim, kj_client_gateway(client), room);
     }
     const uint8_t body[] = {(uint8_t)(count >> 24), (uint8_t)(count >> 16), (uint8_t)(count >> 8),
                             (uint8_t)count};
@@ -195,7 +196,7 @@ void goim_serve(struct kj_client *client, const struct kj_goim *goim,
 {
     switch (packet->op) {
     case GOIM_HEARTBEAT:
-        answer_heartbeat(client, packet);
+        answer_heartbeat(client, goim, packet);
         break;
     case GOIM_CHANGE_ROOM:
         change_room(client, goim, packet);

@@ -273,11 +273,6 @@ struct kj_topic_walk *kj_topic_walk_new(struct kj_gateway *gateway, enum kj_topi
 size_t kj_topic_walk_next(struct kj_topic_walk *walk, struct kj_topic_count *topics, size_t max);
 void kj_topic_walk_free(struct kj_topic_walk *walk); /* NULL is fine */
 
-/* The largest topics of a kind whose names begin with `prefix`, the largest first, at most 1,000;
- * how many. Looks at all of the node's topics.                         [any thread] */
-size_t kj_gateway_largest(struct kj_gateway *gateway, enum kj_topic_kind kind, const char *prefix,
-                          struct kj_topic_count *topics, size_t max);
-
 /* ---- protocols ---- */
 
 enum kj_user_policy {

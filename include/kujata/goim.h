@@ -10,6 +10,7 @@
 
 #include <kujata/error.h>
 #include <kujata/gateway.h>
+#include <kujata/presence.h>
 #include <kujata/status.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,7 @@ struct kj_goim_options {
     bool trusts_mid; /* with is_open: as the user its mid says. For closed networks */
     enum kj_slow_policy slow_rooms, slow_users; /* DROP_OLDEST */
     struct kj_batching batching;
+    struct kj_presence_board *presence; /* for figures of all nodes; borrowed; NULL: of this one */
     /* message_bytes: with the header, 4,112; idle_ms: 480,000; a client is in one room. */
     struct kj_protocol_limits limits;
 

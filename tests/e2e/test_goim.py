@@ -409,6 +409,8 @@ def test_keys_users_rooms_and_all(goim, transport):
     assert [a.next() for _ in range(3)] == [(1, 0, b"k"), (2, 0, b"m"), (4, 0, b"all")]
     assert [b.next() for _ in range(3)] == [(2, 0, b"m"), (3, 0, b"r"), (4, 0, b"all")]
     assert [c.next() for _ in range(2)] == [(1, 0, b"k"), (4, 0, b"all")]
+    assert push(node, "all", b"spread", operation=5, speed=1000) == 3
+    assert a.next() == b.next() == c.next() == (5, 0, b"spread")
 
 
 @both
@@ -733,3 +735,12 @@ def test_a_room_spans_nodes(goim, broker):
 
     eventually(heard)
     assert client.next() == (1000, 0, b'{"test":1}')
+    other = Client(here, room_id="live://1")
+
+    def top():
+        answer = here.api.get("/goim/online/top", params={"type": "live", "limit": 1})
+        return answer.json()["data"]
+
+    eventually(lambda: top() == [{"room_id": "1", "count": 2}])
+    assert other.count() == 2
+    assert here.api.get("/goim/online/total").json()["data"]["conn_count"] == 2

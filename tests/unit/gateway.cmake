@@ -12,7 +12,7 @@ kujata_test(presence_test SOURCES gateway/presence_test.c gateway/fixture.c
 kujata_test(gateway_memory_test SOURCES gateway/memory_test.c
     MODULES native presence handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)
 kujata_test(goim_memory_test SOURCES gateway/goim_memory_test.c
-    MODULES goim gateway delivery codec pubsub base FAILING_ALLOCATOR)
+    MODULES goim presence gateway delivery codec pubsub base FAILING_ALLOCATOR)
 kujata_test(gopush_test SOURCES gateway/gopush_test.c gateway/fixture.c
     MODULES gopush gateway delivery codec pubsub base)
 kujata_test(profiles_memory_test SOURCES gateway/profiles_memory_test.c
