@@ -110,7 +110,7 @@ static int make_messages(struct node *node, struct serve_settings *settings)
 {
     struct kj_native_options *native = &settings->rooms.native;
     native->is_alone = !settings->pubsub || strcmp(settings->pubsub, "local") == 0;
-    if (node->security.accounts && !security_wants_more(&settings->security)) {
+    if (node->security.accounts && native->is_alone && !security_wants_more(&settings->security)) {
         native->user_exists = has_account;
         native->ctx = node->security.accounts;
     }
