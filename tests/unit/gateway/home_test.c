@@ -151,16 +151,17 @@ static void clients_here_get_pushes_at_once_and_once(void **state)
     assert_true(receipt.is_degraded);
     assert_int_equal(receipt.reached, 1);
     expect(fd, "[1 r 2  one]");
+    /* One after the other: topics have no order among each other. */
     publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "two");
-    publish_for_receipt(fixture, KJ_TOPIC_USER, "ann", "you");
-    publish_for_receipt(fixture, KJ_TOPIC_ALL, NULL, "all");
-    publish_for_receipt(fixture, KJ_TOPIC_SESSION, id, "one of you");
-    publish_for_receipt(fixture, KJ_TOPIC_ROOM, "empty", "nobody");
     expect(fd, "[1 r 3  two]");
+    publish_for_receipt(fixture, KJ_TOPIC_USER, "ann", "you");
     expect(fd, "[2 ann 1  you]");
+    publish_for_receipt(fixture, KJ_TOPIC_ALL, NULL, "all");
     expect(fd, "[0  1  all]");
+    publish_for_receipt(fixture, KJ_TOPIC_SESSION, id, "one of you");
     (void)snprintf(wanted, sizeof wanted, "[3 %s 1  one of you]", id);
     expect(fd, wanted);
+    publish_for_receipt(fixture, KJ_TOPIC_ROOM, "empty", "nobody");
     assert_int_equal(fixture->counters.gateway_degraded, 6);
     assert_int_equal(outage->kept_count, 6);
 
