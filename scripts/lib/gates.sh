@@ -56,9 +56,9 @@ build_preset() {
     cmake --preset "$1" >"/dev/null" && cmake --build "build/$1"
 }
 
-# test_preset PRESET [CTEST FLAGS...]
+# test_preset PRESET [CTEST FLAGS...]: two tests at a time, since most of them wait for something.
 test_preset() {
     local preset=$1
     shift
-    ctest --test-dir "build/$preset" --output-on-failure "$@"
+    ctest --test-dir "build/$preset" --output-on-failure -j 2 "$@"
 }

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import random
 import re
 import shutil
 import signal
@@ -21,9 +22,15 @@ REPORT = re.compile(r"Sanitizer|runtime error:")
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """For programs that cannot pick one themselves: none that the system may give to another."""
+    while True:
+        port = random.randrange(12000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Program:
