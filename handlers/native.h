@@ -7,7 +7,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { NATIVE_ID_SIZE = 24, NATIVE_ACK_MAX = 1000 };
+enum {
+    NATIVE_ID_SIZE = 24,
+    NATIVE_ACK_MAX = 1000,
+    NATIVE_BODY_NESTING_MAX = 60, /* messages nest 64 deep at most, and an item is 4 inside */
+};
 
 struct native_nodes;
 
@@ -79,6 +83,12 @@ void native_send_push_take(struct kj_client *client, const char *topic, json_t *
 
 void native_answer_take(const struct native_request *request, json_t *data);
 void native_refuse(const struct native_request *request, const struct native_fault *fault);
+
+/* Whether a body nests so deep that no message can have it in an item. */
+bool native_is_too_deep(json_t *body);
+
+/* A body as a value; NULL: it is none, or too deep, and is shown as bytes. */
+json_t *native_read_body(const uint8_t *bytes, size_t len);
 
 /* Base64 text. */
 json_t *native_make_bytes(const uint8_t *bytes, size_t len);

@@ -27,15 +27,13 @@ static bool add(json_t *object, const char *name, json_t *value)
     return json_object_set_new(object, name, value) == 0;
 }
 
-/* What is no JSON, whatever was said of it, is shown as bytes. */
+/* What is no JSON, whatever was said of it, or nests too deep, is shown as bytes. */
 static bool add_body(json_t *item, const struct kj_message *message)
 {
-    json_t *body = NULL;
-    if (message->body_is_json &&
-        !kj_value_decode(KJ_ENCODING_JSON, message->body, message->body_len, &body, NULL)) {
-        return add(item, "body", body);
-    }
-    return add(item, "bytes", native_make_bytes(message->body, message->body_len));
+    json_t *body = message->body_is_json ? native_read_body(message->body, message->body_len)
+                                         : NULL;
+    return body ? add(item, "body", body)
+                : add(item, "bytes", native_make_bytes(message->body, message->body_len));
 }
 
 static json_t *make_item(const struct kj_message *message)

@@ -139,6 +139,7 @@ static const struct native_fault *check_send(const struct native_request *reques
     static const struct native_fault nowhere = {"bad_request", "SEND needs a room or a user"};
     static const struct native_fault spoofed = {"forbidden", "from is not who it is"};
     static const struct native_fault no_body = {"bad_request", "SEND needs a body"};
+    static const struct native_fault deep = {"bad_request", "the body nests deeper than 60"};
     const struct kj_native_options *options = &request->native->options;
     const json_t *from = json_object_get(request->data, "from");
     const char *own = kj_client_user(request->client);
@@ -152,8 +153,9 @@ static const struct native_fault *check_send(const struct native_request *reques
     if (from && (!json_is_string(from) || !own || strcmp(json_string_value(from), own) != 0)) {
         return &spoofed;
     }
-    if (!json_object_get(request->data, "body")) {
-        return &no_body;
+    json_t *body = json_object_get(request->data, "body");
+    if (!body || native_is_too_deep(body)) {
+        return body ? &deep : &no_body;
     }
     if (room && !options->may_send_from_away && !kj_client_is_in(request->client, room)) {
         return &native_no_member;

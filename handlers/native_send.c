@@ -92,6 +92,43 @@ void kj_native_refuse(struct kj_client *client, json_t *id, const char *code, co
     native_refuse(&request, &(struct native_fault){code, message});
 }
 
+/* ---- bodies ---- */
+
+/* Nesting was bounded when it was read. */
+static int depth_of(json_t *value)
+{
+    const char *name;
+    size_t at;
+    json_t *member;
+    int deepest = 0;
+    json_object_foreach(value, name, member)
+    {
+        int depth = depth_of(member);
+        deepest = depth > deepest ? depth : deepest;
+    }
+    json_array_foreach(value, at, member)
+    {
+        int depth = depth_of(member);
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest + (json_is_object(value) || json_is_array(value));
+}
+
+bool native_is_too_deep(json_t *body)
+{
+    return depth_of(body) > NATIVE_BODY_NESTING_MAX;
+}
+
+json_t *native_read_body(const uint8_t *bytes, size_t len)
+{
+    json_t *body = NULL;
+    if (!kj_value_decode(KJ_ENCODING_JSON, bytes, len, &body, NULL) && native_is_too_deep(body)) {
+        json_decref(body);
+        body = NULL;
+    }
+    return body;
+}
+
 /* ---- pushes as values ---- */
 
 static void write_topic(const struct kj_push *push, char text[TOPIC_SIZE])
@@ -300,10 +337,12 @@ static enum kj_status add_json(struct kj_frames *frames, const struct kj_push *c
 static bool add_body(json_t *item, const struct kj_push *push)
 {
     size_t len;
-    json_t *body;
     const uint8_t *bytes = kj_push_body(push, &len);
-    return !kj_push_body_is_json(push) ||
-           (!kj_value_decode(KJ_ENCODING_JSON, bytes, len, &body, NULL) && add(item, "body", body));
+    if (!kj_push_body_is_json(push)) {
+        return true; /* it is there, as bytes */
+    }
+    json_t *body = native_read_body(bytes, len);
+    return body ? add(item, "body", body) : add(item, "bytes", native_make_bytes(bytes, len));
 }
 
 static enum kj_status add_msgpack(struct kj_frames *frames, const struct kj_push *const *pushes,

@@ -252,6 +252,62 @@ static void a_client_that_asks_too_fast_is_told(void **state)
     close(fd);
 }
 
+/* ---- bodies that nest ---- */
+
+static json_t *nested(int depth)
+{
+    json_t *value = json_array();
+    for (int i = 1; i < depth; i++) {
+        value = json_pack("[o]", value);
+    }
+    return value;
+}
+
+static void a_body_that_nests_too_deep_is_refused(void **state)
+{
+    struct node *node = *state;
+    start(node);
+    int fd = dial(node);
+    ask_take(fd, json_pack("{s:s, s:{s:s, s:o}}", "type", "SEND", "data", "user", "bob", "body",
+                           nested(61)));
+    expect(fd, "deeper");
+    ask_take(fd, json_pack("{s:s, s:{s:s, s:o}}", "type", "SEND", "data", "user", "bob", "body",
+                           nested(60)));
+    expect(fd, "\"stored\"");
+    assert_int_equal(unread(node, "bob"), 1);
+    close(fd);
+}
+
+/* Else nobody could read what is before and behind it. */
+static void one_that_was_published_is_shown_as_bytes(void **state)
+{
+    enum { DEPTH = 61 };
+    struct node *node = *state;
+    struct kj_messages_receipt receipt;
+    char body[2 * DEPTH + 1] = {0};
+    memset(body, '[', DEPTH);
+    memset(body + DEPTH, ']', DEPTH);
+    start(node);
+    for (size_t less = 0; less < 2; less++) {
+        const struct kj_push_options push = {.kind = KJ_TOPIC_ROOM,
+                                             .name = "r",
+                                             .from = "ann",
+                                             .body = (const uint8_t *)body + less,
+                                             .body_len = 2 * (DEPTH - less),
+                                             .body_is_json = true};
+        assert_int_equal(publish(node, &push, NULL, &receipt), KJ_OK);
+    }
+    int fd = dial(node);
+    ask_take(fd, json_pack("{s:s, s:{s:s}}", "type", "JOIN", "data", "room", "r"));
+    ask_take(fd, json_pack("{s:s, s:{s:s, s:s, s:i}}", "type", "QUERY", "data", "what", "history",
+                           "room", "r", "max", 1));
+    expect(fd, "\"body\":[[");
+    ask_take(fd, json_pack("{s:s, s:{s:s, s:s}}", "type", "QUERY", "data", "what", "history",
+                           "room", "r"));
+    expect(fd, "\"bytes\":\"W1tb");
+    close(fd);
+}
+
 /* ---- what other nodes say ---- */
 
 static uint64_t counted;
@@ -381,6 +437,8 @@ int main(void)
         TEST(what_is_in_a_mailbox_need_not_be_published_now),
         TEST(a_user_that_does_not_exist_is_told),
         TEST(a_client_that_asks_too_fast_is_told),
+        TEST(a_body_that_nests_too_deep_is_refused),
+        TEST(one_that_was_published_is_shown_as_bytes),
         TEST(nodes_are_joined_once_and_with_something_to_keep),
         TEST(what_other_nodes_say_is_checked),
     };
