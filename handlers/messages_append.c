@@ -6,7 +6,11 @@
 
 #include <string.h>
 
-enum { SWEEP_MAX = 8 /* old rows looked at with each message that comes */, MS_PER_S = 1000 };
+enum {
+    SWEEP_MAX = 8,   /* old rows looked at with each message that comes */
+    SWEEPS_MAX = 64, /* for one that finds no room */
+    MS_PER_S = 1000
+};
 
 /* ---- messages that come ---- */
 
@@ -272,6 +276,32 @@ static enum kj_status run_append(struct kj__sqlite_connection *connection, int64
     return status || is_used ? status : put(connection, appending);
 }
 
+static enum kj_status run_sweep(struct kj__sqlite_connection *connection, int64_t revision,
+                                void *ctx)
+{
+    (void)revision;
+    struct appending *appending = ctx;
+    appending->expired = appending->removed = 0;
+    return sweep(connection, appending);
+}
+
+/* Old rows go with those that come, so where these find no room the old ones go first. */
+static enum kj_status run_with_room(struct kj_messages *messages, struct appending *appending)
+{
+    enum kj_status status = kj__sqlite_write(&messages->writer, run_append, appending);
+    for (int i = 0; i < SWEEPS_MAX && status == KJ_EFULL; i++) {
+        struct appending old = *appending;
+        if (kj__sqlite_write(&messages->writer, run_sweep, &old) ||
+            old.expired + old.removed == 0) {
+            break;
+        }
+        atomic_fetch_add(&messages->expired, old.expired);
+        atomic_fetch_add(&messages->removed, old.removed);
+        status = kj__sqlite_write(&messages->writer, run_append, appending);
+    }
+    return status;
+}
+
 static bool is_sound(const struct kj_message *message, const struct kj_messages_append *append)
 {
     bool has_from = message->from && *message->from;
@@ -305,7 +335,7 @@ enum kj_status kj_messages_append(struct kj_messages *messages, const struct kj_
                                 ? kj__conversation_key(&conversation, &appending.conversation)
                                 : KJ_OK;
     if (!status) {
-        status = kj__sqlite_write(&messages->writer, run_append, &appending);
+        status = run_with_room(messages, &appending);
     }
     if (!status) {
         bool is_new = appending.receipt.state == KJ_MESSAGE_NEW;

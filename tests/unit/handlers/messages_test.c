@@ -221,6 +221,33 @@ static void what_is_acknowledged_is_out_of_the_mailbox(void **state)
     close_store(messages);
 }
 
+static void what_is_too_old_makes_room_in_a_full_store(void **state)
+{
+    (void)state;
+    enum { LEN = 60000, AGE_MS = 10000 };
+    struct kj_messages *messages = open_with((struct kj_messages_options){
+        .max_bytes = 1 << 20, .mailbox_age_s = AGE_MS / 1000, .history_age_s = AGE_MS / 1000});
+    struct kj_messages_receipt receipt;
+    struct kj_message message = {
+        .user = "bob", .from = "ann", .body = calloc(1, LEN), .body_len = LEN};
+    for (size_t i = 0; i < 2; i++) {
+        enum kj_status status = KJ_OK;
+        while (!status) {
+            message.id++;
+            message.time_ms = now_ms;
+            assert_true(message.id < 100);
+            status = kj_messages_append(messages, &message, &both, &receipt);
+        }
+        assert_int_equal(status, KJ_EFULL);
+        now_ms += AGE_MS + 1;
+        assert_int_equal(kj_messages_append(messages, &message, &both, &receipt), KJ_OK);
+    }
+    assert_true(counter(messages, "messages_expired_total") > 0);
+    assert_true(counter(messages, "messages_history_removed_total") > 0);
+    free((void *)message.body);
+    close_store(messages);
+}
+
 static void a_full_mailbox_drops_the_oldest_and_counts(void **state)
 {
     (void)state;
@@ -516,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_mailbox_gives_what_came_in_the_order_it_came),
         cmocka_unit_test(a_page_ends_at_its_bytes_but_has_one_message),
         cmocka_unit_test(what_is_acknowledged_is_out_of_the_mailbox),
+        cmocka_unit_test(what_is_too_old_makes_room_in_a_full_store),
         cmocka_unit_test(a_full_mailbox_drops_the_oldest_and_counts),
         cmocka_unit_test(what_is_too_old_is_neither_shown_nor_kept),
         cmocka_unit_test(a_message_may_wait_for_less_time_than_others),
