@@ -14,6 +14,8 @@
 enum { PAGE_BYTES = 64 * 1024 };
 
 static const struct native_fault no_mailbox = {"off", "it has no mailbox"};
+static const struct native_fault unreadable = {
+    "mailbox", "the mailbox cannot be read now; ask for mailbox to try again"};
 
 static bool has_mailbox(const struct kj_native *native, const struct kj_client *client)
 {
@@ -56,8 +58,6 @@ static void send_page(struct kj_client *client, const struct kj_messages_page *p
 
 static const struct native_fault *finish_reading(struct kj_client *client, struct native_work *work)
 {
-    static const struct native_fault unreadable = {
-        "mailbox", "the mailbox cannot be read now; ask for mailbox to try again"};
     struct reading *reading = (struct reading *)work;
     struct native_client *own = kj_client_data(client);
     own->is_reading = false;
@@ -69,13 +69,13 @@ static const struct native_fault *finish_reading(struct kj_client *client, struc
     if (work->status) {
         return &unreadable;
     }
-    if (reading->page) {
-        size_t count = reading->page->count;
-        if (count > 0) {
-            send_page(client, reading->page);
-            own->last_mail = reading->page->items[count - 1].number;
-        }
-        own->wants_mail = reading->page->has_more;
+    const struct kj_messages_page *page = reading->page;
+    if (page) {
+        own->wants_mail = page->has_more;
+    }
+    if (page && page->count > 0) {
+        own->last_mail = page->items[page->count - 1].number;
+        send_page(client, page); /* which may close the client, and free what it has */
     }
     return NULL;
 }
@@ -91,13 +91,16 @@ void native_mail_go_on(struct kj_client *client, struct kj_native *native)
     if (!own || !own->wants_mail || own->is_reading) {
         return;
     }
+    const struct native_request request = {.client = client, .native = native};
     struct reading *reading = calloc(1, sizeof *reading);
     if (reading) {
-        const struct native_request request = {.client = client, .native = native};
         reading->work = (struct native_work){
             .run = run_reading, .finish = finish_reading, .fini = fini_reading};
         reading->after = own->last_mail;
         own->is_reading = native_work_take(&request, &reading->work) == NULL;
+    }
+    if (!own->is_reading) {
+        native_refuse(&request, &unreadable); /* or it would wait for what does not come */
     }
 }
 

@@ -186,7 +186,8 @@ static void acknowledge(struct native_nodes *nodes, uint64_t session, const char
     if (!options->tells_no_receipts) {
         native_tell_senders(nodes->gateway, user, removed);
     }
-    if (removed->count > 0 && place_of(nodes, session)->session == session) {
+    /* Also where another client of the user was the first to acknowledge them. */
+    if (place_of(nodes, session)->session == session) {
         send_page(nodes, session, user);
     }
     kj_messages_page_free(removed);

@@ -54,8 +54,24 @@ static bool exists(const char *user, void *ctx)
     return strcmp(user, "nobody") != 0;
 }
 
+/* A token is a user's name. */
+static enum kj_auth let_in(struct kj_session *session, struct kj_error *error, void *ctx)
+{
+    (void)error;
+    (void)ctx;
+    char claim[64];
+    const char *const claims[] = {claim};
+    const char *token = kj_session_token(session);
+    if (!token || !*token) {
+        return KJ_AUTH_ACCEPT;
+    }
+    (void)snprintf(claim, sizeof claim, "sub=%s", token);
+    return kj_session_set_claims(session, claims, 1) ? KJ_AUTH_REFUSE : KJ_AUTH_ACCEPT;
+}
+
 static int set_up(void **state)
 {
+    static const struct kj_session_authenticator authenticator = {.authenticate = let_in};
     static struct node node;
     const struct kj_model_spec spec = {
         .identities = identities, .identity_count = 1, .relations = relations, .relation_count = 1};
@@ -71,11 +87,14 @@ static int set_up(void **state)
                                                                .user_exists = exists},
                                    &node.native),
                      KJ_OK);
-    assert_int_equal(kj_server_new(&(struct kj_server_options){.listen = "127.0.0.1:0",
-                                                               .model = node.model,
-                                                               .pubsub = node.pubsub},
-                                   &node.server, NULL),
-                     KJ_OK);
+    assert_int_equal(
+        kj_server_new(&(struct kj_server_options){.listen = "127.0.0.1:0",
+                                                  .model = node.model,
+                                                  .pubsub = node.pubsub,
+                                                  .session_authenticators = &authenticator,
+                                                  .session_authenticator_count = 1},
+                      &node.server, NULL),
+        KJ_OK);
     struct kj_protocol protocol = kj_native_protocol(node.native);
     protocol.packet_len = packet_len;
     assert_int_equal(kj_server_listen(node.server,
@@ -249,6 +268,28 @@ static void a_client_that_asks_too_fast_is_told(void **state)
         refused = kj_server_counter(node->server, "gateway_requests_refused_total");
     }
     assert_int_equal(unread(node, "bob") + refused, SENDS);
+    close(fd);
+}
+
+/* Whoever has asked for the mailbox would wait for what does not come. */
+static void a_mailbox_that_is_not_looked_at_is_told(void **state)
+{
+    enum { SENDS = 300 };
+    struct node *node = *state;
+    start(node);
+    int fd = dial(node);
+    ask_take(fd, json_pack("{s:s, s:{s:s}}", "type", "AUTH", "data", "token", "bob"));
+    expect(fd, "\"user\":\"bob\"");
+    ask_take(fd, json_pack("{s:s, s:{s:s}}", "type", "QUERY", "data", "what", "unread"));
+    expect(fd, "\"unread\":0");
+    is_slow = true;
+    for (int i = 0; i < SENDS; i++) {
+        ask_take(
+            fd, json_pack("{s:s, s:{s:s, s:i}}", "type", "SEND", "data", "user", "ann", "body", i));
+    }
+    ask_take(fd, json_pack("{s:s, s:{s:s}}", "type", "QUERY", "data", "what", "mailbox"));
+    expect(fd, "\"code\":\"mailbox\"");
+    is_slow = false;
     close(fd);
 }
 
@@ -429,6 +470,41 @@ static void what_other_nodes_say_is_checked(void **state)
     assert_int_equal(unread(node, "bob"), 0);
 }
 
+/* One of them may go before it has had all. */
+static void two_sessions_of_a_user_are_each_sent_all(void **state)
+{
+    enum { MESSAGES = 60, WINDOW = 50 };
+    struct node *node = *state;
+    struct kj_messages_receipt receipt;
+    const struct kj_native_nodes nodes = {.pubsub = node->pubsub, .gateway = node->gateway};
+    const struct kj_push_options push = {.kind = KJ_TOPIC_USER, .name = "bob"};
+    static const char *const sessions[] = {"1-1", "1-2"};
+    json_t *ids = json_array();
+    assert_int_equal(kj_native_join_nodes(node->native, &nodes), KJ_OK);
+    start(node);
+    for (int i = 0; i < MESSAGES; i++) {
+        char id[24];
+        assert_int_equal(publish(node, &push, NULL, &receipt), KJ_OK);
+        (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)receipt.id);
+        if (i < WINDOW) {
+            json_array_append_new(ids, json_string(id));
+        }
+    }
+    for (size_t i = 0; i < 2; i++) {
+        say_take(node, "messages.mail",
+                 json_pack("{s:s, s:i, s:s, s:s}", "what", "ask", "node", 1, "user", "bob",
+                           "session", sessions[i]));
+    }
+    wait_for(node, "messages_nodes_sent_total", 2 * WINDOW);
+    for (size_t i = 0; i < 2; i++) {
+        say_take(node, "messages.mail",
+                 json_pack("{s:s, s:i, s:s, s:s, s:O}", "what", "ack", "node", 1, "user", "bob",
+                           "session", sessions[i], "ids", ids));
+    }
+    wait_for(node, "messages_nodes_sent_total", 2 * MESSAGES);
+    json_decref(ids);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -437,10 +513,12 @@ int main(void)
         TEST(what_is_in_a_mailbox_need_not_be_published_now),
         TEST(a_user_that_does_not_exist_is_told),
         TEST(a_client_that_asks_too_fast_is_told),
+        TEST(a_mailbox_that_is_not_looked_at_is_told),
         TEST(a_body_that_nests_too_deep_is_refused),
         TEST(one_that_was_published_is_shown_as_bytes),
         TEST(nodes_are_joined_once_and_with_something_to_keep),
         TEST(what_other_nodes_say_is_checked),
+        TEST(two_sessions_of_a_user_are_each_sent_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
