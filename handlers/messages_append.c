@@ -40,19 +40,27 @@ static int add_name(struct kj__sqlite_values *values, const char *name)
     return kj__sqlite_add_text(values, name, strlen(name));
 }
 
-/* Whether the message of an ID waits in the mailbox, or what became of it. */
+/* Whether the message of an ID is where this one would be, or what became of it. */
 static enum kj_status find_state(struct kj__sqlite_connection *connection,
                                  struct appending *appending, bool is_delivered)
 {
     struct kj__sqlite_values values = {0};
     bool is_there = false;
-    if (is_delivered || !appending->append->to_mailbox) {
+    bool is_mail = appending->append->to_mailbox;
+    if (is_delivered || !(is_mail || appending->append->to_history)) {
         appending->receipt.state = is_delivered ? KJ_MESSAGE_DELIVERED : KJ_MESSAGE_WAITING;
         return KJ_OK;
     }
-    add_name(&values, appending->message->user);
+    if (is_mail) {
+        add_name(&values, appending->message->user);
+    } else {
+        kj__sqlite_add_bytes(&values, appending->conversation.bytes, appending->conversation.len);
+    }
     kj__sqlite_add_integer(&values, kj__messages_row_id(appending->receipt.id));
-    enum kj_status status = did(connection, "SELECT 1 FROM mail WHERE user = ?1 AND id = ?2",
+    enum kj_status status = did(connection,
+                                is_mail ? "SELECT 1 FROM mail WHERE user = ?1 AND id = ?2"
+                                        : "SELECT 1 FROM history WHERE conversation = ?1"
+                                          " AND id = ?2",
                                 &values, &is_there);
     appending->receipt.state = is_there ? KJ_MESSAGE_WAITING : KJ_MESSAGE_DROPPED;
     return status;

@@ -35,8 +35,7 @@ enum kj_status kj_messages_publish(struct kj_messages *messages, struct kj_gatew
     own.id = own.id ? own.id : kj_gateway_make_id(gateway);
     const struct kj_message message = message_of(&own);
     enum kj_status status = kj_messages_append(messages, &message, append, receipt);
-    bool is_due = receipt->state == KJ_MESSAGE_NEW ||
-                  (receipt->state == KJ_MESSAGE_WAITING && append->to_mailbox);
+    bool is_due = receipt->state == KJ_MESSAGE_NEW || receipt->state == KJ_MESSAGE_WAITING;
     if (status || !is_due) {
         return status;
     }

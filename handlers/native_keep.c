@@ -45,10 +45,12 @@ static const char *kept_state_of(const struct sending *sending)
         [KJ_MESSAGE_DELIVERED] = "delivered",
         [KJ_MESSAGE_DROPPED] = "dropped",
     };
-    bool has_mailbox = sending->kind == KJ_TOPIC_USER &&
-                       sending->work.native->options.keeps_mailboxes;
-    return has_mailbox ? states[sending->receipt.state]
-                       : native_state_of(sending->work.native, sending->kind, sending->reached);
+    const struct kj_native_options *options = &sending->work.native->options;
+    bool has_mailbox = sending->kind == KJ_TOPIC_USER && options->messages &&
+                       options->keeps_mailboxes;
+    return has_mailbox || sending->receipt.state == KJ_MESSAGE_DROPPED
+               ? states[sending->receipt.state]
+               : native_state_of(sending->work.native, sending->kind, sending->reached);
 }
 
 /* ---- on a thread that may wait ---- */

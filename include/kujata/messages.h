@@ -87,7 +87,7 @@ struct kj_messages_append {
 
 enum kj_message_state {
     KJ_MESSAGE_NEW = 0,   /* it was not there */
-    KJ_MESSAGE_WAITING,   /* it was, and is in the mailbox, or was never meant for one */
+    KJ_MESSAGE_WAITING,   /* it was, and is in the mailbox; without one, in the history */
     KJ_MESSAGE_DELIVERED, /* it was, and was acknowledged since */
     KJ_MESSAGE_DROPPED,   /* it was, and was dropped since, unread */
 };
@@ -157,8 +157,8 @@ enum kj_status kj_messages_history(struct kj_messages *messages,
 /* ---- with a gateway ---- */
 
 /* Keeps a push to a room or a user, and then publishes it. One that was kept before is published
- * again only while it waits in a mailbox: its sender may have asked again since nobody had heard of
- * it.
+ * again only while it waits in a mailbox or, without one, is in the history: its sender may have
+ * asked again since nobody had heard of it.
  * As kj_messages_append and kj_gateway_publish: but what is in a mailbox is KJ_OK, published or
  * not, since it comes with the user's next login; then *published (may be NULL) is empty. */
 enum kj_status kj_messages_publish(struct kj_messages *messages, struct kj_gateway *gateway,

@@ -174,6 +174,25 @@ static void a_push_is_kept_and_published_under_one_id(void **state)
     assert_int_equal(publish(node, &all, NULL, &again), KJ_EINVAL);
 }
 
+/* Its sender may ask again since the backend had refused it the first time. */
+static void a_repeated_push_to_a_room_is_published_again(void **state)
+{
+    struct node *node = *state;
+    struct kj_messages_receipt first;
+    struct kj_messages_receipt again;
+    struct kj_push_options push = {.kind = KJ_TOPIC_ROOM, .name = "r", .from = "ann"};
+    start(node);
+    assert_int_equal(publish(node, &push, "k", &first), KJ_OK);
+    assert_int_equal(publish(node, &push, "k", &again), KJ_OK);
+    assert_int_equal(again.state, KJ_MESSAGE_WAITING);
+    assert_int_equal(again.id, first.id);
+    assert_int_equal(kj_server_counter(node->server, "gateway_published_total"), 2);
+    push.name = "another";
+    assert_int_equal(publish(node, &push, "k", &again), KJ_OK);
+    assert_int_equal(again.state, KJ_MESSAGE_DROPPED);
+    assert_int_equal(kj_server_counter(node->server, "gateway_published_total"), 2);
+}
+
 static void what_is_in_a_mailbox_need_not_be_published_now(void **state)
 {
     struct node *node = *state;
@@ -510,6 +529,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_push_is_kept_and_published_under_one_id),
+        TEST(a_repeated_push_to_a_room_is_published_again),
         TEST(what_is_in_a_mailbox_need_not_be_published_now),
         TEST(a_user_that_does_not_exist_is_told),
         TEST(a_client_that_asks_too_fast_is_told),
