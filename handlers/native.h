@@ -42,6 +42,7 @@ struct kj_native {
 struct native_client {
     struct native_pending *pending; /* an AUTH that is not answered; NULL: none */
     unsigned works;                 /* under way for it */
+    unsigned queries;               /* of them, those that wait for other nodes */
     bool wants_mail;                /* it has not had all of its mailbox */
     bool is_reading;                /* a page of it is on its way */
     bool begins_again;              /* then, from the beginning */

@@ -14,6 +14,7 @@ enum {
     PAGE_MAX = 100,
     USERS_MAX = 100,
     QUERIES_MAX = 128, /* under way: other things wait for the same threads */
+    CLIENT_QUERIES_MAX = 8,
 };
 
 /* ---- the client's rooms ---- */
@@ -97,6 +98,8 @@ static void query_fini(struct native_work *work)
 static const struct native_fault *finish_query(struct kj_client *client, struct native_work *work)
 {
     struct query *query = (struct query *)work;
+    struct native_client *own = kj_client_data(client);
+    own->queries--;
     if (!query->answer) {
         return &native_busy;
     }
@@ -110,6 +113,10 @@ static struct query *query_new(const struct native_request *request,
                                void (*find)(struct native_work *work))
 {
     struct kj_native *native = request->native;
+    const struct native_client *own = native_client_of(request->client);
+    if (!own || own->queries >= CLIENT_QUERIES_MAX) {
+        return NULL;
+    }
     bool has_place = atomic_fetch_add(&native->queries, 1) < QUERIES_MAX;
     struct query *query = has_place ? calloc(1, sizeof *query) : NULL;
     if (!query) {
@@ -131,7 +138,10 @@ static const struct native_fault *begin_take(const struct native_request *reques
                                              struct query *query)
 {
     if (query->board) {
-        return native_work_take(request, &query->work);
+        struct native_client *own = kj_client_data(request->client);
+        const struct native_fault *fault = native_work_take(request, &query->work);
+        own->queries += fault == NULL;
+        return fault;
     }
     query->work.run(&query->work);
     if (query->answer) {

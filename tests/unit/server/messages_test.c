@@ -31,6 +31,7 @@ struct node {
     struct kj_model *model;
     struct kj_pubsub *pubsub;
     struct kj_messages *messages;
+    struct kj_presence_board *presence;
     struct kj_native *native;
     struct kj_server *server;
     struct kj_gateway *gateway;
@@ -80,11 +81,15 @@ static int set_up(void **state)
     assert_int_equal(kj_pubsub_local_new(NULL, &node.pubsub), KJ_OK);
     assert_int_equal(kj_messages_new(&(struct kj_messages_options){0}, &node.messages, NULL),
                      KJ_OK);
+    assert_int_equal(
+        kj_presence_new(&(struct kj_presence_options){.pubsub = node.pubsub}, &node.presence, NULL),
+        KJ_OK);
     assert_int_equal(kj_native_new(&(struct kj_native_options){.is_open = true,
                                                                .messages = node.messages,
                                                                .keeps_mailboxes = true,
                                                                .keeps_rooms = true,
-                                                               .user_exists = exists},
+                                                               .user_exists = exists,
+                                                               .presence = node.presence},
                                    &node.native),
                      KJ_OK);
     assert_int_equal(
@@ -102,6 +107,7 @@ static int set_up(void **state)
                                       &protocol, NULL),
                      KJ_OK);
     node.gateway = kj_server_gateway(node.server);
+    assert_int_equal(kj_presence_start(node.presence, node.gateway), KJ_OK);
     *state = &node;
     return 0;
 }
@@ -109,10 +115,12 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct node *node = *state;
+    kj_presence_stop(node->presence);
     kj_server_stop(node->server);
     kj_native_leave_nodes(node->native);
     kj_server_free(node->server);
     kj_native_free(node->native);
+    kj_presence_free(node->presence);
     kj_messages_free(node->messages);
     kj_pubsub_free(node->pubsub);
     kj_model_free(node->model);
@@ -287,6 +295,29 @@ static void a_client_that_asks_too_fast_is_told(void **state)
         refused = kj_server_counter(node->server, "gateway_requests_refused_total");
     }
     assert_int_equal(unread(node, "bob") + refused, SENDS);
+    close(fd);
+}
+
+/* Or one of them would have all of its threads wait for other nodes. */
+static void a_client_has_some_queries_under_way(void **state)
+{
+    enum { QUERIES = 9 };
+    struct node *node = *state;
+    start(node);
+    int fd = dial(node);
+    is_slow = true;
+    ask_take(fd,
+             json_pack("{s:s, s:{s:s, s:i}}", "type", "SEND", "data", "user", "bob", "body", 1));
+    for (int i = 1; i <= QUERIES; i++) {
+        ask_take(fd, json_pack("{s:s, s:i, s:{s:s, s:[s]}}", "type", "QUERY", "id", i, "data",
+                               "what", "users", "users", "bob"));
+    }
+    expect(fd, "{\"data\":{\"code\":\"busy\",\"message\":\"try again\"},\"id\":9,");
+    is_slow = false;
+    expect(fd, "\"id\":8,\"type\":\"OK\"");
+    ask_take(fd, json_pack("{s:s, s:i, s:{s:s, s:[s]}}", "type", "QUERY", "id", QUERIES + 1, "data",
+                           "what", "users", "users", "bob"));
+    expect(fd, "\"id\":10,\"type\":\"OK\"");
     close(fd);
 }
 
@@ -533,6 +564,7 @@ int main(void)
         TEST(what_is_in_a_mailbox_need_not_be_published_now),
         TEST(a_user_that_does_not_exist_is_told),
         TEST(a_client_that_asks_too_fast_is_told),
+        TEST(a_client_has_some_queries_under_way),
         TEST(a_mailbox_that_is_not_looked_at_is_told),
         TEST(a_body_that_nests_too_deep_is_refused),
         TEST(one_that_was_published_is_shown_as_bytes),
