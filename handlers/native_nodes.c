@@ -254,6 +254,11 @@ static void on_history(struct kj_publication *publication, void *ctx)
     };
     bool is_whole = native_read_id(json_object_get(word, "id"), &message.id) &&
                     (message.room || message.user) && json_is_string(body);
+    const struct kj_native_options *options = &nodes->native->options;
+    if (is_whole && !(message.room ? options->keeps_rooms : options->keeps_conversations)) {
+        json_decref(word); /* other nodes may keep more */
+        return;
+    }
     message.time_ms = kj_push_id_time_ms(message.id);
     const struct kj_messages_append append = {.to_history = true};
     enum kj_status status = is_whole ? kj_messages_append(nodes->native->options.messages, &message,

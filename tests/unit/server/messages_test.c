@@ -497,15 +497,22 @@ static void what_other_nodes_say_is_checked(void **state)
         json_pack("{s:i, s:s, s:s, s:s}", "node", other, "id", id, "from", "ann", "body", "1"));
     wait_for(node, "messages_nodes_unreadable_total", 8);
 
+    /* No conversations are kept here. */
+    say_take(node, "messages.history",
+             json_pack("{s:i, s:s, s:s, s:s, s:s}", "node", other, "id", id, "from", "ann", "user",
+                       "bob", "body", "[1]"));
     say_take(node, "messages.history",
              json_pack("{s:i, s:s, s:s, s:s, s:s}", "node", other, "id", id, "from", "ann", "room",
                        "r", "body", "[1]"));
     wait_for(node, "messages_nodes_kept_total", 1);
-    const struct kj_history_query query = {
-        .conversation = {.room = "r"}, .max = 10, .max_bytes = 100};
+    struct kj_history_query query = {.conversation = {.room = "r"}, .max = 10, .max_bytes = 100};
     assert_int_equal(kj_messages_history(node->messages, &query, &page), KJ_OK);
     assert_int_equal(page->count, 1);
     assert_int_equal(page->items[0].id, receipt.id);
+    kj_messages_page_free(page);
+    query.conversation = (struct kj_conversation){.users = {"ann", "bob"}};
+    assert_int_equal(kj_messages_history(node->messages, &query, &page), KJ_OK);
+    assert_int_equal(page->count, 0);
     kj_messages_page_free(page);
 
     say_take(node, "messages.mail",
