@@ -167,6 +167,7 @@ enum kj_status kj__sqlite_open(const struct kj_store_sqlite_options *options,
     const char *vfs = options->is_relaxed ? NULL : kj__sqlite_log_vfs();
     int result = sqlite3_open_v2(options->path, &made->db, flags, vfs);
     if (!result) {
+        kj__sqlite_log_follow(made->db);
         result = apply_settings(made->db, options);
     }
     if (!result && options->max_bytes) {

@@ -21,10 +21,11 @@ struct log_file {
     unsigned char *pending; /* malloc'd: what was written last, in one piece */
     size_t len;
     sqlite3_int64 offset; /* in the file, of what is pending */
-    bool is_lost;         /* a piece that could not be written, and is not written anew yet */
-    sqlite3_int64 lost;   /* its offset */
-    uint64_t under[]; /* the sqlite3_file of the default file system; aligned as SQLite does it */
+    sqlite3_int64 lost;   /* of the first piece of the transaction that could not be written */
+    uint64_t under[];     /* the sqlite3_file of the default file system; aligned as SQLite does */
 };
+
+#define NOTHING_LOST INT64_MAX
 
 static sqlite3_vfs vfs;
 static sqlite3_vfs *under_vfs;
@@ -34,8 +35,7 @@ static sqlite3_file *under_of(sqlite3_file *file)
     return (sqlite3_file *)((struct log_file *)file)->under;
 }
 
-/* What cannot be written is given up. No commit may count on it: the next sync fails, unless what
- * comes after a rollback is written in its place. */
+/* What cannot be written is given up, and with it the transaction: its sync fails. */
 static int flush(sqlite3_file *file)
 {
     struct log_file *log = (struct log_file *)file;
@@ -45,8 +45,7 @@ static int flush(sqlite3_file *file)
     }
     int result = under->pMethods->xWrite(under, log->pending, (int)log->len, log->offset);
     log->len = 0;
-    if (result && !(log->is_lost && log->lost < log->offset)) {
-        log->is_lost = true;
+    if (result && log->offset < log->lost) {
         log->lost = log->offset;
     }
     return result;
@@ -64,9 +63,6 @@ static int log_write(sqlite3_file *file, const void *bytes, int size, sqlite3_in
     if (result) {
         return result;
     }
-    if (offset <= log->lost) {
-        log->is_lost = false;
-    }
     if (log->len == 0) {
         log->offset = offset;
     }
@@ -77,8 +73,16 @@ static int log_write(sqlite3_file *file, const void *bytes, int size, sqlite3_in
 
 static int log_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64 offset)
 {
+    const struct log_file *log = (const struct log_file *)file;
     sqlite3_file *under = under_of(file);
-    int result = flush(file);
+    sqlite3_int64 end = offset + size;
+    int result = SQLITE_OK;
+    if (end > log->offset && offset < log->offset + (sqlite3_int64)log->len) {
+        result = flush(file);
+    }
+    if (!result && end > log->lost) {
+        result = SQLITE_IOERR_READ;
+    }
     return result ? result : under->pMethods->xRead(under, bytes, size, offset);
 }
 
@@ -94,7 +98,7 @@ static int log_sync(sqlite3_file *file, int flags)
     const struct log_file *log = (const struct log_file *)file;
     sqlite3_file *under = under_of(file);
     int result = flush(file);
-    if (!result && log->is_lost) {
+    if (!result && log->lost != NOTHING_LOST) {
         result = SQLITE_IOERR_WRITE;
     }
     return result ? result : under->pMethods->xSync(under, flags);
@@ -107,13 +111,13 @@ static int log_size(sqlite3_file *file, sqlite3_int64 *size)
     return result ? result : under->pMethods->xFileSize(under, size);
 }
 
+/* What was committed is written; what is pending no longer counts. */
 static int log_close(sqlite3_file *file)
 {
     sqlite3_file *under = under_of(file);
-    int flushed = flush(file);
-    int closed = under->pMethods->xClose(under);
+    int result = under->pMethods->xClose(under);
     free(((struct log_file *)file)->pending);
-    return flushed ? flushed : closed;
+    return result;
 }
 
 static int log_lock(sqlite3_file *file, int level)
@@ -171,7 +175,7 @@ static int open_file(sqlite3_vfs *self, const char *name, sqlite3_file *file, in
         return under_vfs->xOpen(under_vfs, name, file, flags, flags_out);
     }
     struct log_file *log = (struct log_file *)file;
-    *log = (struct log_file){.pending = malloc(PENDING_MAX)};
+    *log = (struct log_file){.pending = malloc(PENDING_MAX), .lost = NOTHING_LOST};
     if (!log->pending) {
         return SQLITE_NOMEM;
     }
@@ -205,4 +209,21 @@ const char *kj__sqlite_log_vfs(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, register_vfs);
     return sqlite3_vfs_find(NAME) ? NAME : NULL;
+}
+
+/* The lock of the transaction is given up by now: where it wrote, another process may. */
+static void forget(void *db)
+{
+    sqlite3_file *file = NULL;
+    if (!sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) && file &&
+        file->pMethods == &log_methods) {
+        struct log_file *log = (struct log_file *)file;
+        log->len = 0;
+        log->lost = NOTHING_LOST;
+    }
+}
+
+void kj__sqlite_log_follow(sqlite3 *db)
+{
+    (void)sqlite3_rollback_hook(db, forget, db);
 }
