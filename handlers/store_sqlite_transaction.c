@@ -117,6 +117,7 @@ enum kj_status kj__sqlite_count_in(struct kj__sqlite_transaction *transaction, i
     }
     if (!status) {
         sum->added++;
+        transaction->counted++;
         transaction->has_sums = true;
         *parent = sum->parent;
     }

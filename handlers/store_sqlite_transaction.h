@@ -23,6 +23,7 @@ struct kj__sqlite_transaction {
     int64_t revision; /* greater than that of any object there is */
     struct kj__sqlite_sum sums[KJ__SQLITE_SUMS];
     bool has_sums;
+    uint64_t counted; /* objects so far, whatever became of their sums */
 };
 
 enum kj_status kj__sqlite_begin(struct kj__sqlite_transaction *transaction,

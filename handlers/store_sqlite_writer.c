@@ -178,9 +178,11 @@ static bool run_fast(struct kj__sqlite_writer *writer, struct batch *batch)
     struct kj__sqlite_write *write = batch->first;
     while (write) {
         int changes = sqlite3_total_changes(db);
+        uint64_t counted = transaction.counted;
         write->status = status ? status : write->run(connection, transaction.revision, write->ctx);
         if (!status && write->status &&
-            (sqlite3_get_autocommit(db) || sqlite3_total_changes(db) != changes)) {
+            (sqlite3_get_autocommit(db) || sqlite3_total_changes(db) != changes ||
+             transaction.counted != counted)) {
             (void)kj__sqlite_end(&transaction, write->status);
             return false;
         }

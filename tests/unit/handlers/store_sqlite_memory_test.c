@@ -95,6 +95,35 @@ static void operations_succeed_or_change_nothing(void **state)
     storage_close(store);
 }
 
+/* The parent is there already, so that a write may fail with nothing changed in the file. */
+static void what_failed_is_not_counted(void **state)
+{
+    (void)state;
+    struct kj_store *store;
+    json_t *got;
+    json_t *first = json_pack("{s:s,s:s,s:s}", "ID", "0", "parentType", "list", "parentID", "p");
+    json_t *object = json_pack("{s:s,s:s,s:s}", "ID", "1", "parentType", "list", "parentID", "p");
+    assert_int_equal(storage_open(model, &store), KJ_OK);
+    assert_int_equal(store->ops->insert(store, task, first), KJ_OK);
+    bool failed = true;
+    for (long calls = 0; failed; calls++) {
+        allocator_fail_after(calls, false);
+        enum kj_status status = store->ops->insert(store, task, object);
+        failed = allocator_recover();
+        size_t total;
+        struct kj_store_query all = {0};
+        assert_int_equal(store->ops->list(store, task, &all, NULL, &total), KJ_OK);
+        assert_int_equal(total, status ? 1 : 2);
+        if (!status) {
+            assert_int_equal(store->ops->remove(store, task, "1", &got), KJ_OK);
+            json_decref(got);
+        }
+    }
+    json_decref(object);
+    json_decref(first);
+    storage_close(store);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -102,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_store_is_made_or_not_made),
         TEST(operations_succeed_or_change_nothing),
+        TEST(what_failed_is_not_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
