@@ -25,12 +25,34 @@ enum { UUID_BYTES = 16, STOCK_BYTES = 256 /* what the kernel gives without inter
 
 static const char digits[] = "0123456789abcdef";
 
+static struct {
+    pthread_mutex_t lock;
+    uint32_t second;  /* guarded by lock; never goes back, even when the clock does */
+    uint32_t counter; /* guarded by lock */
+    uint64_t process; /* 40 random bits, 0 until the first ID */
+} object_ids = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static _Thread_local uint8_t stock[STOCK_BYTES];
+static _Thread_local size_t left; /* of the stock, in bytes */
+static pthread_once_t forks = PTHREAD_ONCE_INIT;
+
+/* The child of a fork has one thread, and would give the IDs that its parent gives. */
+static void begin_anew(void)
+{
+    left = 0;
+    object_ids.process = 0;
+}
+
+static void follow_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, begin_anew);
+}
+
 /* Every call of the API has a UUID: the kernel is asked for many at a time. None is given twice. */
 static void take_from_stock(uint8_t bytes[UUID_BYTES])
 {
-    static _Thread_local uint8_t stock[STOCK_BYTES];
-    static _Thread_local size_t left;
     if (left == 0) {
+        pthread_once(&forks, follow_forks);
         kj__random_bytes(stock, sizeof stock);
         left = sizeof stock;
     }
@@ -55,13 +77,6 @@ void kj__uuid_make(char text[KJ__UUID_SIZE])
     *out = '\0';
 }
 
-static struct {
-    pthread_mutex_t lock;
-    uint32_t second;  /* guarded by lock; never goes back, even when the clock does */
-    uint32_t counter; /* guarded by lock */
-    uint64_t process; /* 40 random bits, 0 until the first ID */
-} object_ids = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
 /* The last `count` digits of a number; returns what is behind them. */
 static char *put_hex(char *out, uint64_t number, int count)
 {
@@ -77,6 +92,7 @@ void kj__object_id_make(char text[KJ__OBJECT_ID_SIZE])
     uint32_t now = (uint32_t)time(NULL);
     pthread_mutex_lock(&object_ids.lock);
     if (object_ids.process == 0) {
+        pthread_once(&forks, follow_forks);
         kj__random_bytes(&object_ids.process, sizeof object_ids.process);
         object_ids.process = (object_ids.process & UINT64_C(0xffffffffff)) | 1;
     }

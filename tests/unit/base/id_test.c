@@ -3,6 +3,8 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void uuid_has_version_4(void **state)
 {
@@ -87,6 +89,43 @@ static void object_ids_of_many_threads_differ(void **state)
     }
 }
 
+struct made {
+    char uuid[KJ__UUID_SIZE], object[KJ__OBJECT_ID_SIZE];
+};
+
+static struct made make_both(void)
+{
+    struct made made;
+    kj__uuid_make(made.uuid);
+    kj__object_id_make(made.object);
+    return made;
+}
+
+static void a_forked_process_makes_ids_of_its_own(void **state)
+{
+    (void)state;
+    int ends[2];
+    int status;
+    struct made theirs;
+    (void)make_both();
+    assert_int_equal(pipe(ends), 0);
+
+    pid_t child = fork();
+    if (child == 0) {
+        theirs = make_both();
+        _exit(write(ends[1], &theirs, sizeof theirs) != (ssize_t)sizeof theirs);
+    }
+    struct made ours = make_both();
+
+    assert_int_equal(read(ends[0], &theirs, sizeof theirs), sizeof theirs);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_string_not_equal(ours.uuid, theirs.uuid);
+    assert_memory_not_equal(ours.object + 8, theirs.object + 8, 10);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +133,7 @@ int main(void)
         cmocka_unit_test(uuids_of_one_thread_differ),
         cmocka_unit_test(object_ids_sort_in_the_order_made),
         cmocka_unit_test(object_ids_of_many_threads_differ),
+        cmocka_unit_test(a_forked_process_makes_ids_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
