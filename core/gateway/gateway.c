@@ -33,9 +33,12 @@ static struct kj_push *decode(struct kj_gateway *gateway, const struct kj_public
                         "a publication on %.200s is no push: %s", kj_publication_topic(publication),
                         kj_status_text(status));
     }
-    if (push && push->parts.was_at_home && push->parts.node == gateway->node) {
-        kj__push_unref(push);
-        return NULL;
+    if (push && push->parts.node == gateway->node) {
+        kj__home_deliver(gateway); /* what was published before it */
+        if (push->parts.was_at_home) {
+            kj__push_unref(push);
+            return NULL;
+        }
     }
     return push;
 }
@@ -112,7 +115,9 @@ static void *keep(void *argument)
     pthread_mutex_lock(&gateway->lock);
     while (!gateway->is_stopping) {
         kj__users_end_replaced(gateway);
+        pthread_mutex_unlock(&gateway->lock);
         kj__home_deliver(gateway);
+        pthread_mutex_lock(&gateway->lock);
         uint64_t now_ms = kj__clock_monotonic_ms();
         kj__gateway_run_later(gateway, now_ms);
         uint64_t next_ms = kj__topics_sweep(gateway, now_ms, false);
@@ -129,8 +134,8 @@ static void *keep(void *argument)
             pthread_cond_timedwait(&gateway->changed, &gateway->lock, &until);
         }
     }
-    kj__home_deliver(gateway);
     pthread_mutex_unlock(&gateway->lock);
+    kj__home_deliver(gateway);
     return NULL;
 }
 

@@ -19,6 +19,7 @@ struct waiting {
 void kj__home_init(struct kj__home *home)
 {
     *home = (struct kj__home){.count = 0};
+    pthread_mutex_init(&home->turn, NULL);
     kj__list_init(&home->waiting);
 }
 
@@ -43,6 +44,7 @@ void kj__home_fini(struct kj__home *home)
     while (!kj__list_is_empty(&home->waiting)) {
         release(take(home));
     }
+    pthread_mutex_destroy(&home->turn);
 }
 
 static struct waiting *make(const char *words, const struct kj__buffer *encoded)
@@ -75,6 +77,7 @@ enum kj_status kj__home_put(struct kj_gateway *gateway, const char *words,
         kj__list_append(&home->waiting, &made->link);
         home->count++;
         home->bytes += bytes;
+        atomic_fetch_add(&home->ahead, 1);
         pthread_cond_signal(&gateway->changed);
     }
     pthread_mutex_unlock(&gateway->lock);
@@ -100,14 +103,31 @@ static void find(struct kj_gateway *gateway, const struct waiting *waiting,
     }
 }
 
+/* Takes the next, and finds to whom it goes; NULL when none waits. */
+static struct waiting *next(struct kj_gateway *gateway, struct kj__topic **topic,
+                            struct kj_client **client)
+{
+    struct waiting *waiting = NULL;
+    pthread_mutex_lock(&gateway->lock);
+    if (!kj__list_is_empty(&gateway->home.waiting)) {
+        waiting = take(&gateway->home);
+        find(gateway, waiting, topic, client);
+    }
+    pthread_mutex_unlock(&gateway->lock);
+    return waiting;
+}
+
 void kj__home_deliver(struct kj_gateway *gateway)
 {
-    while (!kj__list_is_empty(&gateway->home.waiting)) {
-        struct waiting *waiting = take(&gateway->home);
-        struct kj__topic *topic;
-        struct kj_client *client;
-        find(gateway, waiting, &topic, &client);
-        pthread_mutex_unlock(&gateway->lock);
+    struct kj__home *home = &gateway->home;
+    if (atomic_load(&home->ahead) == 0) {
+        return;
+    }
+    struct kj__topic *topic;
+    struct kj_client *client;
+    pthread_mutex_lock(&home->turn);
+    for (struct waiting *waiting = next(gateway, &topic, &client); waiting;
+         waiting = next(gateway, &topic, &client)) {
         if (topic || client) {
             kj__gateway_post(gateway, kj__push_ref(waiting->push), topic, client);
         }
@@ -116,6 +136,7 @@ void kj__home_deliver(struct kj_gateway *gateway)
         }
         kj_client_unref(client);
         release(waiting);
-        pthread_mutex_lock(&gateway->lock);
+        atomic_fetch_sub(&home->ahead, 1);
     }
+    pthread_mutex_unlock(&home->turn);
 }

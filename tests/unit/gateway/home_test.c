@@ -1,6 +1,8 @@
 /* home_test.c - a node whose broker is away: its own clients get their pushes, once. */
 #include "fixture.h"
 
+#include <semaphore.h>
+
 /* ---- a backend whose broker goes away ---- */
 
 enum { KEPT_MAX = 64 };
@@ -172,6 +174,39 @@ static void clients_here_get_pushes_at_once_and_once(void **state)
     close(fd);
 }
 
+static void hold_keeper(void *ctx)
+{
+    sem_t *ends = ctx;
+    sem_post(&ends[0]);
+    while (sem_wait(&ends[1])) {
+    }
+}
+
+/* However long the keeper takes, nothing that is published with the broker overtakes. */
+static void what_comes_with_the_broker_comes_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outage *outage = start_with_outage(fixture);
+    int fd = connect_client(fixture);
+    static sem_t ends[2]; /* the keeper may be in them still */
+    ask(fd, "join r", "ok 0");
+    assert_int_equal(sem_init(&ends[0], 0, 0) | sem_init(&ends[1], 0, 0), 0);
+    assert_int_equal(kj_gateway_later(fixture->gateway, 0, hold_keeper, ends), KJ_OK);
+    assert_int_equal(sem_wait(&ends[0]), 0);
+
+    outage->is_away = true;
+    assert_true(publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "one").is_degraded);
+    outage->is_away = false;
+    assert_false(publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "two").is_degraded);
+
+    expect(fd, "[1 r 1  one]");
+    expect(fd, "[1 r 2  two]");
+    sem_post(&ends[1]);
+    end(outage);
+    expect_silence(fd);
+    close(fd);
+}
+
 static void clients_of_other_nodes_get_them_with_the_broker(void **state)
 {
     struct fixture *fixture = *state;
@@ -234,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(clients_here_get_pushes_at_once_and_once),
+        TEST(what_comes_with_the_broker_comes_behind),
         TEST(clients_of_other_nodes_get_them_with_the_broker),
         TEST(kicks_work_here_too),
         TEST(a_backend_that_keeps_no_more_stops_nobody_here),
