@@ -103,7 +103,7 @@ struct kj_subscribe_options {
     bool shares_thread;
     /* Asked on the publisher's thread when nothing waits for the handler: whether it would do all
      * it does without waiting, and may be called right there, which saves a thread's waking. A
-     * backend need not ask. For handlers that do not end their subscription, and not together with
+     * backend need not ask. For handlers that end no subscription, and not together with
      * shares_thread. NULL: never. */
     bool (*may_run_here)(void *ctx);
 };
