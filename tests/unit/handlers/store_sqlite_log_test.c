@@ -4,8 +4,10 @@
 #include "handlers/store_sqlite_log.h"
 #include "unit/handlers/storage.h"
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const char *path;
 
@@ -96,6 +98,50 @@ static void a_transaction_reads_what_it_wrote(void **state)
     sqlite3_close(ours);
 }
 
+/* Files may grow to that size; 0: to any. */
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size ? size : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* At whatever place in the log there is no room: after that all is as before. */
+static void what_cannot_be_written_is_not_committed(void **state)
+{
+    (void)state;
+    enum { STEP = 20000, MOST = 240000 };
+    (void)signal(SIGXFSZ, SIG_IGN);
+    sqlite3 *ours = open_file(kj__sqlite_log_vfs());
+    kj__sqlite_log_follow(ours);
+    execute(ours, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = 8;"
+                  "CREATE TABLE things(name TEXT); INSERT INTO things VALUES('a')");
+    for (rlim_t size = 2 * STEP; size < MOST; size += STEP) {
+        execute(ours, "PRAGMA wal_checkpoint(TRUNCATE)");
+        execute(ours, "BEGIN IMMEDIATE");
+        limit_files(size);
+        int failed = sqlite3_exec(ours,
+                                  "INSERT INTO things VALUES('b');" ROWS(
+                                      "'c' || hex(zeroblob(2000))") "UPDATE things SET name = 'd'"
+                                                                    " || name; COMMIT",
+                                  NULL, NULL, NULL);
+        limit_files(0);
+        if (!sqlite3_get_autocommit(ours)) {
+            execute(ours, "ROLLBACK");
+        }
+        expect_text(ours, "SELECT count(*) FROM things", failed ? "1" : "42");
+        expect_text(ours, "PRAGMA integrity_check", "ok");
+        execute(ours, "UPDATE things SET name = 'a' WHERE rowid = 1;"
+                      "DELETE FROM things WHERE rowid > 1");
+        sqlite3 *theirs = open_file(NULL);
+        expect_text(theirs, "SELECT group_concat(name) FROM things", "a");
+        expect_text(theirs, "PRAGMA integrity_check", "ok");
+        sqlite3_close(theirs);
+    }
+    sqlite3_close(ours);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -103,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_was_undone_is_not_written_over_what_another_commits),
         TEST(a_transaction_reads_what_it_wrote),
+        TEST(what_cannot_be_written_is_not_committed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
