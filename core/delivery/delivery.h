@@ -38,6 +38,7 @@ struct kj__job {
 struct kj__chore {
     struct kj__wheel_entry entry; /* initialised; in no wheel but the shard's `chores` */
     void (*run)(struct kj__chore *chore, struct kj__shard *shard);
+    struct kj__list ending; /* initialised, if it is ever among the shard's `endings` */
 };
 
 /* What a shard did since it last added to the server's counters. */
@@ -69,6 +70,7 @@ struct kj__shard {
     struct kj__list closed;   /* connections to release at the end of the round */
     struct kj__list behind;   /* audiences with members behind */
     struct kj__list flushing; /* audiences whose writes are under way */
+    struct kj__list endings;  /* chores to run once more before the drain closes connections */
     struct kj__batch batch;   /* those writes */
     size_t logged_bytes;      /* of frames in the audiences' logs */
     struct kj__writer writer;

@@ -45,6 +45,29 @@ static void everybody_gets_it_once_and_in_order(void **state)
     assert_int_equal(fixture->encoded, 10); /* five pushes in two encodings */
 }
 
+static void the_end_of_the_node_gives_the_rest_to_all(void **state)
+{
+    struct fixture *fixture = *state;
+    int clients[CLIENTS];
+    start(fixture);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_client(fixture);
+        ask(clients[i], "join r", "ok 0");
+    }
+    assert_int_equal(broadcast(fixture, "slow", 1), KJ_OK);
+    assert_int_equal(broadcast(fixture, "behind", 0), KJ_OK);
+    wait_for(&fixture->counters.gateway_received, 2);
+
+    kj__gateway_stop(fixture->gateway);
+    kj__delivery_stop(fixture->delivery, DEADLINE_MS / 10);
+
+    for (int i = 0; i < CLIENTS; i++) {
+        expect(clients[i], "[0  1  slow]");
+        expect(clients[i], "[0  2  behind]");
+        close(clients[i]);
+    }
+}
+
 static void other_topics_do_not_wait(void **state)
 {
     struct fixture *fixture = *state;
@@ -65,7 +88,6 @@ static void other_topics_do_not_wait(void **state)
         had_none += strcmp(text, "[1 r 1  room]") == 0;
     }
     assert_true(had_none >= 1);
-    /* The rest of it is given up with the node. */
     for (int i = 0; i < 3; i++) {
         close(clients[i]);
     }
@@ -167,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(everybody_gets_it_once_and_in_order),
+        TEST(the_end_of_the_node_gives_the_rest_to_all),
         TEST(other_topics_do_not_wait),
         TEST(who_comes_later_does_not_get_it_and_who_goes_is_passed_over),
         TEST(a_kick_does_not_wait),
