@@ -242,6 +242,9 @@ static void begin_drain(struct kj__shard *shard)
 {
     shard->is_draining = true;
     shard->drain_deadline_ms = shard->now_ms + shard->drain_timeout_ms;
+    if (shard->before_drain) {
+        shard->before_drain->run(shard->before_drain, shard);
+    }
     /* Closing a prepared connection takes it out and moves the last one here. */
     for (size_t at = shard->connection_count; at > 0; at--) {
         kj__connection_close(shard->connections[at - 1], KJ__CLOSE_GOING_AWAY, NULL,

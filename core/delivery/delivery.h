@@ -80,6 +80,9 @@ struct kj__shard {
     uint32_t drain_timeout_ms;
     _Atomic bool drain_is_wanted; /* set once, by kj__delivery_stop */
     bool is_draining;
+    /* Run when the drain begins, while connections are open: what was to be sent later is sent.
+     * NULL: there is nothing. Set before the start. */
+    struct kj__chore *before_drain;
     uint64_t jobs_ran;  /* ever */
     bool has_more_jobs; /* the inbox may hold some, without a wake to come */
     uint64_t drain_deadline_ms;

@@ -184,6 +184,14 @@ bool kj__broadcast_take(struct kj__broadcast *broadcast, struct kj__parcel *parc
     return true;
 }
 
+void kj__broadcast_finish(struct kj__broadcast *broadcast)
+{
+    while (!kj__list_is_empty(&broadcast->waiting)) {
+        run(&broadcast->chore, broadcast->side->shard);
+    }
+    kj__wheel_disarm(&broadcast->side->shard->chores, &broadcast->chore.entry);
+}
+
 void kj__broadcast_init(struct kj__broadcast *broadcast, struct kj__gateway_side *side)
 {
     *broadcast = (struct kj__broadcast){.side = side, .chore.run = run};
