@@ -10,6 +10,7 @@ enum {
     STREAM_IDLE_DEFAULT_MS = 24 * 3600 * 1000,
     ROOMS_MIN = 3, /* an old one, a new one, and that of pings */
     DEFERRED_MAX = 64,
+    DEFERRED_BYTES_MAX = 128 * 1024,
     CODE_FAULT = 1,
     CODE_SESSION = 40000,
     CLOSE_TRY_LATER = 1013,
@@ -160,29 +161,6 @@ static const char *take_user(struct kj_client *client, struct gochat_client *dat
     }
 }
 
-static void on_authenticated(struct kj_client *client, const char *refusal, void *ctx)
-{
-    struct kj_gochat *gochat = ctx;
-    struct gochat_client *data = kj_client_data(client);
-    const char *fault = refusal ? refusal : take_user(client, data);
-    free(data->token);
-    data->token = data->wanted_token;
-    data->wanted_token = NULL;
-    data->is_logging_in = false;
-    if (fault) {
-        refuse(client, "unauthorized");
-        return;
-    }
-    if (kj_client_admit(client) || enter(gochat, client, data)) {
-        give_up(client, "the node takes no more");
-        return;
-    }
-    if (data->is_stream && !data->is_pinged) {
-        data->is_pinged = true;
-        gochat_pings_add(gochat, client);
-    }
-}
-
 /* ---- messages on TCP ---- */
 
 /* A sender that the message names must be who the token says. */
@@ -261,55 +239,90 @@ static void serve(struct kj_gochat *gochat, struct kj_client *client, const uint
     json_decref(message);
 }
 
-/* One that came while a login was under way: its turn is after that. */
-struct deferred {
-    struct kj_gochat *gochat;
-    size_t len;
-    uint8_t bytes[];
-};
+/* ---- messages that came while a login was looked at ---- */
 
-static void run_nothing(void *item)
-{
-    (void)item;
-}
-
-static void serve_deferred(struct kj_client *client, void *item)
-{
-    const struct deferred *deferred = item;
-    if (kj_client_is_open(client)) {
-        struct gochat_client *data = kj_client_data(client);
-        data->deferred--;
-        serve(deferred->gochat, client, deferred->bytes, deferred->len);
-    }
-}
-
-static void defer(struct kj_gochat *gochat, struct kj_client *client, const uint8_t *bytes,
+static void defer(struct kj_client *client, struct gochat_client *data, const uint8_t *bytes,
                   size_t len)
 {
-    struct gochat_client *data = kj_client_data(client);
-    struct deferred *deferred = data->deferred < DEFERRED_MAX ? malloc(sizeof *deferred + len)
-                                                              : NULL;
-    const struct kj_work work = {run_nothing, serve_deferred, free, deferred};
-    if (deferred) {
-        deferred->gochat = gochat;
-        deferred->len = len;
-        memcpy(deferred->bytes, bytes, len);
-    }
-    if (!deferred || kj_client_work(client, &work)) {
-        free(deferred);
+    bool has_room = len <= DEFERRED_BYTES_MAX - data->deferred_bytes &&
+                    data->deferred_count < DEFERRED_MAX;
+    struct gochat_deferred *deferred = has_room ? malloc(sizeof *deferred + len) : NULL;
+    if (!deferred) {
         give_up(client, "too much before the login was looked at");
         return;
     }
-    data->deferred++;
+    deferred->next = NULL;
+    deferred->len = len;
+    memcpy(deferred->bytes, bytes, len);
+    if (data->deferred) {
+        data->last_deferred->next = deferred;
+    } else {
+        data->deferred = deferred;
+    }
+    data->last_deferred = deferred;
+    data->deferred_count++;
+    data->deferred_bytes += len;
+}
+
+static struct gochat_deferred *take_deferred(struct gochat_client *data)
+{
+    struct gochat_deferred *first = data->deferred;
+    data->deferred = first->next;
+    data->deferred_count--;
+    data->deferred_bytes -= first->len;
+    return first;
+}
+
+/* Until one of them is another login. Any of them may be the end of the client. */
+static void serve_deferred(struct kj_gochat *gochat, struct kj_client *client)
+{
+    struct gochat_client *data = kj_client_data(client);
+    while (kj_client_is_open(client) && data->deferred && !data->is_logging_in) {
+        struct gochat_deferred *first = take_deferred(data);
+        serve(gochat, client, first->bytes, first->len);
+        free(first);
+    }
+}
+
+static void let_in(struct kj_gochat *gochat, struct kj_client *client, struct gochat_client *data)
+{
+    if (kj_client_admit(client) || enter(gochat, client, data)) {
+        give_up(client, "the node takes no more");
+        return;
+    }
+    /* Leaving a room sends what is left of it, which may be the end. */
+    if (!kj_client_is_open(client)) {
+        return;
+    }
+    if (data->is_stream && !data->is_pinged) {
+        data->is_pinged = true;
+        gochat_pings_add(gochat, client);
+    }
+    serve_deferred(gochat, client);
+}
+
+static void on_authenticated(struct kj_client *client, const char *refusal, void *ctx)
+{
+    struct gochat_client *data = kj_client_data(client);
+    const char *fault = refusal ? refusal : take_user(client, data);
+    free(data->token);
+    data->token = data->wanted_token;
+    data->wanted_token = NULL;
+    data->is_logging_in = false;
+    if (fault) {
+        refuse(client, "unauthorized");
+    } else {
+        let_in(ctx, client, data);
+    }
 }
 
 static void on_message(struct kj_client *client, enum kj_frame frame, uint8_t *bytes, size_t len,
                        void *ctx)
 {
     (void)frame;
-    const struct gochat_client *data = kj_client_data(client);
-    if (data->is_logging_in || data->deferred > 0) {
-        defer(ctx, client, bytes, len);
+    struct gochat_client *data = kj_client_data(client);
+    if (data->is_logging_in) {
+        defer(client, data, bytes, len);
     } else {
         serve(ctx, client, bytes, len);
     }
@@ -356,6 +369,9 @@ static void on_close(struct kj_client *client, void *ctx)
         }
         if (data->is_pinged) {
             gochat_pings_remove(gochat);
+        }
+        while (data->deferred) {
+            free(take_deferred(data));
         }
         free(data->wanted_token);
         free(data->token);

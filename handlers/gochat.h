@@ -43,6 +43,13 @@ struct kj_gochat {
     bool is_stopping;          /* likewise */
 };
 
+/* A message that came while a login was under way: its turn is after that. */
+struct gochat_deferred {
+    struct gochat_deferred *next;
+    size_t len;
+    uint8_t bytes[];
+};
+
 /* What is kept of a client. */
 struct gochat_client {
     int64_t id;   /* of its account; 0: not known yet */
@@ -51,7 +58,9 @@ struct gochat_client {
     char *token; /* on TCP, where each message has it; NULL: not let in */
     char *wanted_token;
     bool is_stream, is_pinged, is_logging_in;
-    unsigned deferred; /* messages that wait for what came before */
+    struct gochat_deferred *deferred, *last_deferred; /* the first, and the last if there is one */
+    unsigned deferred_count;
+    size_t deferred_bytes;
 };
 
 /* ---- gochat_message.c: texts as gochat has them ---- */

@@ -242,10 +242,8 @@ static void begin_drain(struct kj__shard *shard)
 {
     shard->is_draining = true;
     shard->drain_deadline_ms = shard->now_ms + shard->drain_timeout_ms;
-    while (!kj__list_is_empty(&shard->endings)) {
-        struct kj__chore *chore = KJ__CONTAINER_OF(shard->endings.next, struct kj__chore, ending);
-        kj__list_unlink(&chore->ending);
-        chore->run(chore, shard);
+    if (shard->before_drain) {
+        shard->before_drain->run(shard->before_drain, shard);
     }
     /* Closing a prepared connection takes it out and moves the last one here. */
     for (size_t at = shard->connection_count; at > 0; at--) {
@@ -361,7 +359,6 @@ static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard
     kj__list_init(&shard->prepared);
     kj__list_init(&shard->behind);
     kj__list_init(&shard->flushing);
-    kj__list_init(&shard->endings);
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     /* By edge: every write to it wakes anew, and nothing needs to be read. */

@@ -38,7 +38,6 @@ struct kj__job {
 struct kj__chore {
     struct kj__wheel_entry entry; /* initialised; in no wheel but the shard's `chores` */
     void (*run)(struct kj__chore *chore, struct kj__shard *shard);
-    struct kj__list ending; /* initialised, if it is ever among the shard's `endings` */
 };
 
 /* What a shard did since it last added to the server's counters. */
@@ -70,7 +69,6 @@ struct kj__shard {
     struct kj__list closed;   /* connections to release at the end of the round */
     struct kj__list behind;   /* audiences with members behind */
     struct kj__list flushing; /* audiences whose writes are under way */
-    struct kj__list endings;  /* chores to run once more before the drain closes connections */
     struct kj__batch batch;   /* those writes */
     size_t logged_bytes;      /* of frames in the audiences' logs */
     struct kj__writer writer;
@@ -82,6 +80,9 @@ struct kj__shard {
     uint32_t drain_timeout_ms;
     _Atomic bool drain_is_wanted; /* set once, by kj__delivery_stop */
     bool is_draining;
+    /* Run when the drain begins, while connections are open: what was to be sent later is sent.
+     * NULL: there is nothing. Set before the start. */
+    struct kj__chore *before_drain;
     uint64_t jobs_ran;  /* ever */
     bool has_more_jobs; /* the inbox may hold some, without a wake to come */
     uint64_t drain_deadline_ms;

@@ -130,16 +130,12 @@ static void arm(struct kj__broadcast *broadcast)
 {
     struct kj__shard *shard = broadcast->side->shard;
     kj__wheel_arm(&shard->chores, &broadcast->chore.entry, shard->now_ms + STEP_MS);
-    if (kj__list_is_empty(&broadcast->chore.ending)) {
-        kj__list_append(&shard->endings, &broadcast->chore.ending);
-    }
 }
 
 static void run(struct kj__chore *chore, struct kj__shard *shard)
 {
     (void)shard;
     struct kj__broadcast *broadcast = KJ__CONTAINER_OF(chore, struct kj__broadcast, chore);
-    kj__list_unlink(&chore->ending);
     while (!kj__list_is_empty(&broadcast->waiting)) {
         struct kj__parcel *parcel = first_of(broadcast)->parcel;
         if (parcel->push->parts.speed == 0) {
@@ -188,18 +184,24 @@ bool kj__broadcast_take(struct kj__broadcast *broadcast, struct kj__parcel *parc
     return true;
 }
 
+void kj__broadcast_finish(struct kj__broadcast *broadcast)
+{
+    while (!kj__list_is_empty(&broadcast->waiting)) {
+        run(&broadcast->chore, broadcast->side->shard);
+    }
+    kj__wheel_disarm(&broadcast->side->shard->chores, &broadcast->chore.entry);
+}
+
 void kj__broadcast_init(struct kj__broadcast *broadcast, struct kj__gateway_side *side)
 {
     *broadcast = (struct kj__broadcast){.side = side, .chore.run = run};
     kj__wheel_entry_init(&broadcast->chore.entry);
-    kj__list_init(&broadcast->chore.ending);
     kj__list_init(&broadcast->waiting);
 }
 
 void kj__broadcast_fini(struct kj__broadcast *broadcast)
 {
     kj__wheel_disarm(&broadcast->side->shard->chores, &broadcast->chore.entry);
-    kj__list_unlink(&broadcast->chore.ending);
     while (!kj__list_is_empty(&broadcast->waiting)) {
         drop_first(broadcast);
     }

@@ -33,4 +33,7 @@ void kj__broadcast_fini(struct kj__broadcast *broadcast);
  * delivered at once. */
 bool kj__broadcast_take(struct kj__broadcast *broadcast, struct kj__parcel *parcel);
 
+/* The node stops: all that are still to have it do now. */
+void kj__broadcast_finish(struct kj__broadcast *broadcast);
+
 #endif

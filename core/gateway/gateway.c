@@ -141,6 +141,14 @@ static void *keep(void *argument)
 
 /* ---- life ---- */
 
+static void say_farewell(struct kj__chore *chore, struct kj__shard *shard)
+{
+    (void)shard;
+    struct kj__gateway_side *side = KJ__CONTAINER_OF(chore, struct kj__gateway_side, farewell);
+    kj__broadcast_finish(&side->broadcast);
+    kj__side_send_waiting(side);
+}
+
 static void init_lock(struct kj_gateway *gateway)
 {
     pthread_condattr_t monotonic;
@@ -177,7 +185,10 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
         sides[i].index = i;
         kj__list_init(&sides[i].empty);
         kj__list_init(&sides[i].ended);
+        kj__list_init(&sides[i].waiting);
         kj__broadcast_init(&sides[i].broadcast, &sides[i]);
+        sides[i].farewell.run = say_farewell;
+        sides[i].shard->before_drain = &sides[i].farewell;
     }
     while (made->node == 0) {
         kj__random_bytes(&made->node, sizeof made->node);
@@ -269,6 +280,7 @@ void kj__gateway_free(struct kj_gateway *gateway)
     kj__gateway_stop(gateway);
     kj_pubsub_unsubscribe(gateway->options.pubsub, gateway->node_subscription);
     for (size_t i = 0; i < gateway->options.delivery->shard_count; i++) {
+        gateway->sides[i].shard->before_drain = NULL;
         kj__broadcast_fini(&gateway->sides[i].broadcast);
         kj__side_reap(&gateway->sides[i]);
     }

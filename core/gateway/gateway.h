@@ -71,8 +71,10 @@ struct kj__form {
 struct kj__gateway_side {
     struct kj__shard *shard;
     size_t index;
-    struct kj__list empty; /* rows to free when nothing goes through them */
-    struct kj__list ended; /* memberships to free when nobody looks at their seats */
+    struct kj__list empty;     /* rows to free when nothing goes through them */
+    struct kj__list ended;     /* memberships to free when nobody looks at their seats */
+    struct kj__list waiting;   /* lots whose batch waits for the end of its window */
+    struct kj__chore farewell; /* what waits goes out before the node stops */
     struct kj__broadcast broadcast;
 };
 

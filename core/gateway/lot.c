@@ -33,6 +33,7 @@ static void forget_waiting(struct kj__lot *lot)
     }
     lot->waiting_count = 0;
     lot->waiting_bytes = 0;
+    kj__list_unlink(&lot->waiting_link);
 }
 
 static void row_free(struct kj__topic_row *row)
@@ -203,6 +204,13 @@ static void send_waiting(struct kj__lot *lot)
     forget_waiting(lot);
 }
 
+void kj__side_send_waiting(struct kj__gateway_side *side)
+{
+    while (!kj__list_is_empty(&side->waiting)) {
+        send_waiting(KJ__CONTAINER_OF(side->waiting.next, struct kj__lot, waiting_link));
+    }
+}
+
 static void open_window(struct kj__lot *lot)
 {
     struct kj__shard *shard = lot->audience.shard;
@@ -233,6 +241,9 @@ static bool wait_for_window(struct kj__lot *lot, struct kj__parcel *parcel)
         lot->waiting_capacity = capacity;
     }
     KJ__COUNT(lot->row->topic->gateway->options.counters, gateway_waiting);
+    if (lot->waiting_count == 0) {
+        kj__list_append(&side_of(lot->row)->waiting, &lot->waiting_link);
+    }
     lot->waiting[lot->waiting_count++] = kj__parcel_ref(parcel);
     lot->waiting_bytes += parcel->push->parts.body_len;
     return true;
@@ -271,6 +282,7 @@ static struct kj__lot *lot_of(struct kj__topic_row *row, size_t form)
     if (!lot && (lot = calloc(1, sizeof *lot))) {
         kj__audience_init(&lot->audience, side_of(row)->shard);
         kj__wheel_entry_init(&lot->chore.entry);
+        kj__list_init(&lot->waiting_link);
         lot->chore.run = run_window;
         lot->row = row;
         lot->form = form;

@@ -19,6 +19,7 @@ struct kj__lot {
     bool is_in_window;
     struct kj__parcel **waiting; /* references */
     size_t waiting_count, waiting_capacity, waiting_bytes;
+    struct kj__list waiting_link; /* in the side's list while any wait */
 };
 
 /* A topic's clients of one shard. */
@@ -106,6 +107,9 @@ void kj__topic_deliver_now(struct kj__topic *topic, size_t index, struct kj__par
 
 /* Sends the topic's clients of this shard what waits for its batch. */
 void kj__topic_send_waiting(struct kj__topic *topic, size_t index);
+
+/* The same of all topics of a shard. */
+void kj__side_send_waiting(struct kj__gateway_side *side);
 
 /* Frees what nobody looks at any more. Where no seat is being settled: from jobs and messages. */
 void kj__side_reap(struct kj__gateway_side *side);

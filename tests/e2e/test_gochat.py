@@ -395,6 +395,34 @@ def test_what_follows_the_login_at_once_comes_after_it(serve):
     assert [device.next(3)["msg"] for _ in range(40)] == [str(i) for i in range(40)]
 
 
+def test_logins_that_follow_each_other_at_once_have_their_turns(serve):
+    node = serve(*FLAGS, *TCP)
+    port = stream_port(node)
+    token = register(node, "demo")
+    page = Page(node, token)
+    for room in range(2, 9):
+        page.login(token, room)
+    assert wait_for(node, page, token, 1, room=8) == {"1": "demo"}
+
+    again = login(node, "demo")
+    device = Device(port)
+    sent = []
+    for room, mine in ((1, token), (2, again), (3, token), (4, again)):
+        sent.append(packet({"op": 6, "authToken": mine, "roomId": room}))
+        sent += [packet({"op": 3, "msg": str(room), "roomId": room, "authToken": mine})] * 3
+    device.socket.sendall(b"".join(sent))
+    assert [device.next(3)["msg"] for _ in range(12)] == [room for room in "1234" for _ in range(3)]
+
+
+def test_what_comes_before_the_login_is_through_is_bounded(serve):
+    node = serve(*FLAGS, *TCP)
+    port = stream_port(node)
+    device = Device(port)
+    login_packet = packet({"op": 6, "authToken": register(node, "demo"), "roomId": 1})
+    device.socket.sendall(login_packet + packet({"op": 9}) * 65)
+    assert [heard["code"] for heard in device.ends()] == [1]
+
+
 def test_a_device_is_pinged_and_need_not_answer(serve):
     node = serve(*FLAGS, *TCP, "--gochat-ping-ms", "50", "--gateway-limit-idle-ms", "100")
     port = stream_port(node)

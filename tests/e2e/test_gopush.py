@@ -182,6 +182,20 @@ def test_batches_are_as_large_as_was_said_also_of_pushes_to_all(gopush):
     assert sizes == [1, 10, 10]
 
 
+def test_what_waits_for_its_batch_goes_out_when_the_node_stops(gopush):
+    node = gopush("--gateway-batch-ms", "600000")
+    page = Page(node)
+    page.join()
+    push(node, "room", room=ROOM, items='["first"]')
+    push(node, "all", items='["first"]')
+    assert page.items_until(2)[0] == ["first"] * 2
+    push(node, "room", room=ROOM, items="[1, 2]")
+    push(node, "all", items="[3]")
+    node.stop()
+    assert sorted(page.items_until(3)[0]) == [1, 2, 3]
+    assert page.ws.close_code() == 1001
+
+
 @pytest.mark.parametrize("batch_ms", ["1", "20"])
 def test_numbered_items_arrive_in_order_on_two_nodes(gopush, broker, batch_ms):
     flags = ("--pubsub", broker.url, "--gateway-batch-ms", batch_ms)

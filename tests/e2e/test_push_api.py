@@ -262,6 +262,17 @@ def test_a_broadcast_with_a_speed_reaches_each_once_in_order(serve):
         assert client.pushes == []
 
 
+def test_a_broadcast_with_a_speed_is_finished_when_the_node_stops(serve):
+    node = serve(*BOTH, "--shards", "2")
+    api = Api(node)
+    clients = [Client(node) for _ in range(10)]
+    assert push(api, {"all": True}, "slow", speed=1)["sessions"] == 10
+    push(api, {"all": True}, "behind")
+    node.stop()
+    for client in clients:
+        assert [client.body(), client.body()] == ["slow", "behind"]
+
+
 def test_what_may_not_wait_for_a_batch_does_not(serve):
     node = serve(*BOTH, "--gateway-quiet", "--gateway-batch-ms", "600000")
     api = Api(node)
