@@ -33,12 +33,10 @@ const account = {
   token: sessionStorage.getItem("token"),
 
   async enter(action, name, password) {
-    if (action === "register") {
-      await call("/v1/accounts/register", { name, password });
-    }
-    const { token } = await call("/v1/accounts/login", { name, password });
-    sessionStorage.setItem("name", (this.name = name));
-    sessionStorage.setItem("token", (this.token = token));
+    // As the account is written, which may be otherwise than here.
+    const given = await call(`/v1/accounts/${action}`, { name, password });
+    sessionStorage.setItem("name", (this.name = given.name));
+    sessionStorage.setItem("token", (this.token = given.token));
   },
 
   leave() {
@@ -136,7 +134,7 @@ function takePush({ topic, data }) {
     return;
   }
   for (const item of data.items) {
-    takeItem(conversationWith(kind, kind === "room" ? name : item.from), item);
+    takeItem(conversationWith(kind, kind === "room" ? name : (item.from ?? "somebody")), item);
   }
   if (kind === "user") {
     // What is kept for this user may be forgotten: the history has it too.
@@ -204,7 +202,11 @@ async function loadHistory(conversation, { newer = false } = {}) {
 
 // After every (re)connect: what came meanwhile.
 async function catchUp() {
+  const own = client;
   for (const conversation of conversations.values()) {
+    if (own !== client) {
+      return; // somebody else has come in
+    }
     try {
       if (conversation.kind === "room") {
         await client.join(conversation.name);
@@ -334,22 +336,27 @@ function enter() {
   $("#chat").hidden = false;
   $("#me").textContent = account.name;
   recall();
-  client = new Client({ url: ownUrl("/connect"), token: account.token })
-    .on("PUSH", takePush)
-    .on("EVENT", takeEvent)
-    .on("GAP", () => current && loadHistory(current, { newer: true }).catch(note))
-    .on("ready", () => {
-      setState("online");
-      catchUp();
-    })
-    .on("lost", () => setState("reconnecting…"))
-    .on("ended", ({ reason }) => exit(reason || "The node closed the connection."));
+  const own = new Client({ url: ownUrl("/connect"), token: account.token });
+  // What a client has still to say once its user has left is not for who comes next.
+  const on = (name, act) => own.on(name, (value) => own === client && act(value));
+  on("PUSH", takePush);
+  on("EVENT", takeEvent);
+  on("GAP", () => current && loadHistory(current, { newer: true }).catch(note));
+  on("ready", () => {
+    setState("online");
+    catchUp();
+  });
+  on("lost", () => setState("reconnecting…"));
+  on("ended", ({ reason }) => exit(reason || "The node closed the connection."));
+  client = own;
   setState("connecting…");
   client.start();
   show();
 }
 
 function exit(reason = "") {
+  client?.stop();
+  client = null;
   account.forget();
   current = null;
   $("#chat").hidden = true;
@@ -388,9 +395,8 @@ onSubmit("#talk", async ({ user }) => {
 onSubmit("#compose", ({ text }) => send(current, text));
 
 $("#leave").onclick = () => leave(current).catch(note);
-$("#logout").onclick = async () => {
-  client.stop();
-  await account.leave().catch(() => {}); // the token ends by itself
+$("#logout").onclick = () => {
+  account.leave().catch(() => {}); // the token ends by itself
   exit();
 };
 $("#log").onscroll = () => {
