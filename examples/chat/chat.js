@@ -63,6 +63,7 @@ class Conversation {
     this.memberCount = 0;
     this.lastRead = lastRead;
     this.hasAll = false; // nothing older is in the history
+    this.seen = null; // the last one before some may be missing; null: none is
   }
 
   get key() {
@@ -73,17 +74,19 @@ class Conversation {
     return this.messages.filter((m) => m.id > this.lastRead && m.from !== account.name).length;
   }
 
-  // False for one that is there.
+  // From here on messages may have passed by.
+  mark() {
+    this.seen ??= this.messages.at(-1)?.id ?? null;
+  }
+
   add(message) {
     let at = this.messages.length;
     while (at > 0 && this.messages[at - 1].id > message.id) {
       at--;
     }
-    if (this.messages[at - 1]?.id === message.id) {
-      return false;
+    if (this.messages[at - 1]?.id !== message.id) {
+      this.messages.splice(at, 0, message);
     }
-    this.messages.splice(at, 0, message);
-    return true;
   }
 }
 
@@ -120,7 +123,7 @@ function conversationWith(kind, name) {
 // ---- what comes ----
 
 function takeItem(conversation, item) {
-  return conversation.add({
+  conversation.add({
     id: item.id,
     from: item.from ?? "somebody",
     at: new Date(item.ts),
@@ -175,45 +178,52 @@ async function loadMembers(conversation) {
   show();
 }
 
-// A page of what is older than all there is, or whatever is newer.
-async function loadHistory(conversation, { newer = false } = {}) {
-  const { messages } = conversation;
-  const place = newer
-    ? { after: messages.at(-1)?.id }
-    : { before: messages[0]?.id };
+// A page of what is older than all there is, or whatever is newer than one of them.
+async function loadHistory(conversation, { after } = {}) {
+  const place = after ? { after } : { before: conversation.messages[0]?.id };
   const { items } = await client.request("QUERY", {
     what: "history",
     [conversation.kind]: conversation.name,
     ...place,
     max: PAGE,
   });
-  let added = 0;
   for (const item of items) {
-    added += takeItem(conversation, item);
+    takeItem(conversation, item);
   }
-  if (!newer && items.length < PAGE) {
+  if (!after && items.length < PAGE) {
     conversation.hasAll = true;
   }
-  if (newer && items.length === PAGE && added > 0) {
-    await loadHistory(conversation, { newer });
+  if (after && items.length === PAGE) {
+    const last = items.reduce((most, { id }) => (id > most ? id : most), after);
+    await loadHistory(conversation, { after: last });
   }
   show();
 }
 
-// After every (re)connect: what came meanwhile.
+function markAll() {
+  for (const conversation of conversations.values()) {
+    conversation.mark();
+  }
+}
+
+// After every (re)connect and every gap: what came meanwhile. New messages may be there already, so
+// it is from where they were marked.
 async function catchUp() {
   const own = client;
   for (const conversation of conversations.values()) {
     if (own !== client) {
       return; // somebody else has come in
     }
+    const { seen } = conversation;
+    conversation.seen = null; // it may be marked again meanwhile
     try {
       if (conversation.kind === "room") {
         await client.join(conversation.name);
         await loadMembers(conversation);
       }
-      await loadHistory(conversation, { newer: conversation.messages.length > 0 });
+      await loadHistory(conversation, { after: seen });
     } catch (error) {
+      conversation.seen = seen ?? conversation.seen;
       note(error);
     }
   }
@@ -272,7 +282,7 @@ function listEntry(conversation) {
   button.setAttribute("aria-current", conversation === current);
   button.onclick = () => {
     open(conversation);
-    if (conversation.messages.length === 0) {
+    if (!conversation.hasAll && conversation.messages.length < PAGE) {
       loadHistory(conversation).catch(note);
     }
   };
@@ -341,12 +351,18 @@ function enter() {
   const on = (name, act) => own.on(name, (value) => own === client && act(value));
   on("PUSH", takePush);
   on("EVENT", takeEvent);
-  on("GAP", () => current && loadHistory(current, { newer: true }).catch(note));
+  on("GAP", () => {
+    markAll();
+    catchUp();
+  });
   on("ready", () => {
     setState("online");
     catchUp();
   });
-  on("lost", () => setState("reconnecting…"));
+  on("lost", () => {
+    markAll();
+    setState("reconnecting…");
+  });
   on("ended", ({ reason }) => exit(reason || "The node closed the connection."));
   client = own;
   setState("connecting…");

@@ -159,6 +159,42 @@ def test_the_door_says_what_is_wrong(serve, browsers):
         assert not ann.is_visible("#chat")
 
 
+def test_what_came_first_hides_nothing_that_was_missed(serve, browsers):
+    node = serve("--profile", "chat")
+    ann, bob = browsers(), browsers()
+    for browser, name in (ann, "ann"), (bob, "bob"):
+        enter(browser, node, name)
+        join(browser, "lobby")
+    bob.driver.execute_script(
+        "window.Real = WebSocket; window.send = Real.prototype.send;"
+        "Real.prototype.send = function (text) { window.last = this; send.call(this, text); };"
+    )
+    say(bob, "before")
+    bob.driver.execute_script(
+        "window.WebSocket = function () { return new Real('ws://127.0.0.1:1/'); };"
+        "last.close();"
+    )
+    eventually(lambda: bob.text("#state") == "reconnecting…", what="the notice")
+    say(ann, "missed")
+    # Back again, bob's page hears the next message before it has asked for what it missed.
+    bob.driver.execute_script(
+        "window.held = [];"
+        "Real.prototype.send = function (text) {"
+        "  if (text.includes('\"what\":\"room\"')) held.push(() => send.call(this, text));"
+        "  else send.call(this, text);"
+        "};"
+        "window.WebSocket = Real;"
+    )
+    eventually(lambda: bob.driver.execute_script("return held.length"), what="what it asks first")
+    say(ann, "after")
+    bob.shows("#log .text", "after")
+    bob.driver.execute_script(
+        "Real.prototype.send = send; for (const go of held) go();"
+    )
+    bob.shows("#log .text", "missed")
+    assert bob.texts("#log .text") == ["before", "missed", "after"]
+
+
 def test_who_leaves_makes_room_for_the_next(serve, browsers):
     node = serve("--profile", "chat")
     page = browsers()
