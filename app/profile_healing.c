@@ -38,11 +38,13 @@ struct parts {
     struct kj_presence_board *presence; /* NULL: none */
 };
 
-static bool user_of(const char *cookie, char user[KJ_HEALING_USER_SIZE], void *ctx)
+static bool user_of(const char *cookie, struct kj_session *session, char user[KJ_HEALING_USER_SIZE],
+                    void *ctx)
 {
     const struct parts *parts = ctx;
     struct kj_account account;
-    if (kj_accounts_check(parts->accounts, cookie, &account, NULL)) {
+    if (session ? kj_accounts_admit(parts->accounts, cookie, session, &account)
+                : kj_accounts_check(parts->accounts, cookie, &account, NULL)) {
         return false;
     }
     return snprintf(user, KJ_HEALING_USER_SIZE, "%" PRId64, account.id) < KJ_HEALING_USER_SIZE;

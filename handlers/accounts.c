@@ -459,11 +459,10 @@ enum kj_status kj_accounts_change_password(struct kj_accounts *accounts, const c
         status = note_busy(accounts, status, retry_after_s);
     }
     if (!status) {
-        status = kj__accounts_db_set_password(&accounts->db, &row, changed);
+        status = kj__accounts_db_change_password(&accounts->db, &row, changed, hash, &ended);
         status = status == KJ_ENOTFOUND ? KJ_EREFUSED : status; /* it has another by now */
     }
     if (!status) {
-        status = kj__accounts_db_drop_others(&accounts->db, row.account.id, hash, &ended);
         end_all(accounts, &ended);
     }
     sodium_memzero(row.password, sizeof row.password);

@@ -18,6 +18,16 @@ static enum kj_auth accept(const struct kj__caller *caller, const struct kj_acco
     return kj__caller_accept(caller, claims, sizeof claims / sizeof *claims, expires_ms);
 }
 
+/* Once the session's expiry is set: a logout from here on finds the session, and lets it run out;
+ * one before is seen by a second look. */
+static enum kj_status bind(struct kj_accounts *accounts, struct kj_session *session,
+                           const uint8_t hash[KJ__TOKEN_HASH_SIZE])
+{
+    kj_session_set_credential(session, kj__account_credential(hash));
+    return kj__accounts_count(accounts,
+                              kj__accounts_db_find_token(&accounts->db, hash, NULL, NULL));
+}
+
 static enum kj_auth authenticate(struct kj_accounts *accounts, const struct kj__caller *caller)
 {
     uint8_t hash[KJ__TOKEN_HASH_SIZE];
@@ -34,13 +44,24 @@ static enum kj_auth authenticate(struct kj_accounts *accounts, const struct kj__
         return kj__caller_pass_on(caller, accounts->options.others_follow);
     }
     enum kj_auth verdict = accept(caller, &row.account, expires_ms);
-    if (verdict == KJ_AUTH_ACCEPT && caller->session) {
-        /* A logout from here on finds the session; one before is seen by a second look. */
-        kj_session_set_credential(caller->session, kj__account_credential(hash));
-        status = kj__accounts_db_find_token(&accounts->db, hash, NULL, NULL);
-        return kj__accounts_count(accounts, status) ? kj__caller_refuse(caller, NULL) : verdict;
+    if (verdict == KJ_AUTH_ACCEPT && caller->session && bind(accounts, caller->session, hash)) {
+        return kj__caller_refuse(caller, NULL);
     }
     return verdict;
+}
+
+enum kj_status kj_accounts_admit(struct kj_accounts *accounts, const char *token,
+                                 struct kj_session *session, struct kj_account *account)
+{
+    uint8_t hash[KJ__TOKEN_HASH_SIZE];
+    int64_t expires_ms;
+    enum kj_status status = kj_accounts_check(accounts, token, account, &expires_ms);
+    if (status) {
+        return status;
+    }
+    (void)kj__account_hash_token(token, hash);
+    kj_session_set_expiry(session, expires_ms);
+    return bind(accounts, session, hash);
 }
 
 static enum kj_auth authenticate_request(struct kj_context *context, void *ctx)

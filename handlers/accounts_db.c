@@ -347,15 +347,21 @@ enum kj_status kj__accounts_db_add(struct kj__accounts_db *db, struct kj__accoun
     return status == KJ_ENOTFOUND ? KJ_ECLOSED : status;
 }
 
-enum kj_status kj__accounts_db_set_password(struct kj__accounts_db *db,
-                                            const struct kj__account_row *old, const char *password)
+static enum kj_status set_password(struct kj__accounts_db *db, const struct kj__account_row *old,
+                                   const char *password)
 {
-    pthread_mutex_lock(&db->writer->lock);
     sqlite3_stmt *statement = prepare(db->writer, SET_PASSWORD);
     sqlite3_bind_int64(statement, 1, old->account.id);
     bind_text(statement, 2, password);
     bind_text(statement, 3, old->password);
-    enum kj_status status = run(db, db->writer, statement, NULL, NULL);
+    return run(db, db->writer, statement, NULL, NULL);
+}
+
+enum kj_status kj__accounts_db_set_password(struct kj__accounts_db *db,
+                                            const struct kj__account_row *old, const char *password)
+{
+    pthread_mutex_lock(&db->writer->lock);
+    enum kj_status status = set_password(db, old, password);
     pthread_mutex_unlock(&db->writer->lock);
     return status;
 }
@@ -446,16 +452,28 @@ enum kj_status kj__accounts_db_drop_token(struct kj__accounts_db *db,
     return status;
 }
 
-enum kj_status kj__accounts_db_drop_others(struct kj__accounts_db *db, int64_t account,
-                                           const uint8_t hash[KJ__TOKEN_HASH_SIZE],
-                                           struct kj__ended_tokens *ended)
+static enum kj_status drop_others(struct kj__accounts_db *db, int64_t account, const uint8_t *hash,
+                                  struct kj__ended_tokens *ended)
 {
-    ended->count = 0;
-    pthread_mutex_lock(&db->writer->lock);
     sqlite3_stmt *statement = prepare(db->writer, DROP_OTHERS);
     sqlite3_bind_int64(statement, 1, account);
     bind_hash(statement, 2, hash);
     enum kj_status status = run(db, db->writer, statement, add_ended, ended);
-    pthread_mutex_unlock(&db->writer->lock);
     return status == KJ_ENOTFOUND ? KJ_OK : status;
+}
+
+enum kj_status kj__accounts_db_change_password(struct kj__accounts_db *db,
+                                               const struct kj__account_row *old,
+                                               const char *password,
+                                               const uint8_t hash[KJ__TOKEN_HASH_SIZE],
+                                               struct kj__ended_tokens *ended)
+{
+    ended->count = 0;
+    pthread_mutex_lock(&db->writer->lock);
+    enum kj_status status = command(db, db->writer, BEGIN);
+    status = status ? status : set_password(db, old, password);
+    status = status ? status : drop_others(db, old->account.id, hash, ended);
+    status = finish(db, status);
+    pthread_mutex_unlock(&db->writer->lock);
+    return status;
 }

@@ -90,10 +90,13 @@ enum kj_status kj__accounts_db_find_token(struct kj__accounts_db *db,
 enum kj_status kj__accounts_db_drop_token(struct kj__accounts_db *db,
                                           const uint8_t hash[KJ__TOKEN_HASH_SIZE]);
 
-/* Ends the tokens of an account but one. */
-enum kj_status kj__accounts_db_drop_others(struct kj__accounts_db *db, int64_t account,
-                                           const uint8_t hash[KJ__TOKEN_HASH_SIZE],
-                                           struct kj__ended_tokens *ended);
+/* The same as kj__accounts_db_set_password, and ends the tokens of the account but one: both, or
+ * neither. */
+enum kj_status kj__accounts_db_change_password(struct kj__accounts_db *db,
+                                               const struct kj__account_row *old,
+                                               const char *password,
+                                               const uint8_t hash[KJ__TOKEN_HASH_SIZE],
+                                               struct kj__ended_tokens *ended);
 
 int64_t kj__accounts_now_ms(void); /* since 1970 */
 

@@ -1,6 +1,7 @@
 /* accounts_hash.c - see accounts_hash.h. */
 #include "handlers/accounts_hash.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { KIB = 1024, DECOY_BYTES = 32 };
@@ -73,8 +74,13 @@ enum kj_status kj__hasher_verify(struct kj__hasher *hasher, const char *password
     if (!enter(hasher)) {
         return KJ_EFULL;
     }
+    errno = 0;
     int result = crypto_pwhash_str_verify(hash ? hash : hasher->decoy, password, strlen(password));
+    int fault = errno;
     leave(hasher);
+    if (result && fault != EINVAL) { /* which says that it is another */
+        return fault == ENOMEM ? KJ_ENOMEM : KJ_EIO;
+    }
     return result == 0 && hash ? KJ_OK : KJ_EREFUSED;
 }
 

@@ -28,7 +28,8 @@ void kj__hasher_fini(struct kj__hasher *hasher);
 enum kj_status kj__hasher_hash(struct kj__hasher *hasher, const char *password,
                                char hash[KJ__PASSWORD_HASH_SIZE]);
 
-/* KJ_EREFUSED for another password; `hash` NULL, which is never right, takes as long. KJ_EFULL. */
+/* KJ_EREFUSED for another password; `hash` NULL, which is never right, takes as long. KJ_EFULL,
+ * KJ_ENOMEM, and KJ_EIO for a hash that is none. */
 enum kj_status kj__hasher_verify(struct kj__hasher *hasher, const char *password, const char *hash);
 
 /* Whether it was made with other settings than are in force. */

@@ -24,7 +24,7 @@ static void say(struct kj_client *client, const char *word)
 /* ---- who it is ---- */
 
 bool healing_user_of(const struct kj_healing *healing, const char *cookie,
-                     char user[KJ_HEALING_USER_SIZE])
+                     struct kj_session *session, char user[KJ_HEALING_USER_SIZE])
 {
     const struct kj_healing_options *options = &healing->options;
     if (!cookie || !*cookie) {
@@ -32,7 +32,7 @@ bool healing_user_of(const struct kj_healing *healing, const char *cookie,
     }
     if (options->user_of) {
         *user = '\0';
-        return options->user_of(cookie, user, options->ctx) && healing_user_is_valid(user);
+        return options->user_of(cookie, session, user, options->ctx) && healing_user_is_valid(user);
     }
     int len = snprintf(user, KJ_HEALING_USER_SIZE, "%s", cookie);
     return len < KJ_HEALING_USER_SIZE && healing_user_is_valid(user);
@@ -46,7 +46,8 @@ static enum kj_auth authenticate(struct kj_session *session, struct kj_error *er
     if (!healing->options.cookie) {
         return KJ_AUTH_CONTINUE;
     }
-    if (!healing_user_of(healing, kj_session_cookie(session, healing->options.cookie), user)) {
+    if (!healing_user_of(healing, kj_session_cookie(session, healing->options.cookie), session,
+                         user)) {
         atomic_fetch_add(&healing->counters.strangers, 1);
         kj_error_set(error, 0, "fail to authenticate");
         return KJ_AUTH_REFUSE;

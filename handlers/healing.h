@@ -86,7 +86,7 @@ enum kj_status healing_mail_post(struct kj_healing *healing, struct kj_gateway *
 
 /* Whose a cookie is (NULL: nobody's).                         [a thread that may wait] */
 bool healing_user_of(const struct kj_healing *healing, const char *cookie,
-                     char user[KJ_HEALING_USER_SIZE]);
+                     struct kj_session *session, char user[KJ_HEALING_USER_SIZE]);
 
 /* What cannot be sent closes the client. */
 void healing_send_text(struct kj_client *client, const void *text, size_t len);

@@ -68,7 +68,7 @@ static void answer_history(struct kj_exchange *exchange, void *ctx)
     uint64_t before = 0;
     uint64_t max = KJ_MESSAGES_PAGE_MAX;
     const char *cookie = options->cookie ? kj_exchange_cookie(exchange, options->cookie) : NULL;
-    if (!healing_user_of(healing, cookie, user)) {
+    if (!healing_user_of(healing, cookie, NULL, user)) {
         atomic_fetch_add(&healing->counters.strangers, 1);
         answer_message(exchange, 401, "fail to authenticate");
         return;

@@ -114,6 +114,8 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
 {
     struct kj__http *http = kj__http_of(connection);
     struct kj__buffer out;
+    /* Of the others a client reads none: it would take one for its next answer. */
+    bool has_body = response->status != 204 && response->status != 304;
     /* A client that may ask again keeps its worker, which others may be waiting for. */
     must_close = must_close || kj__door_is_crowded(&http->door);
     kj__buffer_init(&out);
@@ -125,14 +127,14 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
         append_header(&out, name, value);
     }
     append_date(&out);
-    if (response->status != 204) {
+    if (has_body) {
         kj__buffer_append_text(&out, "Content-Length: ");
         kj__buffer_append_number(&out, response->body.len);
         kj__buffer_append_text(&out, "\r\n");
     }
     append_connection(&out, connection, must_close);
     kj__buffer_append_text(&out, "\r\n");
-    if (!is_head(connection) && response->status != 204) {
+    if (!is_head(connection) && has_body) {
         kj__buffer_append(&out, response->body.data, response->body.len);
     }
     if (must_close) {

@@ -33,12 +33,10 @@ const account = {
   token: sessionStorage.getItem("token"),
 
   async enter(action, name, password) {
-    if (action === "register") {
-      await call("/v1/accounts/register", { name, password });
-    }
-    const { token } = await call("/v1/accounts/login", { name, password });
-    sessionStorage.setItem("name", (this.name = name));
-    sessionStorage.setItem("token", (this.token = token));
+    // As the account is written, which may be otherwise than here.
+    const given = await call(`/v1/accounts/${action}`, { name, password });
+    sessionStorage.setItem("name", (this.name = given.name));
+    sessionStorage.setItem("token", (this.token = given.token));
   },
 
   leave() {
@@ -65,6 +63,7 @@ class Conversation {
     this.memberCount = 0;
     this.lastRead = lastRead;
     this.hasAll = false; // nothing older is in the history
+    this.seen = null; // the last one before some may be missing; null: none is
   }
 
   get key() {
@@ -75,17 +74,19 @@ class Conversation {
     return this.messages.filter((m) => m.id > this.lastRead && m.from !== account.name).length;
   }
 
-  // False for one that is there.
+  // From here on messages may have passed by.
+  mark() {
+    this.seen ??= this.messages.at(-1)?.id ?? null;
+  }
+
   add(message) {
     let at = this.messages.length;
     while (at > 0 && this.messages[at - 1].id > message.id) {
       at--;
     }
-    if (this.messages[at - 1]?.id === message.id) {
-      return false;
+    if (this.messages[at - 1]?.id !== message.id) {
+      this.messages.splice(at, 0, message);
     }
-    this.messages.splice(at, 0, message);
-    return true;
   }
 }
 
@@ -122,7 +123,7 @@ function conversationWith(kind, name) {
 // ---- what comes ----
 
 function takeItem(conversation, item) {
-  return conversation.add({
+  conversation.add({
     id: item.id,
     from: item.from ?? "somebody",
     at: new Date(item.ts),
@@ -136,7 +137,7 @@ function takePush({ topic, data }) {
     return;
   }
   for (const item of data.items) {
-    takeItem(conversationWith(kind, kind === "room" ? name : item.from), item);
+    takeItem(conversationWith(kind, kind === "room" ? name : (item.from ?? "somebody")), item);
   }
   if (kind === "user") {
     // What is kept for this user may be forgotten: the history has it too.
@@ -177,41 +178,52 @@ async function loadMembers(conversation) {
   show();
 }
 
-// A page of what is older than all there is, or whatever is newer.
-async function loadHistory(conversation, { newer = false } = {}) {
-  const { messages } = conversation;
-  const place = newer
-    ? { after: messages.at(-1)?.id }
-    : { before: messages[0]?.id };
+// A page of what is older than all there is, or whatever is newer than one of them.
+async function loadHistory(conversation, { after } = {}) {
+  const place = after ? { after } : { before: conversation.messages[0]?.id };
   const { items } = await client.request("QUERY", {
     what: "history",
     [conversation.kind]: conversation.name,
     ...place,
     max: PAGE,
   });
-  let added = 0;
   for (const item of items) {
-    added += takeItem(conversation, item);
+    takeItem(conversation, item);
   }
-  if (!newer && items.length < PAGE) {
+  if (!after && items.length < PAGE) {
     conversation.hasAll = true;
   }
-  if (newer && items.length === PAGE && added > 0) {
-    await loadHistory(conversation, { newer });
+  if (after && items.length === PAGE) {
+    const last = items.reduce((most, { id }) => (id > most ? id : most), after);
+    await loadHistory(conversation, { after: last });
   }
   show();
 }
 
-// After every (re)connect: what came meanwhile.
-async function catchUp() {
+function markAll() {
   for (const conversation of conversations.values()) {
+    conversation.mark();
+  }
+}
+
+// After every (re)connect and every gap: what came meanwhile. New messages may be there already, so
+// it is from where they were marked.
+async function catchUp() {
+  const own = client;
+  for (const conversation of conversations.values()) {
+    if (own !== client) {
+      return; // somebody else has come in
+    }
+    const { seen } = conversation;
+    conversation.seen = null; // it may be marked again meanwhile
     try {
       if (conversation.kind === "room") {
         await client.join(conversation.name);
         await loadMembers(conversation);
       }
-      await loadHistory(conversation, { newer: conversation.messages.length > 0 });
+      await loadHistory(conversation, { after: seen });
     } catch (error) {
+      conversation.seen = seen ?? conversation.seen;
       note(error);
     }
   }
@@ -270,7 +282,7 @@ function listEntry(conversation) {
   button.setAttribute("aria-current", conversation === current);
   button.onclick = () => {
     open(conversation);
-    if (conversation.messages.length === 0) {
+    if (!conversation.hasAll && conversation.messages.length < PAGE) {
       loadHistory(conversation).catch(note);
     }
   };
@@ -334,22 +346,33 @@ function enter() {
   $("#chat").hidden = false;
   $("#me").textContent = account.name;
   recall();
-  client = new Client({ url: ownUrl("/connect"), token: account.token })
-    .on("PUSH", takePush)
-    .on("EVENT", takeEvent)
-    .on("GAP", () => current && loadHistory(current, { newer: true }).catch(note))
-    .on("ready", () => {
-      setState("online");
-      catchUp();
-    })
-    .on("lost", () => setState("reconnecting…"))
-    .on("ended", ({ reason }) => exit(reason || "The node closed the connection."));
+  const own = new Client({ url: ownUrl("/connect"), token: account.token });
+  // What a client has still to say once its user has left is not for who comes next.
+  const on = (name, act) => own.on(name, (value) => own === client && act(value));
+  on("PUSH", takePush);
+  on("EVENT", takeEvent);
+  on("GAP", () => {
+    markAll();
+    catchUp();
+  });
+  on("ready", () => {
+    setState("online");
+    catchUp();
+  });
+  on("lost", () => {
+    markAll();
+    setState("reconnecting…");
+  });
+  on("ended", ({ reason }) => exit(reason || "The node closed the connection."));
+  client = own;
   setState("connecting…");
   client.start();
   show();
 }
 
 function exit(reason = "") {
+  client?.stop();
+  client = null;
   account.forget();
   current = null;
   $("#chat").hidden = true;
@@ -388,9 +411,8 @@ onSubmit("#talk", async ({ user }) => {
 onSubmit("#compose", ({ text }) => send(current, text));
 
 $("#leave").onclick = () => leave(current).catch(note);
-$("#logout").onclick = async () => {
-  client.stop();
-  await account.leave().catch(() => {}); // the token ends by itself
+$("#logout").onclick = () => {
+  account.leave().catch(() => {}); // the token ends by itself
   exit();
 };
 $("#log").onscroll = () => {

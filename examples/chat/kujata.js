@@ -142,15 +142,30 @@ export class Client {
       if (this.#token && !this.user) {
         this.user = (await this.request("AUTH", { token: this.#token })).user ?? null;
       }
-      await Promise.all([...this.#rooms].map((room) => this.request("JOIN", { room })));
+      await Promise.all([...this.#rooms].map((room) => this.#rejoin(room)));
     } catch (error) {
-      if (!(error instanceof Refused)) {
+      if (error.code !== "unauthorized") {
         socket.close(); // and again
       }
-      return; // what was refused is followed by the close
+      return; // a token that is not good is followed by the close
+    }
+    if (socket !== this.#socket) {
+      return;
     }
     this.#retryMs = RETRY_FIRST_MS;
     this.#emit("ready");
+  }
+
+  // A room that it may not be in any more is left; the page is told by its next request.
+  async #rejoin(room) {
+    try {
+      await this.request("JOIN", { room });
+    } catch (error) {
+      if (!["forbidden", "limit", "bad_request"].includes(error.code)) {
+        throw error;
+      }
+      this.#rooms.delete(room);
+    }
   }
 
   // A connection whose other end is gone looks like one that is silent: a PING without an answer

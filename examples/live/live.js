@@ -56,9 +56,13 @@ const client = new Client({ url: ownUrl("/connect") })
     showTotals();
   })
   .on("ready", async () => {
-    $("#state").textContent = "live";
-    await client.join(ROOM);
-    count();
+    try {
+      await client.join(ROOM);
+      $("#state").textContent = "live";
+      count();
+    } catch (error) {
+      $("#state").textContent = error.message;
+    }
   })
   .on("lost", () => ($("#state").textContent = "reconnecting…"))
   .on("ended", ({ reason }) => ($("#state").textContent = reason || "ended"));

@@ -96,6 +96,10 @@ enum kj_status kj_accounts_login(struct kj_accounts *accounts,
 enum kj_status kj_accounts_check(struct kj_accounts *accounts, const char *token,
                                  struct kj_account *account, int64_t *expires_ms);
 
+/* The same for an authenticator of its own: the session ends with the token. */
+enum kj_status kj_accounts_admit(struct kj_accounts *accounts, const char *token,
+                                 struct kj_session *session, struct kj_account *account);
+
 /* Ends the token and its sessions. KJ_ENOTFOUND, KJ_EIO. */
 enum kj_status kj_accounts_logout(struct kj_accounts *accounts, const char *token);
 

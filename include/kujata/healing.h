@@ -26,9 +26,11 @@ struct kj_healing_options {
     /* The cookie that says who a client is; copied. NULL: the claim "sub" that the server's
      * authenticators made of the handshake is the user, and nobody reads a history. */
     const char *cookie;
-    /* Whose a cookie is; false: nobody's. NULL: its value is the user. That is for trials:
-     * everybody is who they say they are. */
-    bool (*user_of)(const char *cookie, char user[KJ_HEALING_USER_SIZE], void *ctx);
+    /* Whose a cookie is; false: nobody's. `session` is the one that it is to let in, whose expiry
+     * or credential may be set (session.h); NULL: it asks for a history. NULL for all: its value is
+     * the user. That is for trials: everybody is who they say they are. */
+    bool (*user_of)(const char *cookie, struct kj_session *session, char user[KJ_HEALING_USER_SIZE],
+                    void *ctx);
     bool (*user_exists)(const char *user, void *ctx); /* NULL: every one does */
     /* What a user is called, in UTF-8; false: by the digits. NULL: all by the digits. */
     bool (*name_of)(const char *user, char name[KJ_HEALING_NAME_SIZE], void *ctx);

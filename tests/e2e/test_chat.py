@@ -159,6 +159,88 @@ def test_the_door_says_what_is_wrong(serve, browsers):
         assert not ann.is_visible("#chat")
 
 
+def test_what_came_first_hides_nothing_that_was_missed(serve, browsers):
+    node = serve("--profile", "chat")
+    ann, bob = browsers(), browsers()
+    for browser, name in (ann, "ann"), (bob, "bob"):
+        enter(browser, node, name)
+        join(browser, "lobby")
+    bob.driver.execute_script(
+        "window.Real = WebSocket; window.send = Real.prototype.send;"
+        "Real.prototype.send = function (text) { window.last = this; send.call(this, text); };"
+    )
+    say(bob, "before")
+    bob.driver.execute_script(
+        "window.WebSocket = function () { return new Real('ws://127.0.0.1:1/'); };"
+        "last.close();"
+    )
+    eventually(lambda: bob.text("#state") == "reconnecting…", what="the notice")
+    say(ann, "missed")
+    # Back again, bob's page hears the next message before it has asked for what it missed.
+    bob.driver.execute_script(
+        "window.held = [];"
+        "Real.prototype.send = function (text) {"
+        "  if (text.includes('\"what\":\"room\"')) held.push(() => send.call(this, text));"
+        "  else send.call(this, text);"
+        "};"
+        "window.WebSocket = Real;"
+    )
+    eventually(lambda: bob.driver.execute_script("return held.length"), what="what it asks first")
+    say(ann, "after")
+    bob.shows("#log .text", "after")
+    bob.driver.execute_script(
+        "Real.prototype.send = send; for (const go of held) go();"
+    )
+    bob.shows("#log .text", "missed")
+    assert bob.texts("#log .text") == ["before", "missed", "after"]
+
+
+def test_who_leaves_makes_room_for_the_next(serve, browsers):
+    node = serve("--profile", "chat")
+    page = browsers()
+    enter(page, node, "Ann")
+    join(page, "lobby")
+    say(page, "mine")
+    # The next one comes while the connection of the last has not said yet that it is closed.
+    page.driver.execute_script(
+        "window.late = [];"
+        "WebSocket.prototype.close = function () { window.late.push(this); };"
+    )
+    page.click("#logout")
+    eventually(lambda: page.is_visible("#login"), what="the door")
+    page.type("#login [name=name]", "bob")
+    page.type("#login [name=password]", "correct horse")
+    page.click("#login [value=register]")
+    eventually(lambda: page.text("#state") == "online", what="being online")
+    page.driver.execute_script(
+        "for (const socket of window.late) socket.onclose({ code: 1000, reason: '' });"
+    )
+    assert page.is_visible("#chat") and page.text("#me") == "bob"
+    assert page.text("#rooms") == ""
+
+    # However the name is written, it is the account's.
+    page.click("#logout")
+    eventually(lambda: page.is_visible("#login"), what="the door")
+    enter(page, node, "aNN", action="login")
+    assert page.text("#me") == "Ann"
+    assert not page.faults()
+
+
+def test_a_room_that_is_refused_keeps_nobody_away(serve, browsers, tmp_path):
+    port = free_port()
+    flags = ("--profile", "chat", "--accounts", f"sqlite:{tmp_path}/accounts")
+    node = serve(*flags, listen=f"127.0.0.1:{port}")
+    page = browsers()
+    enter(page, node, "ann")
+    for room in "one", "two":
+        join(page, room)
+    node.stop()
+    eventually(lambda: page.text("#state") == "reconnecting…", what="the notice")
+    serve(*flags, "--gateway-limit-rooms", "1", listen=f"127.0.0.1:{port}")
+    eventually(lambda: page.text("#state") == "online", seconds=40, what="the return")
+    eventually(lambda: "limit" in page.text("#note"), what="what was refused")
+
+
 def test_comments_fly_in_batches(serve, browsers):
     node = serve("--profile", "live")
     pages = browsers(), browsers()

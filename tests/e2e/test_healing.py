@@ -480,6 +480,24 @@ def test_users_may_be_those_of_accounts(serve):
         assert refused.value.status == 401
 
 
+def test_a_page_ends_with_its_token(serve):
+    node = serve(
+        *("--profile", "healing", "--accounts", "memory", "--healing-cookie", "token"),
+        *("--account-hash-passes", "1", "--account-hash-kib", "8192"),
+        *("--account-token-s", "3", "--print-counters"),
+    )
+    account = {"name": "ann", "password": "correct horse"}
+    given = node.request("POST", "/v1/accounts/register", json=account).json()
+    page = Page(node, given["id"], headers={"Cookie": f"token={given['token']}"})
+    answer = node.request("POST", "/v1/accounts/logout", json={"token": given["token"]})
+    assert answer.status_code == 204
+    assert closed_with(page) == 4401
+    given = node.request("POST", "/v1/accounts/login", json=account).json()
+    page = Page(node, given["id"], headers={"Cookie": f"token={given['token']}"})
+    assert closed_with(page) == 4401  # it has run out
+    assert node.counters()["accounts_sessions_ended_total"] == 1
+
+
 @pytest.mark.parametrize(
     "flags, named",
     [

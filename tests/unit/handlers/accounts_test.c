@@ -441,6 +441,41 @@ static void execute(const char *sql)
     sqlite3_close(sqlite);
 }
 
+static void a_password_changes_with_its_tokens_or_not_at_all(void **state)
+{
+    (void)state;
+    set_up_file();
+    struct kj_accounts *accounts = make((struct kj_accounts_options){.path = file});
+    struct kj_account_grant first;
+    struct kj_account_grant second;
+    add(accounts, "ann", "password", &first);
+    assert_int_equal(enter(accounts, "ann", "password", "a", &second), KJ_OK);
+    execute("CREATE TRIGGER held BEFORE DELETE ON tokens BEGIN SELECT raise(ABORT, 'held'); END");
+    assert_int_not_equal(change(accounts, second.token, "password", "new password"), KJ_OK);
+    assert_int_equal(check(accounts, first.token), KJ_OK);
+    execute("DROP TRIGGER held");
+    assert_int_equal(change(accounts, second.token, "password", "new password"), KJ_OK);
+    assert_int_equal(check(accounts, first.token), KJ_ENOTFOUND);
+    kj_accounts_free(accounts);
+}
+
+static void a_hash_that_cannot_be_looked_at_is_no_wrong_password(void **state)
+{
+    (void)state;
+    set_up_file();
+    struct kj_accounts *accounts = make(
+        (struct kj_accounts_options){.path = file, .failed_logins = 1});
+    struct kj_account_grant grant;
+    add(accounts, "ann", "password", &grant);
+    execute("UPDATE accounts SET password = '$argon2id$v=19$damaged'");
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(enter(accounts, "ann", "password", "a", &grant), KJ_EIO);
+    }
+    assert_int_equal(atomic_load(&accounts->numbers.failed), 2);
+    assert_int_equal(atomic_load(&accounts->numbers.refused), 0);
+    kj_accounts_free(accounts);
+}
+
 static void files_of_others_are_left_alone(void **state)
 {
     (void)state;
@@ -493,6 +528,8 @@ int main(void)
         cmocka_unit_test(tokens_run_out),
         cmocka_unit_test(registrations_are_bounded),
         cmocka_unit_test(a_file_keeps_accounts_but_no_secrets),
+        cmocka_unit_test(a_password_changes_with_its_tokens_or_not_at_all),
+        cmocka_unit_test(a_hash_that_cannot_be_looked_at_is_no_wrong_password),
         cmocka_unit_test(files_of_others_are_left_alone),
         cmocka_unit_test(bad_options_are_named),
     };

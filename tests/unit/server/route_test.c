@@ -119,6 +119,12 @@ static void try_headers(struct kj_exchange *exchange, void *ctx)
     assert_int_equal(kj_exchange_answer(exchange, 204, NULL, NULL, 0), KJ_OK);
 }
 
+static void say_unchanged(struct kj_exchange *exchange, void *ctx)
+{
+    (void)ctx;
+    assert_int_equal(kj_exchange_answer(exchange, 304, "text/plain", "the same", 8), KJ_OK);
+}
+
 /* ---- tests ---- */
 
 static void a_route_is_whole_and_is_given_once(void **state)
@@ -387,6 +393,21 @@ static void headers_are_checked_and_the_last_answer_holds(void **state)
     release(&node);
 }
 
+static void what_has_not_changed_has_no_body(void **state)
+{
+    (void)state;
+    struct node node;
+    assert_int_equal(make(&node, (struct kj_server_options){0}), KJ_OK);
+    assert_int_equal(
+        add(&node, &(struct kj_route){.method = "GET", .path = "/x", .handle = say_unchanged}),
+        KJ_OK);
+    start(&node);
+    assert_int_equal(ask(kj_server_port(node.server), "GET /x", "", ""), 304);
+    assert_false(says("Content-Length"));
+    assert_string_equal(body_of_answer(), "");
+    release(&node);
+}
+
 static void the_api_listener_has_its_routes_behind_its_keys(void **state)
 {
     (void)state;
@@ -480,6 +501,7 @@ int main(void)
         cmocka_unit_test(other_methods_are_told_which_there_are),
         cmocka_unit_test(the_policy_of_the_public_listener_holds),
         cmocka_unit_test(headers_are_checked_and_the_last_answer_holds),
+        cmocka_unit_test(what_has_not_changed_has_no_body),
         cmocka_unit_test(the_api_listener_has_its_routes_behind_its_keys),
         cmocka_unit_test(an_open_api_asks_for_no_key),
         cmocka_unit_test(an_api_without_keys_must_be_meant),
