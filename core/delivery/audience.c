@@ -307,8 +307,11 @@ void kj__audience_flush(struct kj__audience *audience)
         }
         i += is_added;
         if (!is_added || kj__writer_is_full(&shard->writer)) {
+            uint64_t ran = shard->jobs_ran;
+            size_t count = shard->batch.count;
             run_batch(shard);
             kj__shard_take_more(shard);
+            kj__writer_pace(&shard->writer, count, shard->jobs_ran != ran);
         }
     }
     if (audience->is_shared) {

@@ -155,7 +155,7 @@ static void flush_audiences(struct kj__shard *shard)
     kj__list_move(&shard->behind, &turn);
     for (size_t flushed = 1; !kj__list_is_empty(&turn); flushed++) {
         kj__audience_flush(KJ__CONTAINER_OF(turn.next, struct kj__audience, behind_link));
-        if (flushed % KJ__WRITES_MAX == 0) {
+        if (flushed % KJ__WRITES_FEW == 0) {
             kj__audience_finish_flushes(shard);
             kj__shard_take_more(shard);
         }

@@ -12,6 +12,8 @@
 enum kj_status kj__writer_init(struct kj__writer *writer, enum kj_io io)
 {
     writer->count = 0;
+    writer->limit = KJ__WRITES_FEW;
+    writer->quiet = 0;
     writer->uring = io == KJ_IO_EPOLL ? NULL : kj__uring_new();
     return io == KJ_IO_URING && !writer->uring ? KJ_EUNSUPPORTED : KJ_OK;
 }
