@@ -17,7 +17,7 @@
 
 /* At once. Few, where what arrives meanwhile is to be looked at often, since it goes out in the
  * writes that are still to come: 128 made a burst of events dearer by a fifth. Many, where nothing
- * arrives: one event to 1,000 sessions was dearer by a tenth with 32 than with 1,024. */
+ * arrives: one event to 1,000 sessions was dearer by a tenth and more with 32. */
 enum { KJ__WRITES_FEW = 32, KJ__WRITES_MAX = 1024, KJ__WRITES_QUIET = 16384 };
 
 struct kj__write {
