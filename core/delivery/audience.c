@@ -307,11 +307,9 @@ void kj__audience_flush(struct kj__audience *audience)
         }
         i += is_added;
         if (!is_added || kj__writer_is_full(&shard->writer)) {
-            uint64_t ran = shard->jobs_ran;
-            size_t count = shard->batch.count;
+            size_t written = shard->batch.count;
             run_batch(shard);
-            kj__shard_take_more(shard);
-            kj__writer_pace(&shard->writer, count, shard->jobs_ran != ran);
+            kj__shard_take_more(shard, written);
         }
     }
     if (audience->is_shared) {
@@ -327,6 +325,7 @@ void kj__audience_finish_flushes(struct kj__shard *shard)
                                                          flushing_link);
         uint32_t lag = longest_lag(audience);
         kj__list_unlink(&audience->flushing_link);
+        audience->carried = audience->end - audience->begin;
         trim_log(audience, audience->end - lag);
         if (lag > 0 && kj__list_is_empty(&audience->behind_link)) {
             kj__list_append(&shard->behind, &audience->behind_link);

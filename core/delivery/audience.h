@@ -49,6 +49,7 @@ struct kj__audience {
     struct kj__out_frame **log; /* references; the frame at position p is log[p - begin] */
     uint32_t log_capacity;
     uint32_t begin, end; /* positions */
+    uint32_t carried;    /* frames that were under way in the last flush */
     bool is_shared;      /* some member has a seat elsewhere too: see kj__audience_flush */
     struct kj__list flushing_link; /* in the shard's list of those whose writes are under way */
 };

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/prompt.h"
+#include "delivery/gather.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -16,8 +17,6 @@
 enum {
     EPOLL_BATCH = 256,
     CONNECTIONS_FIRST_CAPACITY = 16,
-    GATHER_MEMBERS = 128, /* to be written to, before it pays to look for more jobs first */
-    GATHER_TURNS = 16,
 };
 
 /* ---- lists ---- */
@@ -102,24 +101,17 @@ static bool run_jobs(struct kj__shard *shard)
     return count == KJ__ROUND_JOBS;
 }
 
-/* How many members are to be written to, about. */
-static size_t members_behind(const struct kj__shard *shard)
-{
-    size_t members = 0;
-    for (const struct kj__list *link = shard->behind.next; link != &shard->behind;
-         link = link->next) {
-        members += KJ__CONTAINER_OF(link, struct kj__audience, behind_link)->count;
-    }
-    return members;
-}
-
 /* A flush to many takes milliseconds, and what arrives in them goes out with it at no cost. So
  * whoever is about to post and waits for this core has it first; on an idle one the call returns
  * at once. */
-void kj__shard_take_more(struct kj__shard *shard)
+void kj__shard_take_more(struct kj__shard *shard, size_t written)
 {
+    uint64_t ran = shard->jobs_ran;
     sched_yield();
     shard->has_more_jobs |= run_jobs(shard);
+    if (written > 0) {
+        kj__writer_pace(&shard->writer, written, shard->jobs_ran != ran);
+    }
 }
 
 static void meet_deadlines(struct kj__shard *shard)
@@ -134,15 +126,12 @@ static void meet_deadlines(struct kj__shard *shard)
     }
 }
 
-/* What was about to be posted is gathered before a flush to many starts. */
-static void gather_jobs(struct kj__shard *shard)
+static void finish_flushes(struct kj__shard *shard)
 {
-    uint64_t ran = 0;
-    for (int turn = 0;
-         turn < GATHER_TURNS && ran != shard->jobs_ran && members_behind(shard) >= GATHER_MEMBERS;
-         turn++) {
-        ran = shard->jobs_ran;
-        kj__shard_take_more(shard);
+    size_t written = shard->batch.count;
+    kj__audience_finish_flushes(shard);
+    if (written > 0) {
+        kj__shard_take_more(shard, written);
     }
 }
 
@@ -151,16 +140,19 @@ static void gather_jobs(struct kj__shard *shard)
 static void flush_audiences(struct kj__shard *shard)
 {
     struct kj__list turn;
+    int64_t start_ns = kj__list_is_empty(&shard->behind) ? 0 : kj__clock_monotonic_ns();
     kj__list_init(&turn);
     kj__list_move(&shard->behind, &turn);
     for (size_t flushed = 1; !kj__list_is_empty(&turn); flushed++) {
         kj__audience_flush(KJ__CONTAINER_OF(turn.next, struct kj__audience, behind_link));
         if (flushed % KJ__WRITES_FEW == 0) {
-            kj__audience_finish_flushes(shard);
-            kj__shard_take_more(shard);
+            finish_flushes(shard);
         }
     }
-    kj__audience_finish_flushes(shard);
+    finish_flushes(shard);
+    if (start_ns) {
+        shard->flush_ns = kj__clock_monotonic_ns() - start_ns;
+    }
 }
 
 static void flush_dirty(struct kj__shard *shard)
@@ -281,7 +273,7 @@ static void *run_shard(void *argument)
             begin_drain(shard);
         }
         meet_deadlines(shard);
-        gather_jobs(shard);
+        kj__gather(shard);
         flush_audiences(shard);
         flush_dirty(shard);
         kj__dispatch_round_end(&shard->dispatch, &shard->delivery->dispatch);

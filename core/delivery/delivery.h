@@ -84,6 +84,7 @@ struct kj__shard {
      * NULL: there is nothing. Set before the start. */
     struct kj__chore *before_drain;
     uint64_t jobs_ran;  /* ever */
+    int64_t flush_ns;   /* the time the last flush of the audiences took */
     bool has_more_jobs; /* the inbox may hold some, without a wake to come */
     uint64_t drain_deadline_ms;
     uint8_t read_buffer[KJ__READ_BUFFER_SIZE];
@@ -133,8 +134,9 @@ void kj__shard_count_waiting(struct kj__shard *shard, struct kj__connection *con
 /* Queues a connection for the flush at the end of the round. */
 void kj__shard_mark_dirty(struct kj__shard *shard, struct kj__connection *connection);
 
-/* Runs jobs that arrived since the round began, between two batches of writes. */
-void kj__shard_take_more(struct kj__shard *shard);
+/* Runs jobs that arrived since the round began, between batches of writes. The last had `written`
+ * writes (0: there was none), and whether something has arrived says how large the next may be. */
+void kj__shard_take_more(struct kj__shard *shard, size_t written);
 
 /* The connections of a shard, the prepared ones apart as well; for connection.c. */
 bool kj__shard_add(struct kj__shard *shard, struct kj__connection *connection);

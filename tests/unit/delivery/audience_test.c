@@ -1,9 +1,12 @@
 /* audience_test.c - frames for many, on a real shard: what each peer reads, byte for byte. */
 #include "audience_fixture.h"
+#include "delivery/gather.h"
 #include "pairs.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* Every test runs with each way to the sockets that there is. */
 static enum kj_io fixture_io;
@@ -66,6 +69,59 @@ static void members_that_read_in_small_bits_get_everything(void **state)
     read_slices(fixture, readers, 30, 1777);
     close_readers(readers, 30);
 }
+
+/* ---- what is under way together ---- */
+
+static _Atomic bool is_gathering;
+static _Atomic uint32_t gathered;
+
+/* Appends a frame where two were under way before, and gathers. */
+static void gather_after_two(struct call *call)
+{
+    struct kj__audience *audience = &call->fixture->audiences[0];
+    append(call);
+    audience->carried = 2;
+    audience->shard->flush_ns = 1000 * (int64_t)KJ__GATHER_WAIT_MAX_NS;
+    atomic_store(&is_gathering, true);
+    kj__gather(audience->shard);
+    atomic_store(&gathered, audience->end - audience->begin);
+}
+
+/* It is posted when whoever looks only once has looked. The wait is short, and this thread may come
+ * too late for one. */
+static void a_frame_posted_while_it_is_waited_for_goes_out_with_the_one_before(void **state)
+{
+    enum { MEMBERS = 150, ATTEMPTS = 50 };
+    struct fixture *fixture = *state;
+    static struct reader readers[MEMBERS];
+    size_t used = 0;
+    write_script(fixture, 2 * ATTEMPTS, medium_sizes);
+    join_readers(fixture, readers, MEMBERS, 0);
+    atomic_store(&gathered, 0);
+    for (int i = 0; i < ATTEMPTS && gathered != 2; i++, used += 2) {
+        _Atomic int done = 0;
+        atomic_store(&is_gathering, false);
+        post(fixture,
+             (struct call){.run = gather_after_two, .from = used, .to = used + 1, .done = &done});
+        while (!is_gathering) {
+            sched_yield();
+        }
+        nanosleep(&(struct timespec){.tv_nsec = KJ__GATHER_WAIT_MAX_NS / 10}, NULL);
+        post_and_wait(fixture, (struct call){.run = append, .from = used + 1, .to = used + 2});
+        while (!done) {
+            sched_yield();
+        }
+        for (size_t r = 0; r < MEMBERS; r++) {
+            readers[r].end = fixture->script.offsets[used + 2];
+        }
+        read_streams(fixture, readers, MEMBERS, READ_MAX);
+    }
+    assert_int_equal(gathered, 2);
+    read_slices(fixture, readers, MEMBERS, READ_MAX);
+    close_readers(readers, MEMBERS);
+}
+
+/* ---- members that do not keep up ---- */
 
 /* Half of the members read nothing while frames are published; then they read what there is. */
 static void some_stall(struct fixture *fixture, enum kj_queue_policy policy)
@@ -434,6 +490,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(one_frame_reaches_every_member),
         WITH_FIXTURE(a_burst_of_all_sizes_reaches_300_members_in_order),
+        WITH_FIXTURE(a_frame_posted_while_it_is_waited_for_goes_out_with_the_one_before),
         WITH_FIXTURE(members_that_read_in_small_bits_get_everything),
         WITH_FIXTURE(the_stalled_lose_the_newest_and_hold_up_nobody),
         WITH_FIXTURE(the_stalled_lose_the_oldest_and_hold_up_nobody),
