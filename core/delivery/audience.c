@@ -72,7 +72,7 @@ bool kj__audience_seat(struct kj__audience *audience, struct kj__seat *seat,
                               .index = (uint32_t)audience->count};
     connection->seats = seat;
     audience->members[audience->count++] = (struct kj__member){
-        .seat = seat, .fd = kj__connection_direct_fd(connection), .position = audience->end};
+        .seat = seat, .target = kj__connection_target(connection), .position = audience->end};
     return true;
 }
 
@@ -81,9 +81,9 @@ static struct kj__member *member_of(const struct kj__seat *seat)
     return &seat->audience->members[seat->index];
 }
 
-void kj__seat_set_fd(struct kj__seat *seat, int fd)
+void kj__seat_set_target(struct kj__seat *seat, int target)
 {
-    member_of(seat)->fd = fd;
+    member_of(seat)->target = target;
 }
 
 static void settle_until(struct kj__seat *seat, uint32_t end)
@@ -203,6 +203,30 @@ static struct kj__piece join(const struct kj__audience *audience, uint32_t from,
     return piece;
 }
 
+/* The piece as a record of the member's own. What is larger than a record goes through the queue,
+ * as does what cannot be sealed, which ends the connection there. False when the batch has no room
+ * for it. */
+static bool add_sealed(struct kj__shard *shard, struct kj__member *member, struct kj__piece *piece)
+{
+    struct kj__batch *batch = &shard->batch;
+    uint8_t *room = shard->sealed_records + batch->sealed;
+    if (KJ__TLS_SEALED_MAX(piece->len) > sizeof shard->sealed_records - batch->sealed) {
+        return false;
+    }
+    size_t len = piece->len > KJ__TLS_RECORD_MAX
+                     ? 0
+                     : kj__tls_seal(member->seat->connection->tls, piece->bytes, piece->len, room);
+    if (len == 0) {
+        kj__seat_settle(member->seat);
+        return true;
+    }
+    batch->sealed += len;
+    batch->seats[batch->count++] = member->seat;
+    member->position = piece->to;
+    kj__writer_add(&shard->writer, kj__sealed_target(member->target), room, (uint32_t)len);
+    return true;
+}
+
 /* Adds a write for the member; false when the batch has no room for what it is to get. */
 static bool add_write(struct kj__audience *audience, struct kj__member *member)
 {
@@ -219,11 +243,19 @@ static bool add_write(struct kj__audience *audience, struct kj__member *member)
         *piece = join(audience, member->position, shard->joined_frames + batch->joined);
         batch->joined += piece->to - piece->from > 1 ? piece->len : 0;
     }
+    if (member->target < KJ__TARGET_QUEUE) {
+        return add_sealed(shard, member, piece);
+    }
     batch->seats[count] = member->seat;
     batch->count++;
     member->position = piece->to;
-    kj__writer_add(&shard->writer, member->fd, piece->bytes, piece->len);
+    kj__writer_add(&shard->writer, member->target, piece->bytes, piece->len);
     return true;
+}
+
+static bool is_broken(int result)
+{
+    return result < 0 && result != -EAGAIN && result != -EWOULDBLOCK && result != -EINTR;
 }
 
 /* The socket took `result` bytes of the piece, or failed: the rest goes to the queue. */
@@ -241,7 +273,7 @@ static void take_rest(struct kj__seat *seat, const struct kj__piece *piece, int 
     tally->bytes_out += result > 0 ? (uint64_t)result : 0;
     /* Back to where it is, so that what it missed is in the log for whoever counts it. */
     member_of(seat)->position = position;
-    if (result < 0 && result != -EAGAIN && result != -EWOULDBLOCK && result != -EINTR) {
+    if (is_broken(result)) {
         kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
         return;
     }
@@ -255,6 +287,23 @@ static void take_rest(struct kj__seat *seat, const struct kj__piece *piece, int 
     kj__seat_settle(seat);
 }
 
+/* The same of a record: its frames have left, as far as the audience is concerned. */
+static void take_rest_of_record(struct kj__seat *seat, const struct kj__piece *piece,
+                                const struct kj__write *write)
+{
+    struct kj__connection *connection = seat->connection;
+    struct kj__tally *tally = &seat->audience->shard->tally;
+    size_t sent = write->result > 0 ? (size_t)write->result : 0;
+    if (is_broken(write->result)) {
+        member_of(seat)->position = piece->from;
+        kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
+        return;
+    }
+    tally->frames_out += piece->to - piece->from;
+    tally->bytes_out += piece->len;
+    kj__connection_keep_sealed(connection, write->bytes + sent, write->len - sent);
+}
+
 static void run_batch(struct kj__shard *shard)
 {
     struct kj__batch *batch = &shard->batch;
@@ -266,7 +315,9 @@ static void run_batch(struct kj__shard *shard)
         const struct kj__piece *piece = &batch->pieces[i];
         if (write->result == (int)write->len) {
             tally->frames_out += piece->to - piece->from;
-            tally->bytes_out += write->len;
+            tally->bytes_out += piece->len;
+        } else if (batch->seats[i]->connection->tls) {
+            take_rest_of_record(batch->seats[i], piece, write);
         } else {
             take_rest(batch->seats[i], piece, write->result);
         }
@@ -274,6 +325,7 @@ static void run_batch(struct kj__shard *shard)
     writer->count = 0;
     batch->count = 0;
     batch->joined = 0;
+    batch->sealed = 0;
 }
 
 /* How far the furthest member is behind. */
@@ -299,7 +351,7 @@ void kj__audience_flush(struct kj__audience *audience)
         struct kj__member *member = &audience->members[i];
         bool is_added = true;
         if (member->position != audience->end) {
-            if (member->fd < 0) {
+            if (member->target == KJ__TARGET_QUEUE) {
                 kj__seat_settle(member->seat);
             } else {
                 is_added = add_write(audience, member);

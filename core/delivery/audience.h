@@ -37,7 +37,7 @@ struct kj__seat {
 /* What a flush touches of a member. */
 struct kj__member {
     struct kj__seat *seat;
-    int fd;            /* to be written to directly; -1: through the connection's queue */
+    int target;        /* see kj__connection_target */
     uint32_t position; /* of the next frame it is to get; compared modulo 2^32 */
 };
 
@@ -68,6 +68,7 @@ struct kj__batch {
     struct kj__seat *seats[KJ__WRITES_MAX];
     struct kj__piece pieces[KJ__WRITES_MAX];
     size_t joined; /* bytes used of the shard's joined_frames */
+    size_t sealed; /* and of its sealed_records */
 };
 
 void kj__audience_init(struct kj__audience *audience, struct kj__shard *shard);
@@ -90,8 +91,8 @@ void kj__seat_settle(struct kj__seat *seat);
 /* Of what was appended last, `count` frames are not for this member. */
 void kj__seat_skip(struct kj__seat *seat, uint32_t count);
 
-/* Whether the member is to be written to directly. */
-void kj__seat_set_fd(struct kj__seat *seat, int fd);
+/* How the member is to be written to: see kj__connection_target. */
+void kj__seat_set_target(struct kj__seat *seat, int target);
 
 /* Adds a frame for every member, by reference. False when there is no memory. */
 bool kj__audience_append(struct kj__audience *audience, struct kj__out_frame *frame);

@@ -448,8 +448,10 @@ void kj__connection_on_readable(struct kj__connection *connection)
 {
     while (read_some(connection) && kj__tls_has_more(connection->tls)) {
     }
-    /* Writing may have waited for what came, and reading may now wait for room to write. */
-    if (kj__tls_has_unsent(connection->tls) || kj__tls_waits_for_output(connection->tls)) {
+    /* Writing may have waited for the end of the handshake, and reading may now wait for room to
+     * write. */
+    if (connection->tls &&
+        (kj__tls_waits_for_output(connection->tls) || !kj__out_queue_is_empty(&connection->out))) {
         kj__shard_mark_dirty(connection->shard, connection);
     }
 }

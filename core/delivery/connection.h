@@ -196,8 +196,16 @@ void kj__connection_flush(struct kj__connection *connection);
 
 /* ---- between the files of this folder ---- */
 
-/* The descriptor, while nothing is queued and writes may go straight to the socket; else -1. */
-int kj__connection_direct_fd(const struct kj__connection *connection);
+/* How an audience is to write to it: straight to the socket while nothing is queued, which is its
+ * descriptor, or in TLS a number below the queue's; else through the queue. */
+enum { KJ__TARGET_QUEUE = -1 };
+int kj__connection_target(const struct kj__connection *connection);
+
+/* From a descriptor to the number that stands for it in TLS, and back. */
+static inline int kj__sealed_target(int fd)
+{
+    return KJ__TARGET_QUEUE - 1 - fd;
+}
 
 /* kj__connection_send without a look at the audiences. */
 enum kj__send_result kj__connection_enqueue(struct kj__connection *connection,
@@ -207,6 +215,11 @@ enum kj__send_result kj__connection_enqueue(struct kj__connection *connection,
  * that ended the connection. */
 bool kj__connection_enqueue_rest(struct kj__connection *connection, struct kj__out_frame *frame,
                                  size_t written);
+
+/* The socket did not take these bytes of a sealed record, whose frames count as sent: they leave
+ * next. May end the connection. */
+void kj__connection_keep_sealed(struct kj__connection *connection, const uint8_t *bytes,
+                                size_t len);
 
 /* The socket takes no more for now. */
 void kj__connection_note_blocked(struct kj__connection *connection);

@@ -17,19 +17,23 @@ static struct kj__counters *counters_of(const struct kj__connection *connection)
     return connection->shard->delivery->counters;
 }
 
-int kj__connection_direct_fd(const struct kj__connection *connection)
+int kj__connection_target(const struct kj__connection *connection)
 {
-    bool is_direct = connection->state == KJ__CONNECTION_OPEN && !connection->tls &&
-                     kj__out_queue_is_empty(&connection->out);
-    return is_direct ? connection->fd : -1;
+    if (connection->state != KJ__CONNECTION_OPEN || !kj__out_queue_is_empty(&connection->out)) {
+        return KJ__TARGET_QUEUE;
+    }
+    if (!connection->tls) {
+        return connection->fd;
+    }
+    return kj__tls_may_seal(connection->tls) ? kj__sealed_target(connection->fd) : KJ__TARGET_QUEUE;
 }
 
 /* The queue got its first frame, or is empty again. */
 static void update_seats(const struct kj__connection *connection)
 {
-    int fd = kj__connection_direct_fd(connection);
+    int target = kj__connection_target(connection);
     for (struct kj__seat *seat = connection->seats; seat; seat = seat->next) {
-        kj__seat_set_fd(seat, fd);
+        kj__seat_set_target(seat, target);
     }
 }
 
@@ -292,6 +296,17 @@ bool kj__connection_enqueue_rest(struct kj__connection *connection, struct kj__o
     update_seats(connection);
     kj__shard_count_waiting(connection->shard, connection);
     return true;
+}
+
+void kj__connection_keep_sealed(struct kj__connection *connection, const uint8_t *bytes, size_t len)
+{
+    if (!kj__tls_keep(connection->tls, bytes, len)) {
+        /* Half a record is out: nothing can follow it. */
+        kj__connection_abort(connection, KJ__CAUSE_IO_ERROR);
+        return;
+    }
+    update_seats(connection);
+    kj__connection_note_blocked(connection);
 }
 
 enum kj__send_result kj__connection_send(struct kj__connection *connection,

@@ -27,6 +27,7 @@ enum {
     KJ__INBOX_LIMIT = 65536,          /* jobs waiting; a poster waits beyond it */
     KJ__READ_BUFFER_SIZE = 65536,     /* shared by all connections of a shard */
     KJ__JOIN_BUFFER_SIZE = 4 * 65536, /* the same, for small frames joined for one write */
+    KJ__SEAL_BUFFER_SIZE = 4 * 65536, /* and for the records of a batch of writes */
 };
 
 /* Work for a shard. `run` is called there once and disposes of the job. */
@@ -89,6 +90,7 @@ struct kj__shard {
     uint64_t drain_deadline_ms;
     uint8_t read_buffer[KJ__READ_BUFFER_SIZE];
     uint8_t joined_frames[KJ__JOIN_BUFFER_SIZE];
+    uint8_t sealed_records[KJ__SEAL_BUFFER_SIZE];
     uint8_t tls_scratch[KJ__TLS_RECORD_MAX]; /* where frames are joined into a record */
 };
 

@@ -9,34 +9,101 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* What a peer that does not read can make us keep; a record and more fits. */
+enum { KEPT_MAX = 4 * KJ__TLS_RECORD_MAX };
+
+/* Bytes of records that the socket did not take yet; nothing is allocated while there are none. */
+struct kept {
+    uint8_t *bytes;
+    size_t len, done, capacity;
+};
+
 struct kj__tls {
     SSL *ssl;
     int fd;
     const char *fault;          /* see kj__tls_fault */
     bool is_over;               /* the peer has ended, or the stream is broken */
     bool read_waits_for_output; /* and not, as usual, for input */
-    bool write_waits_for_input; /* and not, as usual, for output */
     bool is_ready;              /* the handshake was over when a call began */
     bool has_sent;              /* the socket took bytes during the call under way */
-    /* A copy of what OpenSSL has made a record of, as it wants to be shown that again until
-     * the record has left. NULL while nothing is blocked. */
-    uint8_t *unsent;
-    size_t unsent_len, unsent_done;
+    struct kept kept;
+    uint8_t *room; /* where records go instead of to the socket; NULL: there is none */
+    size_t room_size, room_len;
 };
+
+/* ---- what waits for the socket ---- */
+
+static bool keep(struct kj__tls *tls, const uint8_t *bytes, size_t len)
+{
+    struct kept *kept = &tls->kept;
+    if (len > kept->capacity - kept->len) {
+        uint8_t *larger = len <= KEPT_MAX - kept->len ? realloc(kept->bytes, kept->len + len)
+                                                      : NULL;
+        if (!larger) {
+            return false;
+        }
+        kept->bytes = larger;
+        kept->capacity = kept->len + len;
+    }
+    memcpy(kept->bytes + kept->len, bytes, len);
+    kept->len += len;
+    return true;
+}
+
+static ssize_t send_now(struct kj__tls *tls, const uint8_t *bytes, size_t len)
+{
+    ssize_t sent = send(tls->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    tls->has_sent |= sent > 0;
+    return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
+}
+
+/* False while some is left, or with errno when the socket is broken. */
+static bool send_kept(struct kj__tls *tls)
+{
+    struct kept *kept = &tls->kept;
+    while (kept->done < kept->len) {
+        ssize_t sent = send_now(tls, kept->bytes + kept->done, kept->len - kept->done);
+        if (sent <= 0) {
+            errno = sent < 0 ? errno : EAGAIN;
+            return false;
+        }
+        kept->done += (size_t)sent;
+    }
+    free(kept->bytes);
+    *kept = (struct kept){0};
+    return true;
+}
 
 /* ---- the socket, as OpenSSL sees it: its own kind of BIO would raise SIGPIPE ---- */
 
-static int bio_write(BIO *bio, const char *bytes, int len)
+/* Takes all there is: into the room that a caller gave, or to the socket, with what that has no
+ * room for kept. So a record that was made has left, as far as OpenSSL is concerned. */
+static int bio_write(BIO *bio, const char *text, int size)
 {
     struct kj__tls *tls = BIO_get_data(bio);
-    ssize_t sent = send(tls->fd, bytes, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const uint8_t *bytes = (const uint8_t *)text;
+    size_t len = (size_t)size;
     BIO_clear_retry_flags(bio);
-    if (sent > 0) {
-        tls->has_sent = true;
-    } else if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
-        BIO_set_retry_write(bio);
+    if (tls->room) {
+        if (len > tls->room_size - tls->room_len) {
+            return -1;
+        }
+        memcpy(tls->room + tls->room_len, bytes, len);
+        tls->room_len += len;
+        return size;
     }
-    return (int)sent;
+    ssize_t sent = tls->kept.len ? 0 : send_now(tls, bytes, len);
+    if (sent < 0) {
+        return -1;
+    }
+    if ((size_t)sent < len && !keep(tls, bytes + sent, len - (size_t)sent)) {
+        if (sent == 0) {
+            BIO_set_retry_write(bio);
+            return -1;
+        }
+        return (int)sent;
+    }
+    return size;
 }
 
 static int bio_read(BIO *bio, char *bytes, int size)
@@ -122,12 +189,13 @@ struct kj__tls *kj__tls_new_take(struct ssl_st *ssl, int fd)
     SSL_set_bio(ssl, bio, bio);
     SSL_set_shutdown(ssl, 0);
     SSL_set_quiet_shutdown(ssl, 0);
+    /* So that a write never has to wait for input. */
+    SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
     if (SSL_is_server(ssl)) {
         shrink_peer_certificate(ssl);
     }
     /* Buffers are given back while nothing is in them: most sessions are idle. */
-    SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
     return tls;
 }
 
@@ -135,14 +203,14 @@ void kj__tls_free(struct kj__tls *tls)
 {
     if (tls) {
         SSL_free(tls->ssl);
-        free(tls->unsent);
+        free(tls->kept.bytes);
         free(tls);
     }
 }
 
 void kj__tls_end(struct kj__tls *tls)
 {
-    if (tls && !tls->unsent) {
+    if (tls && !tls->kept.len) {
         SSL_shutdown(tls->ssl);
         ERR_clear_error();
     }
@@ -206,49 +274,40 @@ bool kj__tls_has_more(const struct kj__tls *tls)
 
 /* ---- writing ---- */
 
-enum progress { FAILED, BLOCKED, WRITTEN };
-
-static enum progress write_record(struct kj__tls *tls, const uint8_t *bytes, size_t len,
-                                  size_t *written)
+/* One record of up to KJ__TLS_RECORD_MAX bytes. */
+static bool write_record(struct kj__tls *tls, const uint8_t *bytes, size_t len)
 {
+    size_t written;
     errno = 0;
     ERR_clear_error();
-    tls->write_waits_for_input = false;
-    if (SSL_write_ex(tls->ssl, bytes, len, written)) {
-        return WRITTEN;
+    if (SSL_write_ex(tls->ssl, bytes, len, &written)) {
+        return true;
+    }
+    /* There was no memory to keep what the socket did not take: it may be in the middle of it. */
+    if (explain(tls) == SSL_ERROR_WANT_WRITE) {
+        errno = ENOMEM;
+    }
+    return false;
+}
+
+/* Goes on with the handshake; false while it is not over, with errno. */
+static bool be_ready(struct kj__tls *tls)
+{
+    tls->is_ready = kj__tls_is_ready(tls);
+    if (tls->is_ready) {
+        return true;
+    }
+    errno = 0;
+    ERR_clear_error();
+    if (SSL_do_handshake(tls->ssl) == 1) {
+        tls->is_ready = true;
+        return true;
     }
     int error = explain(tls);
-    tls->write_waits_for_input = error == SSL_ERROR_WANT_READ;
-    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? BLOCKED : FAILED;
-}
-
-static enum progress write_unsent(struct kj__tls *tls)
-{
-    while (tls->unsent_done < tls->unsent_len) {
-        size_t written = 0;
-        enum progress progress = write_record(tls, tls->unsent + tls->unsent_done,
-                                              tls->unsent_len - tls->unsent_done, &written);
-        if (progress != WRITTEN) {
-            return progress;
-        }
-        tls->unsent_done += written;
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+        errno = EAGAIN;
     }
-    free(tls->unsent);
-    tls->unsent = NULL;
-    return WRITTEN;
-}
-
-static bool keep_unsent(struct kj__tls *tls, const uint8_t *bytes, size_t len)
-{
-    tls->unsent = malloc(len);
-    if (!tls->unsent) {
-        errno = ENOMEM;
-        return false;
-    }
-    memcpy(tls->unsent, bytes, len);
-    tls->unsent_len = len;
-    tls->unsent_done = 0;
-    return true;
+    return false;
 }
 
 /* The bytes of the next record: those of the first part where they fill it or are all there
@@ -272,31 +331,39 @@ static const uint8_t *next_record(const struct iovec *vector, int count, uint8_t
 
 ssize_t kj__tls_write(struct kj__tls *tls, const struct iovec *vector, int count, uint8_t *scratch)
 {
-    tls->has_sent = false;
-    tls->is_ready = kj__tls_is_ready(tls);
-    if (tls->unsent) {
-        enum progress progress = write_unsent(tls);
-        if (progress == BLOCKED && !tls->has_sent) {
-            errno = EAGAIN;
-        }
-        if (progress != WRITTEN) {
-            return progress == BLOCKED && tls->has_sent ? 0 : -1;
-        }
-    }
     size_t len;
-    size_t written = 0;
+    tls->has_sent = false;
+    if (!send_kept(tls)) {
+        return errno == EAGAIN && tls->has_sent ? 0 : -1;
+    }
+    if (!be_ready(tls)) {
+        return -1;
+    }
     const uint8_t *bytes = next_record(vector, count, scratch, &len);
     if (len == 0) {
         return 0;
     }
-    switch (write_record(tls, bytes, len, &written)) {
-    case WRITTEN:
-        return (ssize_t)written;
-    case BLOCKED:
-        return keep_unsent(tls, bytes, len) ? (ssize_t)len : -1;
-    default:
-        return -1;
-    }
+    return write_record(tls, bytes, len) ? (ssize_t)len : -1;
+}
+
+bool kj__tls_may_seal(const struct kj__tls *tls)
+{
+    return kj__tls_is_ready(tls) && !tls->kept.len && !tls->is_over;
+}
+
+size_t kj__tls_seal(struct kj__tls *tls, const uint8_t *bytes, size_t len, uint8_t *room)
+{
+    tls->room = room;
+    tls->room_size = KJ__TLS_SEALED_MAX(len);
+    tls->room_len = 0;
+    bool is_sealed = write_record(tls, bytes, len);
+    tls->room = NULL;
+    return is_sealed ? tls->room_len : 0;
+}
+
+bool kj__tls_keep(struct kj__tls *tls, const uint8_t *bytes, size_t len)
+{
+    return keep(tls, bytes, len);
 }
 
 bool kj__tls_is_ready(const struct kj__tls *tls)
@@ -306,12 +373,12 @@ bool kj__tls_is_ready(const struct kj__tls *tls)
 
 bool kj__tls_has_unsent(const struct kj__tls *tls)
 {
-    return tls && tls->unsent;
+    return tls && tls->kept.len;
 }
 
 bool kj__tls_waits_for_output(const struct kj__tls *tls)
 {
-    return tls && (tls->read_waits_for_output || (tls->unsent && !tls->write_waits_for_input));
+    return tls && (tls->read_waits_for_output || tls->kept.len);
 }
 
 /* ---- sockets that may be plain ---- */

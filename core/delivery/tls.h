@@ -45,6 +45,20 @@ const char *kj__tls_fault(const struct kj__tls *tls);
  * what an earlier call had left over made progress, or `count` is 0. */
 ssize_t kj__tls_write(struct kj__tls *tls, const struct iovec *vector, int count, uint8_t *scratch);
 
+/* What `len` bytes may take: a peer may ask for records of 512 bytes, and a word on keys may come
+ * before them. */
+#define KJ__TLS_SEALED_MAX(len) ((len) + (len) / 4 + 512)
+
+/* Whether kj__tls_seal may be called: the handshake is over and nothing is kept. Not for NULL. */
+bool kj__tls_may_seal(const struct kj__tls *tls);
+
+/* Makes a record of 1 to KJ__TLS_RECORD_MAX bytes in `room`, which has KJ__TLS_SEALED_MAX(len), for
+ * the caller to send before anything else is written, and gives its length; 0: the stream is
+ * broken. What the socket did not take of it goes to kj__tls_keep, which copies it; false: there
+ * is no memory, and nothing may follow. */
+size_t kj__tls_seal(struct kj__tls *tls, const uint8_t *bytes, size_t len, uint8_t *room);
+bool kj__tls_keep(struct kj__tls *tls, const uint8_t *bytes, size_t len);
+
 /* A part of a record is kept here: call kj__tls_write again, with a `count` of 0 if need be.
  * False for NULL, as are the others that answer yes or no. */
 bool kj__tls_has_unsent(const struct kj__tls *tls);

@@ -457,6 +457,25 @@ def test_a_slow_reader_gets_large_events_whole(secure, authority):
     slow.close()
 
 
+@pytest.mark.parametrize("io", ["epoll", "auto"])
+def test_sessions_that_read_late_get_all_in_order(secure, authority, io):
+    node = secure("--io", io, "--limit-session-queue-messages", "10000",
+                  "--limit-session-queue-bytes", "16777216", "--print-counters")  # fmt: skip
+    sessions = [
+        RawWebSocket(node.port, receive_buffer=4096, tls=authority.context()) for _ in range(8)
+    ]
+    sizes = [1 + (number * 7919) % 20000 for number in range(800)]  # 8 MB
+    for number, size in enumerate(sizes):
+        node.create(title="x" * size, number=number)
+    for session in sessions:
+        entities = [json.loads(session.message()[1])["entity"] for _ in sizes]
+        assert [(entity["number"], len(entity["title"])) for entity in entities] == list(
+            enumerate(sizes)
+        )
+        session.close()
+    assert {name: n for name, n in node.counters().items() if "dropped" in name and n} == {}
+
+
 def test_a_large_message_of_a_client_is_read_whole(secure, authority):
     node = secure("--limit-message-bytes", "300000")
     session = RawWebSocket(node.port, tls=authority.context())

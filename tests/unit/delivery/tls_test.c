@@ -1,5 +1,6 @@
 /* tls_test.c - the stream against OpenSSL itself, which has its bytes in memory and so lets the
- * test carry them over as it likes. Every test runs in TLS 1.2 and in 1.3. */
+ * test carry them over as it likes. Every test runs in TLS 1.2 and in 1.3, with a peer that takes
+ * records of any size and with one that wants small ones. */
 #include "delivery/tls.h"
 
 #include <errno.h>
@@ -61,11 +62,12 @@ static void carry(SSL *from, SSL *to)
     }
 }
 
-static void set_up(struct pair *pair, int version)
+static void set_up(struct pair *pair, int version, uint8_t fragments)
 {
     int fds[2];
     *pair = (struct pair){.server_context = make_server_context(version),
                           .peer_context = SSL_CTX_new(TLS_client_method())};
+    assert_int_equal(SSL_CTX_set_tlsext_max_fragment_length(pair->peer_context, fragments), 1);
     SSL *server = new_side(pair->server_context);
     pair->peer = new_side(pair->peer_context);
     SSL_set_accept_state(server);
@@ -289,6 +291,91 @@ static void keys_may_change_on_the_way(struct pair *pair)
     assert_memory_equal(bytes, "answer", 6);
 }
 
+/* ---- sealed ahead ---- */
+
+static uint8_t sealed[KJ__TLS_SEALED_MAX(KJ__TLS_RECORD_MAX)];
+
+/* Seals, and sends `part` of it in 16ths; the rest is kept. */
+static void seal_and_send(struct pair *pair, const uint8_t *bytes, size_t len, size_t part)
+{
+    assert_true(kj__tls_may_seal(pair->tls));
+    size_t sealed_len = kj__tls_seal(pair->tls, bytes, len, sealed);
+    assert_in_range(sealed_len, len + 1, KJ__TLS_SEALED_MAX(len));
+    size_t sent = sealed_len * part / 16;
+    assert_int_equal(send(pair->fd, sealed, sent, 0), sent);
+    if (sent < sealed_len) {
+        assert_true(kj__tls_keep(pair->tls, sealed + sent, sealed_len - sent));
+        assert_false(kj__tls_may_seal(pair->tls));
+        assert_true(kj__tls_has_unsent(pair->tls) && kj__tls_waits_for_output(pair->tls));
+    }
+}
+
+static void what_was_sealed_leaves_ahead_of_what_is_written_then(struct pair *pair)
+{
+    static uint8_t expected[20 * KJ__TLS_RECORD_MAX];
+    static uint8_t received[sizeof expected];
+    size_t len = 0;
+    size_t arrived = 0;
+    for (size_t part = 0; part <= 16; part++) {
+        size_t size = 1 + (part * 1093) % KJ__TLS_RECORD_MAX;
+        memset(expected + len, (int)part, size);
+        seal_and_send(pair, expected + len, size, part);
+        len += size;
+        struct iovec behind = {expected + len, 100};
+        memset(expected + len, 200, 100);
+        assert_int_equal(kj__tls_write(pair->tls, &behind, 1, pair->scratch), 100);
+        len += 100;
+        arrived += peer_reads(pair, received + arrived, sizeof received - arrived);
+    }
+    assert_int_equal(arrived, len);
+    assert_memory_equal(received, expected, len);
+    assert_true(kj__tls_may_seal(pair->tls));
+}
+
+static void the_largest_record_has_room(struct pair *pair)
+{
+    static uint8_t bytes[KJ__TLS_RECORD_MAX];
+    static uint8_t received[KJ__TLS_RECORD_MAX];
+    memset(bytes, 'x', sizeof bytes);
+    if (SSL_version(pair->peer) == TLS1_3_VERSION) {
+        uint8_t question[8];
+        assert_int_equal(SSL_key_update(pair->peer, SSL_KEY_UPDATE_REQUESTED), 1);
+        peer_says(pair, "question");
+        while (peer_sends(pair, 1)) {
+        }
+        assert_int_equal(kj__tls_read(pair->tls, question, sizeof question), 8);
+    }
+    seal_and_send(pair, bytes, sizeof bytes, 16);
+    assert_int_equal(peer_reads(pair, received, sizeof received), sizeof received);
+    assert_memory_equal(received, bytes, sizeof bytes);
+}
+
+/* A peer may ask for new keys as often as it likes; what is kept for it meanwhile is bounded. */
+static void a_peer_that_asks_and_does_not_read_is_not_answered_for_ever(struct pair *pair)
+{
+    static uint8_t expected[3 * LARGE];
+    uint8_t bytes[KJ__TLS_RECORD_MAX];
+    if (SSL_version(pair->peer) != TLS1_3_VERSION) {
+        return;
+    }
+    fill_socket(pair, expected);
+    errno = 0;
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(SSL_key_update(pair->peer, SSL_KEY_UPDATE_REQUESTED), 1);
+        peer_says(pair, "?");
+        while (peer_sends(pair, LARGE)) {
+        }
+        while (kj__tls_read(pair->tls, bytes, sizeof bytes) > 0) {
+        }
+        assert_int_equal(errno, EAGAIN);
+        if (recv(pair->fd, bytes, 1, MSG_PEEK) > 0) {
+            break; /* it is not read from any more */
+        }
+    }
+    assert_true(recv(pair->fd, bytes, 1, MSG_PEEK) == 1);
+    assert_true(kj__tls_waits_for_output(pair->tls));
+}
+
 static void the_end_is_told_and_heard(struct pair *pair)
 {
     uint8_t bytes[KJ__TLS_RECORD_MAX];
@@ -344,10 +431,12 @@ typedef void (*pair_test)(struct pair *pair);
 static void run_in_each_version(void **state)
 {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    static const uint8_t fragments[] = {TLSEXT_max_fragment_length_DISABLED,
+                                        TLSEXT_max_fragment_length_512};
     pair_test test = *(pair_test *)*state;
-    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+    for (size_t i = 0; i < 4; i++) {
         struct pair pair;
-        set_up(&pair, versions[i]);
+        set_up(&pair, versions[i / 2], fragments[i % 2]);
         test(&pair);
         tear_down(&pair);
     }
@@ -369,6 +458,9 @@ int main(void)
         TEST(what_a_small_buffer_leaves_is_announced),
         TEST(frames_of_one_flush_are_one_record),
         TEST(nothing_to_write_is_no_record),
+        TEST(what_was_sealed_leaves_ahead_of_what_is_written_then),
+        TEST(the_largest_record_has_room),
+        TEST(a_peer_that_asks_and_does_not_read_is_not_answered_for_ever),
         TEST(what_was_accepted_arrives_however_full_the_socket),
         TEST(reading_goes_on_while_writing_is_blocked),
         TEST(keys_may_change_on_the_way),
