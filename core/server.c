@@ -508,6 +508,8 @@ enum kj_status kj_server_reload_tls(struct kj_server *server, struct kj_error *e
     pthread_mutex_unlock(&server->life_lock);
     if (status) {
         kj__log(KJ__LOG_ERROR, "server", "the TLS files were not loaded: %s", error->text);
+    } else {
+        kj__log(KJ__LOG_INFO, "server", "the TLS files were loaded again");
     }
     return status;
 }
