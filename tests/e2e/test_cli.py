@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import struct
@@ -104,6 +105,20 @@ def test_an_address_that_is_not_of_this_machine_is_said_to_be_so(start):
     program = start(*SERVE, "--listen", "203.0.113.1:0", "--allow-all")
     assert program.wait() == 1
     assert "(--listen): cannot listen on 203.0.113.1:0: Cannot assign" in program.stderr()
+
+
+def test_nothing_gets_the_number_of_a_closed_standard_descriptor(start):
+    port = free_port()
+    closed = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
+    program = start(*closed, KUJATA, "serve", "--model", MODEL, "--listen", f"127.0.0.1:{port}")
+    eventually(lambda: listens(port), what="the node")
+    links = [os.readlink(f"/proc/{program.process.pid}/fd/{number}") for number in range(3)]
+    assert links == ["/dev/null"] * 3
+
+
+def listens(port):
+    with socket.socket() as peer:
+        return peer.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_sighup_without_anything_to_read_again_changes_nothing(serve):
