@@ -2,9 +2,12 @@
 #include "commands.h"
 #include "options.h"
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -28,8 +31,22 @@ static void print_usage(FILE *to)
     fprintf(to, "kujata COMMAND --help lists the flags of one; --version prints the version.\n");
 }
 
+/* Who starts us may have closed these; what is opened next would get their numbers, and be written
+ * what is meant for people. */
+static bool keep_standard_descriptors(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO) {
+        fd = open("/dev/null", O_RDWR);
+    }
+    return fd >= 0 && close(fd) == 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (!keep_standard_descriptors()) {
+        return EXIT_FAILURE;
+    }
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static const char command[] = "serve";
 
@@ -290,7 +291,10 @@ int command_serve(int argc, char *const *argv)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    if (settings.server.tls_certificate || security_wants_reload(&settings.security)) {
+    /* Where nothing is read again, SIGHUP changes nothing, unless it says that the terminal this
+     * was started from is gone. */
+    if (settings.server.tls_certificate || security_wants_reload(&settings.security) ||
+        !isatty(STDIN_FILENO)) {
         sigaddset(&signals, SIGHUP);
     }
     pthread_sigmask(SIG_BLOCK, &signals, NULL);

@@ -59,7 +59,7 @@ int accounts_make(const char *command, struct accounts_settings *settings, bool 
     }
     settings->options.others_follow = others_follow;
     enum kj_status status = kj_accounts_new(&settings->options, accounts, &error);
-    return status ? options_fail(status == KJ_ENOMEM ? EXIT_FAILURE : EXIT_USAGE, command,
+    return status ? options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command,
                                  "--accounts: %s", error.text)
                   : EXIT_SUCCESS;
 }

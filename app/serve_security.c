@@ -1,6 +1,7 @@
 /* serve_security.c - see serve_security.h. */
 #include "serve_security.h"
 
+#include <kujata/log.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,7 +244,9 @@ static void report(struct kj_server *server, const char *flag, enum kj_status st
 {
     kj_server_count_auth_reload(server, !status);
     if (status) {
-        fprintf(stderr, "kujata serve: %s: %s; what was in force stays\n", flag, error->text);
+        kj_log(KJ_LOG_ERROR, "serve", "%s: %s; what was in force stays", flag, error->text);
+    } else {
+        kj_log(KJ_LOG_INFO, "serve", "%s: read again", flag);
     }
 }
 

@@ -41,7 +41,7 @@ int store_make(const char *command, const struct store_settings *settings,
                    ? options_fail(EXIT_FAILURE, command, "no memory for the store")
                    : 0;
     }
-    if (strncmp(where, scheme, strlen(scheme)) != 0) {
+    if (strncmp(where, scheme, strlen(scheme)) != 0 || !where[strlen(scheme)]) {
         return options_fail(EXIT_USAGE, command,
                             "--store: \"%s\" is neither memory nor sqlite:PATH", where);
     }

@@ -73,7 +73,7 @@ int command_spec(int argc, char *const *argv)
     struct kj_model *model;
     struct kj_error error = {0};
     if (kj_model_load(settings.model, &model, &error)) {
-        return options_fail(EXIT_FAILURE, command, "%s", error.text);
+        return options_fail(EXIT_USAGE, command, "--model: %s", error.text);
     }
     json_t *document;
     enum kj_status status = settings.kind == SPEC_OPENAPI

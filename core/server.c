@@ -242,7 +242,7 @@ enum kj_status kj_server_new(const struct kj_server_options *options, struct kj_
         status = init_push(made);
         if (status) {
             kj_error_set(error, 0, "%s: %s",
-                         status == KJ_EUNSUPPORTED ? "option io: io_uring cannot be had here"
+                         status == KJ_EUNSUPPORTED ? "option io (--io): io_uring cannot be had here"
                                                    : "cannot make the shards",
                          kj_status_text(status));
         }
@@ -508,6 +508,8 @@ enum kj_status kj_server_reload_tls(struct kj_server *server, struct kj_error *e
     pthread_mutex_unlock(&server->life_lock);
     if (status) {
         kj__log(KJ__LOG_ERROR, "server", "the TLS files were not loaded: %s", error->text);
+    } else {
+        kj__log(KJ__LOG_INFO, "server", "the TLS files were loaded again");
     }
     return status;
 }

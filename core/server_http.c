@@ -35,13 +35,14 @@ static enum kj_status add_root(struct kj__api *api, const struct kj_http_policy 
     const char *redirect = options->root_redirect;
     if (!type != !body || (type && redirect)) {
         kj_error_set(error, 0,
-                     "options root_content_type, root_body and root_redirect: there is either a "
-                     "type and a body, or a redirect");
+                     "options root_content_type (--root-type), root_body (--root-file) and "
+                     "root_redirect (--root-redirect): there is either a type and a body, or a "
+                     "redirect");
         return KJ_EINVAL;
     }
     if ((type && !is_header_value(type)) || (redirect && !is_header_value(redirect))) {
         kj_error_set(error, 0, "option %s: no header may hold it",
-                     type ? "root_content_type" : "root_redirect");
+                     type ? "root_content_type (--root-type)" : "root_redirect (--root-redirect)");
         return KJ_EINVAL;
     }
     if (redirect) {
@@ -55,7 +56,9 @@ static enum kj_status add_version(json_t *object, const char *text, struct kj_er
     const char *equals = strchr(text, '=');
     if (!equals || equals == text || !equals[1] ||
         !kj__utf8_is_valid((const uint8_t *)text, strlen(text))) {
-        kj_error_set(error, 0, "option service_versions: \"%s\" is not NAME=VERSION", text);
+        kj_error_set(error, 0,
+                     "option service_versions (--service-version): \"%s\" is not NAME=VERSION",
+                     text);
         return KJ_EINVAL;
     }
     char *name = strndup(text, (size_t)(equals - text));
@@ -126,9 +129,11 @@ static enum kj_status init_rates(struct kj__server_http *http, const struct kj_h
 {
     const struct kj_rate *all = &options->handshake_rate;
     const struct kj_rate *each = &options->handshake_rate_per_address;
-    enum kj_status status = kj__policy_check_rate(all, "handshake_rate", error);
+    enum kj_status status = kj__policy_check_rate(all, "handshake_rate (--rate-limit-handshakes)",
+                                                  error);
     if (!status) {
-        status = kj__policy_check_rate(each, "handshake_rate_per_address", error);
+        status = kj__policy_check_rate(
+            each, "handshake_rate_per_address (--rate-limit-handshakes-per-address)", error);
     }
     uint32_t per_second = status ? 0 : each->per_second; /* fini wants something */
     kj__bucket_init(&http->handshakes, kj__rate_make(all->per_second, all->burst));

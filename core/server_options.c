@@ -82,9 +82,10 @@ enum kj_status kj__server_options_check_path(const struct kj_server_options *opt
 static enum kj_status check_endpoint(const struct kj_server_options *options,
                                      struct kj_error *error)
 {
-    return options->push_endpoint ? kj__server_options_check_path(options, "option push_endpoint",
-                                                                  options->push_endpoint, error)
-                                  : KJ_OK;
+    return options->push_endpoint
+               ? kj__server_options_check_path(options, "option push_endpoint (--push-endpoint)",
+                                               options->push_endpoint, error)
+               : KJ_OK;
 }
 
 static enum kj_status check_gateway(const struct kj_server_options *options, struct kj_error *error)
@@ -92,7 +93,8 @@ static enum kj_status check_gateway(const struct kj_server_options *options, str
     if (!options->gateway_prefix || kj_topic_is_valid(options->gateway_prefix)) {
         return KJ_OK;
     }
-    kj_error_set(error, 0, "option gateway_prefix: \"%.200s\" is not words joined by dots",
+    kj_error_set(error, 0,
+                 "option gateway_prefix (--gateway-topic): \"%.200s\" is not words joined by dots",
                  options->gateway_prefix);
     return KJ_EINVAL;
 }
@@ -105,7 +107,8 @@ static enum kj_status check_origins(const struct kj_server_options *options, str
         bool is_origin = scheme && scheme[3] && !strchr(scheme + 3, '/');
         if (strcmp(*origin, "*") != 0 && !is_origin) {
             kj_error_set(error, 0,
-                         "option allowed_origins: \"%s\" is neither * nor SCHEME://HOST[:PORT]",
+                         "option allowed_origins (--allow-origin): \"%s\" is neither * nor "
+                         "SCHEME://HOST[:PORT]",
                          *origin);
             return KJ_EINVAL;
         }
@@ -163,7 +166,8 @@ static enum kj_status check_options(const struct kj_server_options *options, str
         return KJ_EINVAL;
     }
     if (options->topic && !kj_topic_is_valid(options->topic)) {
-        kj_error_set(error, 0, "option topic: \"%s\" is not words joined by dots", options->topic);
+        kj_error_set(error, 0, "option topic (--topic): \"%s\" is not words joined by dots",
+                     options->topic);
         return KJ_EINVAL;
     }
     const char *cookie = options->token_cookie;

@@ -177,7 +177,8 @@ enum kj_status kj__acceptor_start(const struct kj__acceptor_options *options,
     }
     *made = (struct kj__acceptor){.options = *options, .listener = -1, .stop_fd = -1};
     if (!start(made, &address)) {
-        kj_error_set(error, 0, "cannot listen on %s: %s", options->listen, strerror(errno));
+        kj_error_set(error, 0, "stream (--tcp, --tcp-tls): cannot listen on %s: %s",
+                     options->listen, strerror(errno));
         release(made);
         return KJ_EIO;
     }

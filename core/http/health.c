@@ -5,6 +5,7 @@
 #include "base/metrics.h"
 #include "http/door.h"
 #include "http/handover.h"
+#include "http/listen_fault.h"
 
 #include <civetweb.h>
 #include <stdio.h>
@@ -142,7 +143,8 @@ static enum kj_status start_civetweb(struct kj__health *health, struct kj_error 
     struct mg_error_data failure = {.code = &code, .text = text, .text_buffer_size = sizeof text};
     health->civetweb = mg_start2(&init, &failure);
     if (!health->civetweb) {
-        kj_error_set(error, 0, "cannot listen for health on %s: %s", health->options.listen, text);
+        kj_error_set(error, 0, "option health_listen (--health): cannot listen on %s: %s",
+                     health->options.listen, kj__listen_fault(health->options.listen, text));
         return KJ_EIO;
     }
     return KJ_OK;
@@ -191,7 +193,8 @@ enum kj_status kj__health_start(const struct kj__health_options *options,
     kj__door_init(&made->door);
     enum kj_status status = KJ_OK;
     if (!parse_listen(made, options->listen)) {
-        kj_error_set(error, 0, "option health_listen: \"%s\" is not ADDR:PORT", options->listen);
+        kj_error_set(error, 0, "option health_listen (--health): \"%s\" is not ADDR:PORT",
+                     options->listen);
         status = KJ_EINVAL;
     } else {
         mg_init_library(MG_FEATURES_DEFAULT);

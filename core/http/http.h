@@ -43,9 +43,9 @@ struct kj__http_upgrade {
 
 /* All borrowed for as long as the listener lives, but for `listen`. */
 struct kj__http_options {
-    const char *option;              /* the name of the next one, in errors; NULL: "listen" */
-    const char *listen;              /* "ADDR:PORT" or "[ADDR]:PORT"; port 0 picks one */
-    const char *listen_unix;         /* the path of a socket to listen at as well; NULL: none */
+    const char *option;      /* the name of the next one, in errors; NULL: "listen (--listen)" */
+    const char *listen;      /* "ADDR:PORT" or "[ADDR]:PORT"; port 0 picks one */
+    const char *listen_unix; /* the path of a socket to listen at as well; NULL: none */
     const struct kj__tls_files *tls; /* NULL: plain HTTP; borrowed for the start alone, the
                                       * names in it for longer */
     uint32_t threads;

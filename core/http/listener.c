@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/exchange.h"
+#include "http/listen_fault.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -266,6 +267,11 @@ static void *on_thread_start(const struct mg_context *context, int type)
     return NULL;
 }
 
+static const char *option_of(const struct kj__http_options *options)
+{
+    return options->option ? options->option : "listen (--listen)";
+}
+
 /* Splits "ADDR:PORT" or "[ADDR]:PORT"; civetweb's own syntax has more, such as lists, which
  * nothing here expects. */
 static bool parse_listen(struct kj__http *http, const char *listen)
@@ -349,7 +355,8 @@ static enum kj_status start_civetweb(struct kj__http *http, struct kj_error *err
     struct mg_error_data failure = {.code = &code, .text = text, .text_buffer_size = sizeof text};
     http->civetweb = mg_start2(&init, &failure);
     if (!http->civetweb) {
-        kj_error_set(error, 0, "cannot listen on %s: %s", options->listen, text);
+        kj_error_set(error, 0, "option %s: cannot listen on %s: %s", option_of(options),
+                     options->listen, kj__listen_fault(options->listen, text));
         return KJ_EIO;
     }
     return KJ_OK;
@@ -422,10 +429,11 @@ static enum kj_status check_features(const struct kj__http *http, struct kj_erro
         return KJ_EUNSUPPORTED;
     }
     if (http->is_ipv6 && !mg_check_feature(MG_FEATURES_IPV6)) {
-        kj_error_set(error, 0,
-                     "option listen: this build has no IPv6, as it uses the system's binary of "
-                     "civetweb; %s",
-                     advice);
+        kj_error_set(
+            error, 0,
+            "option listen (--listen): this build has no IPv6, as it uses the system's binary of "
+            "civetweb; %s",
+            advice);
         return KJ_EUNSUPPORTED;
     }
     return KJ_OK;
@@ -437,7 +445,7 @@ static enum kj_status prepare(struct kj__http *http, struct kj_error *error)
     if (!parse_listen(http, options->listen)) {
         kj_error_set(error, 0,
                      "option %s: \"%s\" is not ADDR:PORT, such as 127.0.0.1:8080 or [::1]:8080",
-                     options->option ? options->option : "listen", options->listen);
+                     option_of(options), options->listen);
         return KJ_EINVAL;
     }
     enum kj_status status = check_features(http, error);

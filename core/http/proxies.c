@@ -133,8 +133,10 @@ enum kj_status kj__proxies_init(struct kj__proxies *proxies, const char *const *
     }
     for (; proxies->count < count; proxies->count++) {
         if (!parse_network(texts[proxies->count], &proxies->networks[proxies->count])) {
-            kj_error_set(error, 0, "option trusted_proxies: \"%s\" is not ADDR or ADDR/BITS",
-                         texts[proxies->count]);
+            kj_error_set(
+                error, 0,
+                "option trusted_proxies (--trusted-proxy): \"%s\" is not ADDR or ADDR/BITS",
+                texts[proxies->count]);
             return KJ_EINVAL;
         }
     }

@@ -37,12 +37,23 @@ static const char *find_too_deep(const char *text, const char *end)
     return NULL;
 }
 
+/* Counted from 1, in bytes. */
+static size_t column_of(const char *text, const char *at)
+{
+    const char *start = at;
+    while (start > text && start[-1] != '\n') {
+        start--;
+    }
+    return (size_t)(at - start) + 1;
+}
+
 json_t *kj__declaration_read(const char *text, size_t len, json_error_t *fault)
 {
     const char *too_deep = find_too_deep(text, text + len);
     if (too_deep) {
         fault->position = (int)(too_deep - text);
         fault->line = (int)kj__declaration_line(text, (size_t)fault->position);
+        fault->column = (int)column_of(text, too_deep);
         snprintf(fault->text, sizeof fault->text, "nested deeper than %d", KJ__NESTING_MAX);
         return NULL;
     }

@@ -9,21 +9,16 @@
 
 enum { FILE_MAX_SIZE = 16 << 20, PLACE_MAX = 200, READ_SIZE = 16384 };
 
-/* "model.json:14", or just the name where no line is known. */
-static void put_place(char place[PLACE_MAX], const char *source, size_t line)
-{
-    if (line) {
-        snprintf(place, PLACE_MAX, "%s:%zu", source, line);
-    } else {
-        snprintf(place, PLACE_MAX, "%s", source);
-    }
-}
-
+/* "model.json:14:9: ...", or just the name where no line is known. */
 static enum kj_status explain_syntax(const json_error_t *fault, const char *source,
                                      struct kj_error *error)
 {
     char place[PLACE_MAX];
-    put_place(place, source, fault->line > 0 ? (size_t)fault->line : 0);
+    if (fault->line > 0) {
+        snprintf(place, sizeof place, "%s:%d:%d", source, fault->line, fault->column);
+    } else {
+        snprintf(place, sizeof place, "%s", source);
+    }
     kj_error_set(error, fault->position > 0 ? (size_t)fault->position : 0, "%s: %s", place,
                  fault->text);
     return json_error_code(fault) == json_error_out_of_memory ? KJ_ENOMEM : KJ_EPARSE;
@@ -34,7 +29,7 @@ static void explain_fault(const char *text, size_t len, const char *source,
 {
     char place[PLACE_MAX];
     size_t offset = kj__declaration_locate(text, len, walk);
-    put_place(place, source, kj__declaration_line(text, offset));
+    snprintf(place, sizeof place, "%s:%zu", source, kj__declaration_line(text, offset));
     kj__walk_explain(walk, place, offset, error);
 }
 

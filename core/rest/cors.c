@@ -37,7 +37,8 @@ static enum kj_status copy_others(struct kj__cors *cors, const char *const *othe
     cors->others = calloc(count + 1, sizeof *cors->others);
     for (size_t i = 0; cors->others && i < count; i++) {
         if (!is_origin(others[i])) {
-            kj_error_set(error, 0, "option cors_origins: \"%s\" is not SCHEME://HOST[:PORT]",
+            kj_error_set(error, 0,
+                         "option cors_origins (--cors-also): \"%s\" is not SCHEME://HOST[:PORT]",
                          others[i]);
             return KJ_EINVAL;
         }
@@ -55,7 +56,9 @@ enum kj_status kj__cors_init(struct kj__cors *cors, const char *origin, const ch
     *cors = (struct kj__cors){0};
     if (!origin) {
         if (others && *others) {
-            kj_error_set(error, 0, "option cors_origins: cors_origin is needed too");
+            kj_error_set(
+                error, 0,
+                "option cors_origins (--cors-also): cors_origin (--cors-origin) is needed too");
             return KJ_EINVAL;
         }
         return KJ_OK;
@@ -63,7 +66,8 @@ enum kj_status kj__cors_init(struct kj__cors *cors, const char *origin, const ch
     cors->is_mirror = strcmp(origin, "mirror") == 0;
     if (!cors->is_mirror && strcmp(origin, "*") != 0 && !is_origin(origin)) {
         kj_error_set(error, 0,
-                     "option cors_origin: \"%s\" is neither *, mirror nor SCHEME://HOST[:PORT]",
+                     "option cors_origin (--cors-origin): \"%s\" is neither *, mirror nor "
+                     "SCHEME://HOST[:PORT]",
                      origin);
         return KJ_EINVAL;
     }

@@ -70,7 +70,7 @@ static enum kj_status set_identity_rate(struct kj__policy *policy,
                                         const struct kj_identity_rate *one,
                                         const struct kj_model *model, struct kj_error *error)
 {
-    static const char option[] = "identity_rates";
+    static const char option[] = "identity_rates (--rate-limit-identity)";
     if (!one->identity || !kj_model_identity(model, one->identity)) {
         return refuse_name(option, one->identity ? one->identity : "", "is no identity", error);
     }
@@ -94,7 +94,8 @@ static enum kj_status set_read_only(struct kj__policy *policy, const struct kj_h
     atomic_store(&policy->is_read_only, options->read_only);
     for (; name && *name; name++) {
         if (!kj_model_identity(model, *name)) {
-            return refuse_name("read_only_except", *name, "is no identity", error);
+            return refuse_name("read_only_except (--read-only-except)", *name, "is no identity",
+                               error);
         }
         if (!kj__map_put(&policy->read_only_except, *name, &present, NULL)) {
             return KJ_ENOMEM;
@@ -116,7 +117,8 @@ static enum kj_status set_prefix(struct kj__policy *policy, const char *prefix,
     if (prefix[0] != '/' || prefix[strspn(prefix, allowed)] || strstr(prefix, "//") ||
         prefix[len - 1] == '/' || strncmp(prefix, "/_meta", strlen("/_meta")) == 0) {
         kj_error_set(error, 0,
-                     "option api_prefix: \"%s\" is not a path such as /api, of letters, digits "
+                     "option api_prefix (--api-prefix): \"%s\" is not a path such as /api, of "
+                     "letters, digits "
                      "and -._~, without a slash at its end",
                      prefix);
         return KJ_EINVAL;
@@ -134,7 +136,8 @@ enum kj_status kj__policy_set(struct kj__policy *policy, const struct kj_http_po
     enum kj_status status = kj__cors_init(&policy->cors, options->cors_origin,
                                           options->cors_origins, error);
     if (!status) {
-        status = new_bucket(&options->request_rate, "request_rate", &policy->requests, error);
+        status = new_bucket(&options->request_rate, "request_rate (--rate-limit)",
+                            &policy->requests, error);
     }
     for (size_t i = 0; !status && i < options->identity_rate_count; i++) {
         status = set_identity_rate(policy, &options->identity_rates[i], model, error);

@@ -64,6 +64,7 @@ class Conversation {
     this.lastRead = lastRead;
     this.hasAll = false; // nothing older is in the history
     this.seen = null; // the last one before some may be missing; null: none is
+    this.draft = ""; // what was being written here when another one was opened
   }
 
   get key() {
@@ -258,11 +259,34 @@ async function leave(conversation) {
 }
 
 function open(conversation) {
+  const input = $("#compose [name=text]");
+  if (current) {
+    current.draft = input.value;
+  }
   current = conversation;
-  $("#note").textContent = "";
+  input.value = current?.draft ?? "";
+  clearNotes();
   show();
   $("#log").scrollTop = $("#log").scrollHeight;
-  $("#compose [name=text]").focus();
+  input.focus();
+}
+
+// What is written meanwhile stays, and what could not be sent comes back.
+async function compose(form) {
+  const conversation = current;
+  const input = form.elements.text;
+  const text = input.value;
+  input.value = "";
+  try {
+    await send(conversation, text);
+  } catch (error) {
+    note(error);
+    if (conversation !== current) {
+      conversation.draft ||= text;
+    } else {
+      input.value ||= text;
+    }
+  }
 }
 
 // ---- the page ----
@@ -274,7 +298,12 @@ function element(name, { text, ...properties } = {}, ...children) {
 }
 
 function note(error) {
-  $("#note").textContent = error instanceof Refused ? `${error.message} (${error.code})` : error.message;
+  const text = error instanceof Refused ? `${error.message} (${error.code})` : error.message;
+  $(current ? "#note" : "#nothing .fault").textContent = text;
+}
+
+function clearNotes() {
+  $("#note").textContent = $("#nothing .fault").textContent = "";
 }
 
 function listEntry(conversation) {
@@ -357,6 +386,7 @@ function enter() {
   });
   on("ready", () => {
     setState("online");
+    clearNotes();
     catchUp();
   });
   on("lost", () => {
@@ -375,6 +405,7 @@ function exit(reason = "") {
   client = null;
   account.forget();
   current = null;
+  $("#compose").reset();
   $("#chat").hidden = true;
   $("#door").hidden = false;
   $("#login .fault").textContent = reason;
@@ -408,7 +439,10 @@ onSubmit("#talk", async ({ user }) => {
   open(conversation);
   await loadHistory(conversation);
 });
-onSubmit("#compose", ({ text }) => send(current, text));
+$("#compose").addEventListener("submit", (event) => {
+  event.preventDefault();
+  compose(event.target);
+});
 
 $("#leave").onclick = () => leave(current).catch(note);
 $("#logout").onclick = () => {

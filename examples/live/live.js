@@ -80,12 +80,15 @@ setInterval(count, COUNT_EVERY_MS);
 
 $("#comment").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const { text } = Object.fromEntries(new FormData(event.target));
-  event.target.reset();
+  const input = event.target.elements.text;
+  const text = input.value;
+  input.value = "";
   try {
     await client.request("SEND", { room: ROOM, body: { text } });
+    $("#state").textContent = "live";
   } catch (error) {
     $("#state").textContent = error.message;
+    input.value ||= text; // to be sent again
   }
 });
 

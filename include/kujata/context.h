@@ -84,12 +84,12 @@ const struct kj_certificate *kj_context_peer_certificate(const struct kj_context
  * attribute (create, update) or those sent (patch). Borrowed; NULL elsewhere. */
 json_t *kj_context_input(const struct kj_context *context);
 
-/* What the client gets: an object, or an array for retrieve-many. Takes the reference.
- * An object is also what the automatic event carries. */
+/* What the client gets: an object, or an array for retrieve-many; NULL: nothing, a 204. Takes the
+ * reference. An object is also what the automatic event carries, as it is: with its ID. */
 void kj_context_set_output_take(struct kj_context *context, json_t *output);
 json_t *kj_context_output(const struct kj_context *context); /* borrowed; NULL: none */
 
-void kj_context_set_count(struct kj_context *context, size_t count); /* X-Count-Total */
+void kj_context_set_count(struct kj_context *context, size_t count); /* X-Count-Total; else 0 */
 void kj_context_set_status(struct kj_context *context, int status);  /* instead of 200/204 */
 enum kj_status kj_context_add_message(struct kj_context *context, const char *message);
 enum kj_status kj_context_set_next(struct kj_context *context, const char *next); /* X-Next */

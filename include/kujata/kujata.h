@@ -1,6 +1,16 @@
-/* kujata.h - everything public in one include. */
+/* kujata.h - everything public in one include. C++ includes this one alone. */
 #ifndef KUJATA_KUJATA_H
 #define KUJATA_KUJATA_H
+
+/* C++ needs these outside of what follows, and every other header is to come through this one. */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #include <kujata/accounts.h>
 #include <kujata/announce.h>
@@ -44,5 +54,9 @@
 #include <kujata/subscriber.h>
 #include <kujata/time.h>
 #include <kujata/upstream.h>
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

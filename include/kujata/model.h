@@ -113,6 +113,8 @@ struct kj_requirement_spec {
     unsigned operations;       /* as above */
 };
 
+/* Where a child is served: under root at /tasks and /tasks/ID, under another parent at
+ * /lists/ID/tasks, where it can be created, listed and counted. */
 struct kj_relation_spec {
     const char *parent;  /* identity name; NULL or "root" for none */
     const char *child;   /* identity name */

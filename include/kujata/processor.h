@@ -2,7 +2,13 @@
  *
  * A NULL entry answers 501. Each function runs on an HTTP worker, several at once, and may
  * take its time: it holds up one worker, no shard. Return KJ_OK, or the result of
- * kj_context_fail; any other status becomes a 500 whose text is the status's.
+ * kj_context_fail; any other status becomes a 500 whose text is the status's, KJ_ENOTFOUND too.
+ *
+ * What was asked for is in kj_context_request, what was sent in kj_context_input. What
+ * kj_context_set_output_take sets is the answer and, when it is an object and the operation a
+ * create, update, patch or delete, the event that goes out behind it; without output the answer is
+ * a 204 and there is no event. An ID for a create comes from kj_object_id_make, X-Count-Total from
+ * kj_context_set_count. See examples/lamps.c.
  */
 #ifndef KUJATA_PROCESSOR_H
 #define KUJATA_PROCESSOR_H

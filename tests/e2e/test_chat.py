@@ -46,6 +46,10 @@ def say(browser, text):
     browser.shows("#log .text", text)
 
 
+def written(browser):
+    return browser.find("#compose [name=text]").get_property("value")
+
+
 def entry(browser, list_id, name):
     """The button of a conversation, and its number of unread messages."""
     return next(
@@ -136,13 +140,67 @@ def test_a_page_comes_back_with_its_node(serve, browsers, tmp_path):
     node.stop()
     for browser in ann, bob:
         eventually(lambda: browser.text("#state") == "reconnecting…", what="the notice")
+    bob.type("#compose [name=text]", "too early")
+    bob.click("#compose button")
+    eventually(lambda: bob.text("#note") == "not connected", what="what is wrong")
     serve(*flags, listen=f"127.0.0.1:{port}")
     for browser in ann, bob:
         eventually(lambda: browser.text("#state") == "online", seconds=40, what="the return")
+        eventually(lambda: browser.text("#note") == "", what="nothing wrong any more")
+    assert written(bob) == "too early"
+    for browser in ann, bob:
         eventually(lambda: browser.text("#count") == "2 here", what="both in the room")
     say(bob, "after")
     ann.shows("#log .text", "after")
     assert ann.texts("#log .text") == ["before", "after"]
+
+
+def test_what_is_written_for_one_is_not_said_to_another(serve, browsers):
+    node = serve("--profile", "chat")
+    ann = browsers()
+    enter(ann, node, "ann")
+    join(ann, "lobby")
+    ann.type("#compose [name=text]", "for the room")
+    ann.type("#talk [name=user]", "bob")
+    ann.click("#talk button")
+    eventually(lambda: ann.text("#title") == "bob", what="the conversation with bob")
+    assert written(ann) == ""
+    ann.type("#compose [name=text]", "for bob")
+    ann.click("#compose button")
+    eventually(lambda: "no_such_user" in ann.text("#note"), what="what is wrong")
+    assert written(ann) == "for bob"
+    entry(ann, "rooms", "lobby")[0].click()
+    assert (written(ann), ann.text("#note")) == ("for the room", "")
+
+
+def test_a_fault_is_seen_where_no_conversation_is_open(serve, browsers):
+    node = serve("--profile", "chat")
+    ann = browsers()
+    enter(ann, node, "ann")
+    node.stop()
+    eventually(lambda: ann.text("#state") == "reconnecting…", what="the notice")
+    ann.type("#talk [name=user]", "bob")
+    ann.click("#talk button")
+    eventually(lambda: ann.text("#note") == "not connected", what="what is wrong")
+    ann.click("#leave")
+    ann.type("#join [name=room]", "lobby")
+    ann.click("#join button")
+    eventually(lambda: ann.text("#nothing .fault") == "not connected", what="what is wrong")
+
+
+def test_the_page_fits_on_a_telephone(serve, browsers):
+    node = serve("--profile", "chat")
+    ann = browsers()
+    ann.resize(390, 844)
+    enter(ann, node, "ann")
+    join(ann, "lobby")
+    for number in range(8):
+        say(ann, f"message {number}, " + "and what else there is to say " * 8)
+    top, bottom = ann.driver.execute_script(
+        "return [document.querySelector('nav').getBoundingClientRect().top,"
+        " innerHeight - document.querySelector('#compose').getBoundingClientRect().bottom]"
+    )
+    assert top >= 0 and bottom >= 0
 
 
 def test_the_door_says_what_is_wrong(serve, browsers):

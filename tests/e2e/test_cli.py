@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import struct
@@ -72,10 +73,11 @@ def test_sub_and_the_program_itself_are_as_strict(start, command):
     assert fault(start, KUJATA, *command).startswith("kujata")
 
 
-def test_a_broken_model_names_its_file(start, tmp_path):
+def test_a_broken_model_names_its_file_and_the_place(start, tmp_path):
     model = tmp_path / "broken.json"
-    model.write_text('{"identities": [{"name": "a"')
-    assert "broken.json" in fault(start, KUJATA, "serve", "--model", str(model))
+    model.write_text('{"identities": [\n  {"name": "a" "category"')
+    for command in (("serve",), ("spec", "openapi")):
+        assert f"--model: {model}:2:25: " in fault(start, KUJATA, *command, "--model", str(model))
 
 
 def test_help_and_version_go_to_stdout(start):
@@ -86,14 +88,43 @@ def test_help_and_version_go_to_stdout(start):
         assert program.stderr() == ""
 
 
-def test_a_port_in_use_is_exit_1_with_the_address(start):
+@pytest.mark.parametrize("flag", ["--listen", "--health", "--api", "--tcp"])
+def test_a_port_in_use_is_exit_1_with_flag_address_and_reason(start, flag):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = "127.0.0.1:%d" % taken.getsockname()[1]
-        program = start(KUJATA, "serve", "--model", MODEL, "--listen", address)
+        others = {"--api": ("--api-open",), "--tcp": ("--profile", "goim", "--gateway-open")}
+        program = start(*SERVE, flag, address, *others.get(flag, ()))
         assert program.wait() == 1
-        assert address in program.stderr()
+        named = "--tcp, --tcp-tls" if flag == "--tcp" else flag
+        assert f"({named}): cannot listen on {address}: Address already in use" in program.stderr()
+
+
+def test_an_address_that_is_not_of_this_machine_is_said_to_be_so(start):
+    program = start(*SERVE, "--listen", "203.0.113.1:0", "--allow-all")
+    assert program.wait() == 1
+    assert "(--listen): cannot listen on 203.0.113.1:0: Cannot assign" in program.stderr()
+
+
+def test_nothing_gets_the_number_of_a_closed_standard_descriptor(start):
+    port = free_port()
+    closed = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
+    program = start(*closed, KUJATA, "serve", "--model", MODEL, "--listen", f"127.0.0.1:{port}")
+    eventually(lambda: listens(port), what="the node")
+    links = [os.readlink(f"/proc/{program.process.pid}/fd/{number}") for number in range(3)]
+    assert links == ["/dev/null"] * 3
+
+
+def listens(port):
+    with socket.socket() as peer:
+        return peer.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_sighup_without_anything_to_read_again_changes_nothing(serve):
+    node = serve()
+    node.signal(signal.SIGHUP)
+    assert node.create(title="still there")
 
 
 def test_flags_with_an_equals_sign_are_the_same(serve):

@@ -3,11 +3,12 @@
 import json
 import os
 
+import pytest
 import requests
 
 from deadline import eventually
 from programs import KUJATA, free_port
-from rawws import RawWebSocket
+from rawws import RawWebSocket, Refused
 
 EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "examples")
 
@@ -21,6 +22,32 @@ def test_minimal_serves_pushes_and_hides(start):
     for body in ({"title": "hidden", "hidden": True}, {"title": "shown"}):
         assert requests.post(url, json=body, timeout=30).status_code == 200
     assert json.loads(session.message()[1])["entity"]["title"] == "shown"
+    session.close()
+    program.stop()
+
+
+def test_lamps_tells_of_a_room_and_takes_orders(start):
+    port = free_port()
+    program = start(os.environ["KUJATA_LAMPS"], f"127.0.0.1:{port}")
+    base = f"http://127.0.0.1:{port}"
+    eventually(lambda: serves(program, f"{base}/lamps"), what="the example's answer")
+
+    # whoever shows no token stays outside, whoever does is told of the room
+    with pytest.raises(Refused, match="401"):
+        RawWebSocket(port)
+    session = RawWebSocket(port, path="/events?token=in-the-kitchen")
+    lamps = [json.loads(session.message()[1])["entity"] for _ in range(2)]
+    assert lamps == [{"ID": i, "room": "kitchen", "on": False} for i in ("1", "2")]
+
+    # what the processor and the route do is heard of, but for other rooms
+    for lamp in ("3", "1"):
+        changed = requests.patch(f"{base}/lamps/{lamp}", json={"on": True}, timeout=30)
+        assert changed.json()["on"] is True
+    assert requests.get(f"{base}/lamps/4", timeout=30).status_code == 404
+    assert requests.post(f"{base}/switch/off", timeout=30).status_code == 204
+    heard = [json.loads(session.message()[1])["entity"] for _ in range(3)]
+    assert [(lamp["ID"], lamp["on"]) for lamp in heard] == [("1", True), ("1", False), ("2", False)]
+    assert not any(lamp["on"] for lamp in requests.get(f"{base}/lamps", timeout=30).json())
     session.close()
     program.stop()
 

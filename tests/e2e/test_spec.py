@@ -127,7 +127,7 @@ def test_documents_come_out_the_same_each_time():
         ((), 2, "openapi|asyncapi"),
         (("raml", "--model", MODEL), 2, "openapi|asyncapi"),
         (("openapi",), 2, "--model"),
-        (("openapi", "--model", "/none"), 1, "/none"),
+        (("openapi", "--model", "/none"), 2, "/none"),
         (("openapi", "--model", MODEL, "--url", "x"), 2, "server_url"),
         (("asyncapi", "--model", MODEL, "--push-endpoint", "x"), 2, "push_endpoint"),
     ],

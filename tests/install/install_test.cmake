@@ -1,6 +1,6 @@
 # Installs into an empty directory and builds examples/five_lines against nothing but that.
 #
-#   cmake -DBUILD=... -DSOURCE=... -DCC=... -DSANITIZE=... -P install_test.cmake
+#   cmake -DBUILD=... -DSOURCE=... -DCC=... -DCXX=... -DSANITIZE=... -P install_test.cmake
 set(root ${BUILD}/install-test)
 set(prefix ${root}/prefix)
 file(REMOVE_RECURSE ${root})
@@ -38,8 +38,11 @@ run(pkg-config --cflags --libs kujata)
 separate_arguments(from_pkg_config UNIX_COMMAND "${output}")
 run(${CC} ${flags} ${SOURCE}/examples/five_lines/main.c ${from_pkg_config}
     -o ${root}/with_pkg_config)
+run(${CXX} ${flags} -std=c++17 -Wall -Wextra -Werror -pedantic -x c++
+    ${SOURCE}/examples/five_lines/main.c -x none ${from_pkg_config} -o ${root}/in_cpp)
 set(ENV{LD_LIBRARY_PATH} ${prefix}/lib)
 run(${root}/with_pkg_config)
+run(${root}/in_cpp)
 
 # What the shared library shows is the public contract and no more.
 run(nm -D --defined-only --format=posix ${prefix}/lib/libkujata.so)

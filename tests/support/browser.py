@@ -71,6 +71,13 @@ class Browser:
         """What the page complained of on the console."""
         return [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
+    def resize(self, width, height):
+        """Of the page; a window cannot be as narrow as a telephone."""
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True},
+        )
+
     def screenshot(self, path):
         self.driver.save_screenshot(str(path))
 

@@ -173,17 +173,17 @@ static void parse_relates_identities_whatever_their_order(void **state)
                    KJ_EINVAL, "model.json:3: identity \"a\": related \"a\" is there twice");
 }
 
-static void parse_tells_the_line_of_a_syntax_error(void **state)
+static void parse_tells_line_and_column_of_a_syntax_error(void **state)
 {
     (void)state;
     struct kj_error error;
     struct kj_model *model;
     assert_int_equal(parse("{\n\"version\": 1,\n}", &model, &error), KJ_EPARSE);
-    assert_memory_equal(error.text, "model.json:3: ", 14);
+    assert_memory_equal(error.text, "model.json:3:1: ", 16);
     assert_int_equal(parse("{\"version\": 1,\n\"version\": 2}", &model, &error), KJ_EPARSE);
-    assert_memory_equal(error.text, "model.json:2: duplicate", 23);
+    assert_memory_equal(error.text, "model.json:2:9: duplicate", 25);
     assert_int_equal(parse("{}\n{}", &model, &error), KJ_EPARSE);
-    assert_memory_equal(error.text, "model.json:2: ", 14);
+    assert_memory_equal(error.text, "model.json:2:1: ", 16);
     assert_int_equal(kj_model_parse("", 0, "model.json", &model, &error), KJ_EPARSE);
     assert_int_equal(kj_model_parse("{\"", 2, "model.json", &model, &error), KJ_EPARSE);
     assert_int_equal(kj_model_parse("{\"\\", 3, "model.json", &model, &error), KJ_EPARSE);
@@ -199,7 +199,7 @@ static void parse_refuses_deep_nesting_before_it_recurses(void **state)
     struct kj_error error;
     struct kj_model *model;
     assert_int_equal(kj_model_parse(text, len, "model.json", &model, &error), KJ_EPARSE);
-    assert_string_equal(error.text, "model.json:2: nested deeper than 64");
+    assert_string_equal(error.text, "model.json:2:55: nested deeper than 64");
     free(text);
 }
 
@@ -322,7 +322,7 @@ int main(void)
         cmocka_unit_test(parse_refuses_members_of_the_wrong_shape),
         cmocka_unit_test(parse_refuses_bad_identities_and_relations),
         cmocka_unit_test(parse_relates_identities_whatever_their_order),
-        cmocka_unit_test(parse_tells_the_line_of_a_syntax_error),
+        cmocka_unit_test(parse_tells_line_and_column_of_a_syntax_error),
         cmocka_unit_test(parse_refuses_deep_nesting_before_it_recurses),
         cmocka_unit_test(load_names_the_file_it_cannot_read),
         cmocka_unit_test(load_names_file_and_line),
