@@ -408,7 +408,8 @@ static enum kj_status list_rows(struct scan *scan, const struct kj_store_query *
 {
     struct kj__listing listing;
     bool is_slice = !query->filter && !(query->order && query->order[0]);
-    struct kj_store_query whole = {.limit = query->limit};
+    struct kj_store_query whole = {
+        .limit = query->limit, .page_bytes = query->page_bytes, .is_cut = query->is_cut};
     enum kj_status status = kj__listing_init(&listing, scan->identity, is_slice ? &whole : query,
                                              page != NULL);
     if (!status) {

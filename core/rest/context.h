@@ -50,6 +50,7 @@ struct kj_context {
     size_t event_count;
     bool push_disabled;
     bool was_processed; /* a processor has seen it */
+    bool is_over_bytes; /* its list has more bytes than an answer holds */
     bool is_audited;    /* it came as far as the authenticators */
     json_t *tracking;   /* what travels with the events; NULL: nothing */
 

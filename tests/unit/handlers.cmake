@@ -3,7 +3,7 @@ foreach(part auth_threads jwt_text)
         MODULES handlers rest delivery model codec base)
 endforeach()
 # What every storage promises is tested on each of them.
-foreach(part store store_processor store_random store_threads)
+foreach(part store store_bytes store_processor store_random store_threads)
     set(sources handlers/${part}_test.c handlers/storage.c rest/fixture.c)
     kujata_test(handlers_${part}_test SOURCES ${sources}
         MODULES handlers rest delivery model codec base)
