@@ -1,7 +1,7 @@
 /* store_list.c - see store_list.h. */
 #include "handlers/store_list.h"
 
-#include "handlers/store_page.h"
+#include "handlers/store_common.h"
 
 #include <stdint.h>
 #include <stdlib.h>

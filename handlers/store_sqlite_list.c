@@ -11,7 +11,7 @@
  */
 #include "handlers/store_sqlite_list.h"
 
-#include "handlers/store_page.h"
+#include "handlers/store_common.h"
 #include "handlers/store_sqlite_key.h"
 #include "handlers/store_sqlite_match.h"
 
