@@ -42,6 +42,7 @@ struct kj_context {
     struct kj__fields cookies; /* "Set-Cookie" lines */
     size_t cookie_count;
     int64_t retry_after_ns; /* of a refusal; 0: none is told */
+    int error_status;       /* before a transformer had its word; 0: no errors */
     bool is_preflight;
     bool is_call;   /* of an operation, be it one that is refused */
     bool is_parsed; /* errors from here on are told in the client's encoding */
