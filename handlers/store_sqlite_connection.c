@@ -12,7 +12,6 @@
 #include <time.h>
 
 enum {
-    READERS_DEFAULT = 4,
     BUSY_TIMEOUT_DEFAULT_MS = 2000,
     CACHE_DEFAULT = 64 << 20,
     KIB = 1024,
@@ -105,7 +104,7 @@ static enum kj_status explain(sqlite3 *db, int result, const char *path, struct 
 /* Pages are bounded in number: the file's room, and each connection's share of the cache. */
 static char *settings_of(const struct kj_store_sqlite_options *options)
 {
-    uint32_t connections = (options->readers ? options->readers : READERS_DEFAULT) + 1;
+    uint32_t connections = options->readers + 1;
     uint32_t cache = options->cache_bytes ? options->cache_bytes : CACHE_DEFAULT;
     return sqlite3_mprintf("PRAGMA journal_mode = WAL;"
                            "PRAGMA synchronous = %s;"
