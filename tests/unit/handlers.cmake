@@ -1,4 +1,4 @@
-foreach(part auth_threads jwt_text)
+foreach(part auth_rules auth_threads jwt_text)
     kujata_test(handlers_${part}_test SOURCES handlers/${part}_test.c rest/fixture.c
         MODULES handlers rest delivery model codec base)
 endforeach()
