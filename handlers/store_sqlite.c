@@ -140,6 +140,24 @@ static enum kj_status sqlite_remove(struct kj_store *self, const struct kj_ident
     return status;
 }
 
+/* Who waits for the lists of others waits no longer than a list may take. */
+static enum kj_status list_on_reader(struct sqlite_store *store,
+                                     const struct kj__sqlite_collection *collection,
+                                     const struct kj_identity *identity,
+                                     const struct kj_store_query *query, json_t *page,
+                                     size_t *total)
+{
+    struct kj__sqlite_connection *reader = kj__sqlite_pool_take_long(&store->readers,
+                                                                     query->time_limit_ms);
+    if (!reader) {
+        kj__sqlite_count_crowded(&store->numbers, store->path);
+        return KJ_ETIMEOUT;
+    }
+    enum kj_status status = kj__sqlite_list(reader, collection, identity, query, page, total);
+    kj__sqlite_pool_give_long(&store->readers, reader);
+    return status;
+}
+
 static enum kj_status sqlite_list(struct kj_store *self, const struct kj_identity *identity,
                                   const struct kj_store_query *query, json_t **objects,
                                   size_t *total)
@@ -153,9 +171,7 @@ static enum kj_status sqlite_list(struct kj_store *self, const struct kj_identit
         status = KJ_ENOMEM;
     }
     if (!status) {
-        struct kj__sqlite_connection *reader = kj__sqlite_pool_take(&store->readers);
-        status = kj__sqlite_list(reader, collection, identity, query, page, total);
-        kj__sqlite_pool_give(&store->readers, reader);
+        status = list_on_reader(store, collection, identity, query, page, total);
     }
     if (status) {
         json_decref(page);
@@ -274,6 +290,8 @@ void kj_store_sqlite_counters(void *ctx, kj_counter_visit visit, void *visit_ctx
         {"store_full_total", "Times the file had no room.", atomic_load(&store->numbers.full)},
         {"store_failed_total", "Times the file could not be read or written, or is damaged.",
          atomic_load(&store->numbers.failed)},
+        {"store_crowded_total", "Lists given up since others had every reader for too long.",
+         atomic_load(&store->numbers.crowded)},
         {"store_unindexed_lists_total", "Lists whose filter no index answers.",
          atomic_load(&store->numbers.unindexed)},
     };

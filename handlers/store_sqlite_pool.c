@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { READERS_MAX = 64, FILE_MODE = 0600 };
@@ -35,9 +36,13 @@ void kj__sqlite_make_file(const char *path)
 
 void kj__sqlite_pool_init(struct kj__sqlite_pool *pool)
 {
-    pool->idle = NULL;
+    pthread_condattr_t attributes;
+    *pool = (struct kj__sqlite_pool){.idle = NULL};
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->released, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->released, &attributes);
+    pthread_condattr_destroy(&attributes);
 }
 
 void kj__sqlite_pool_fini(struct kj__sqlite_pool *pool)
@@ -57,6 +62,7 @@ enum kj_status kj__sqlite_pool_open(struct kj__sqlite_pool *pool,
                                     struct kj__sqlite_totals *totals, struct kj_error *error)
 {
     enum kj_status status = KJ_OK;
+    pool->most_lists = options->readers > 1 ? options->readers - 1 : 1;
     for (uint32_t i = 0; i < options->readers && !status; i++) {
         struct kj__sqlite_connection *reader;
         status = kj__sqlite_open(options, numbers, &reader, error);
@@ -69,23 +75,61 @@ enum kj_status kj__sqlite_pool_open(struct kj__sqlite_pool *pool,
     return status;
 }
 
+/* Lock held, and there is one. */
+static struct kj__sqlite_connection *take_idle(struct kj__sqlite_pool *pool)
+{
+    struct kj__sqlite_connection *reader = pool->idle;
+    pool->idle = reader->next;
+    return reader;
+}
+
 struct kj__sqlite_connection *kj__sqlite_pool_take(struct kj__sqlite_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     while (!pool->idle) {
         pthread_cond_wait(&pool->released, &pool->lock);
     }
-    struct kj__sqlite_connection *reader = pool->idle;
-    pool->idle = reader->next;
+    struct kj__sqlite_connection *reader = take_idle(pool);
     pthread_mutex_unlock(&pool->lock);
     return reader;
 }
 
-void kj__sqlite_pool_give(struct kj__sqlite_pool *pool, struct kj__sqlite_connection *reader)
+struct kj__sqlite_connection *kj__sqlite_pool_take_long(struct kj__sqlite_pool *pool,
+                                                        uint32_t timeout_ms)
+{
+    int64_t end_ms = kj__sqlite_now_ms() + timeout_ms;
+    const struct timespec end = {.tv_sec = end_ms / 1000, .tv_nsec = end_ms % 1000 * 1000000};
+    struct kj__sqlite_connection *reader = NULL;
+    int result = 0;
+    pthread_mutex_lock(&pool->lock);
+    while (!result && (!pool->idle || pool->lists == pool->most_lists)) {
+        result = timeout_ms ? pthread_cond_timedwait(&pool->released, &pool->lock, &end)
+                            : pthread_cond_wait(&pool->released, &pool->lock);
+    }
+    if (!result) {
+        reader = take_idle(pool);
+        pool->lists++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return reader;
+}
+
+static void give(struct kj__sqlite_pool *pool, struct kj__sqlite_connection *reader, uint32_t lists)
 {
     pthread_mutex_lock(&pool->lock);
     reader->next = pool->idle;
     pool->idle = reader;
-    pthread_cond_signal(&pool->released);
+    pool->lists -= lists;
+    pthread_cond_broadcast(&pool->released); /* one that waits may not be one that can go on */
     pthread_mutex_unlock(&pool->lock);
+}
+
+void kj__sqlite_pool_give(struct kj__sqlite_pool *pool, struct kj__sqlite_connection *reader)
+{
+    give(pool, reader, 0);
+}
+
+void kj__sqlite_pool_give_long(struct kj__sqlite_pool *pool, struct kj__sqlite_connection *reader)
+{
+    give(pool, reader, 1);
 }

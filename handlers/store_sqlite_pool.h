@@ -12,7 +12,8 @@
 struct kj__sqlite_pool {
     pthread_mutex_t lock;
     pthread_cond_t released;
-    struct kj__sqlite_connection *idle; /* guarded by lock */
+    struct kj__sqlite_connection *idle; /* guarded by lock, as is all below */
+    uint32_t lists, most_lists;         /* that have one, and that may */
 };
 
 /* What both storages refuse: KJ_EINVAL with `error`. `path` NULL is fine here. */
@@ -36,5 +37,11 @@ enum kj_status kj__sqlite_pool_open(struct kj__sqlite_pool *pool,
 /* Waits for one; it belongs to the caller until it is given back. */
 struct kj__sqlite_connection *kj__sqlite_pool_take(struct kj__sqlite_pool *pool);
 void kj__sqlite_pool_give(struct kj__sqlite_pool *pool, struct kj__sqlite_connection *reader);
+
+/* The same for what may take seconds: of several, one is left to those who take no time. NULL after
+ * `timeout_ms` (0: never). */
+struct kj__sqlite_connection *kj__sqlite_pool_take_long(struct kj__sqlite_pool *pool,
+                                                        uint32_t timeout_ms);
+void kj__sqlite_pool_give_long(struct kj__sqlite_pool *pool, struct kj__sqlite_connection *reader);
 
 #endif

@@ -56,7 +56,11 @@ static bool is_too_wide(const char *text, size_t len)
 /* Whether the real that a number is read as is written with the same digits. */
 static bool is_written_so(const char *text, size_t len)
 {
+    enum { LONGEST = 22 }; /* a sign and 21 digits; larger ones have an exponent */
     struct kj__buffer written;
+    if (len > LONGEST) {
+        return false;
+    }
     kj__buffer_init(&written);
     kj__json_encode_float(strtod(text, NULL), &written);
     bool is_same = written.failed || (written.len == len && memcmp(written.data, text, len) == 0);

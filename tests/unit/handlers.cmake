@@ -12,7 +12,7 @@ foreach(part store store_bytes store_processor store_random store_threads)
     target_compile_definitions(handlers_${part}_sqlite_test PRIVATE STORAGE_SQLITE)
 endforeach()
 # What only the one in SQLite does.
-foreach(part count filter log memory own)
+foreach(part count filter log memory own pool)
     set(allocator "")
     if(part STREQUAL memory)
         set(allocator FAILING_ALLOCATOR)
