@@ -173,6 +173,7 @@ static void add_limits(struct serve_settings *settings, struct option_table *tab
     const struct option rows[] = {
         {LIMIT("body-bytes", body_bytes, "BYTES", "of a request; default 1048576")},
         {LIMIT("page-objects", page_objects, "N", "of one list; default 10000")},
+        {LIMIT("page-bytes", page_bytes, "BYTES", "of their JSON text; default 16777216")},
         {LIMIT("message-bytes", message_bytes, "BYTES", "of a websocket message; default 65536")},
         {LIMIT("message-fragments", message_fragments, "N", "of one message; default 1024")},
         {LIMIT("session-queue-bytes", session_queue_bytes, "BYTES",

@@ -148,6 +148,7 @@ static void init_api(struct kj_server *server)
     api->authorizers = options->authorizers;
     api->authorizer_count = options->authorizer_count;
     api->page_objects = options->limits.page_objects;
+    api->page_bytes = options->limits.page_bytes;
     api->strict_flags = options->strict_flags;
     api->idempotency = options->ignore_idempotency_keys ? NULL : &server->idempotency;
     server->idempotency.limits = (struct kj__idempotency_limits){

@@ -39,6 +39,7 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->close_timeout_ms, 2000);
     use_default(&limits->drain_timeout_ms, 5000);
     use_default(&limits->page_objects, 10000);
+    use_default(&limits->page_bytes, 16 * 1024 * 1024);
     use_default(&limits->idempotency_answers, 10000);
     use_default(&limits->idempotency_bytes, 16 * 1024 * 1024);
     use_default(&limits->idempotency_age_ms, 600000);

@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 {
     const struct kj_attribute_spec title_and_hidden[] = {
         {.name = "title", .required = true}, {.name = "hidden", .type = KJ_TYPE_BOOLEAN}};
-    const struct kj_identity_spec task = {"task", "tasks", 1, title_and_hidden, 2, NULL};
+    const struct kj_identity_spec task = {"task", "tasks", 1, title_and_hidden, 2, NULL, NULL};
     const struct kj_relation_spec relation = {.child = "task", .operations = KJ_OP_ALL};
     const struct kj_model_spec spec = {1, &task, 1, &relation, 1};
     struct kj_server_options options = {.listen = argc > 1 ? argv[1] : "127.0.0.1:8080"};

@@ -2,7 +2,7 @@
 #include "handlers/file.h"
 
 #include <kujata/auth_rules.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +18,6 @@ struct rule {
 
 /* What one reading of the file gave; never changed afterwards. */
 struct table {
-    struct table *older;
     json_t *document;
     size_t count;
     struct rule rules[];
@@ -27,8 +26,17 @@ struct table {
 struct kj_auth_rules {
     char *file;
     const struct kj_model *model;
-    _Atomic(struct table *) table; /* the newest, and through it all others */
+    pthread_rwlock_t lock; /* held to read while somebody looks at a table */
+    struct table *table;   /* guarded by it */
 };
+
+static void free_table(struct table *table)
+{
+    if (table) {
+        json_decref(table->document);
+        free(table);
+    }
+}
 
 /* ---- reading ---- */
 
@@ -187,14 +195,28 @@ enum kj_status kj_auth_rules_reload(struct kj_auth_rules *rules, struct kj_error
     }
     struct table *table;
     status = make_table(rules, document, &table, error);
-    if (!status) {
-        table->older = atomic_load(&rules->table);
-        atomic_store(&rules->table, table);
+    if (status) {
+        return status;
     }
-    return status;
+    pthread_rwlock_wrlock(&rules->lock);
+    struct table *old = rules->table;
+    rules->table = table;
+    pthread_rwlock_unlock(&rules->lock);
+    free_table(old);
+    return KJ_OK;
 }
 
 /* ---- life ---- */
+
+/* With the default, who reads the file again would wait until a moment in which nobody looks. */
+static void init_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+}
 
 enum kj_status kj_auth_rules_new(const struct kj_auth_rules_options *options,
                                  struct kj_auth_rules **rules, struct kj_error *error)
@@ -206,6 +228,7 @@ enum kj_status kj_auth_rules_new(const struct kj_auth_rules_options *options,
     }
     struct kj_auth_rules *made = calloc(1, sizeof *made);
     if (made) {
+        init_lock(&made->lock);
         made->model = options->model;
         made->file = strdup(options->file);
     }
@@ -228,13 +251,8 @@ void kj_auth_rules_free(struct kj_auth_rules *rules)
     if (!rules) {
         return;
     }
-    struct table *table = atomic_load(&rules->table);
-    while (table) {
-        struct table *older = table->older;
-        json_decref(table->document);
-        free(table);
-        table = older;
-    }
+    free_table(rules->table);
+    pthread_rwlock_destroy(&rules->lock);
     free(rules->file);
     free(rules);
 }
@@ -263,10 +281,9 @@ static bool is_on_list(const char *const *list, const char *text)
     return false;
 }
 
-bool kj_auth_rules_allow(const struct kj_auth_rules *rules, const char *const *claims, size_t count,
-                         enum kj_operation operation, const char *identity)
+static bool allows(const struct table *table, const char *const *claims, size_t count,
+                   enum kj_operation operation, const char *identity)
 {
-    const struct table *table = atomic_load(&rules->table);
     for (size_t i = 0; i < table->count; i++) {
         const struct rule *rule = &table->rules[i];
         bool applies = (rule->operations & (unsigned)operation) &&
@@ -279,6 +296,16 @@ bool kj_auth_rules_allow(const struct kj_auth_rules *rules, const char *const *c
         }
     }
     return false;
+}
+
+bool kj_auth_rules_allow(const struct kj_auth_rules *rules, const char *const *claims, size_t count,
+                         enum kj_operation operation, const char *identity)
+{
+    pthread_rwlock_t *lock = (pthread_rwlock_t *)&rules->lock;
+    pthread_rwlock_rdlock(lock);
+    bool is_allowed = allows(rules->table, claims, count, operation, identity);
+    pthread_rwlock_unlock(lock);
+    return is_allowed;
 }
 
 static enum kj_auth authorize(struct kj_context *context, void *ctx)

@@ -2,20 +2,15 @@
  * messages_append.c and messages_read.c. */
 #include "handlers/messages.h"
 
-#include <fcntl.h>
-#include <kujata/log.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
     VERSION = 1,
     APPLICATION = 0x4b6a6d73,
     READERS_DEFAULT = 2,
-    READERS_MAX = 64,
     CACHE_BYTES = 16 << 20,
-    FILE_MODE = 0600,
 };
 
 static const uint64_t memory_default = 256 << 20;
@@ -112,37 +107,14 @@ enum kj_status kj__conversation_key(const struct kj_conversation *conversation,
     return KJ_OK;
 }
 
-/* ---- readers ---- */
-
-static struct kj__sqlite_connection *acquire(struct kj_messages *messages)
-{
-    pthread_mutex_lock(&messages->lock);
-    while (!messages->readers) {
-        pthread_cond_wait(&messages->released, &messages->lock);
-    }
-    struct kj__sqlite_connection *reader = messages->readers;
-    messages->readers = reader->next;
-    pthread_mutex_unlock(&messages->lock);
-    return reader;
-}
-
-static void release(struct kj_messages *messages, struct kj__sqlite_connection *reader)
-{
-    pthread_mutex_lock(&messages->lock);
-    reader->next = messages->readers;
-    messages->readers = reader;
-    pthread_cond_signal(&messages->released);
-    pthread_mutex_unlock(&messages->lock);
-}
-
 enum kj_status kj__messages_read(struct kj_messages *messages, kj__messages_run run, void *ctx)
 {
     if (messages->is_in_memory) {
         return kj__sqlite_write(&messages->writer, run, ctx);
     }
-    struct kj__sqlite_connection *reader = acquire(messages);
+    struct kj__sqlite_connection *reader = kj__sqlite_pool_take(&messages->readers);
     enum kj_status status = run(reader, 0, ctx);
-    release(messages, reader);
+    kj__sqlite_pool_give(&messages->readers, reader);
     return status;
 }
 
@@ -150,14 +122,8 @@ enum kj_status kj__messages_read(struct kj_messages *messages, kj__messages_run 
 
 static void free_parts(struct kj_messages *messages)
 {
-    while (messages->readers) {
-        struct kj__sqlite_connection *reader = messages->readers;
-        messages->readers = reader->next;
-        kj__sqlite_close(reader);
-    }
+    kj__sqlite_pool_fini(&messages->readers);
     kj__sqlite_close(messages->write_connection); /* the last one empties the log into the file */
-    pthread_cond_destroy(&messages->released);
-    pthread_mutex_destroy(&messages->lock);
     free(messages->path);
     free(messages);
 }
@@ -185,22 +151,15 @@ static void use_defaults(struct kj_messages_options *options)
     }
 }
 
-static enum kj_status check_options(const struct kj_messages_options *options,
-                                    struct kj_error *error)
+static struct kj_store_sqlite_options sqlite_options_of(const struct kj_messages_options *options)
 {
-    const char *wrong = NULL;
-    if (options->path && (!*options->path || options->path[0] == ':' ||
-                          strncmp(options->path, "file:", strlen("file:")) == 0)) {
-        wrong = "path is not the path of a file";
-    } else if (options->readers > READERS_MAX) {
-        wrong = "readers is more than 64";
-    } else if (options->busy_timeout_ms > INT32_MAX) {
-        wrong = "busy_timeout_ms is too long";
-    }
-    if (wrong) {
-        kj_error_set(error, 0, "%s", wrong);
-    }
-    return wrong ? KJ_EINVAL : KJ_OK;
+    return (struct kj_store_sqlite_options){
+        .path = options->path,
+        .busy_timeout_ms = options->busy_timeout_ms,
+        .readers = options->readers,
+        .cache_bytes = CACHE_BYTES,
+        .max_bytes = options->max_bytes,
+    };
 }
 
 static enum kj_status make_tables(struct kj__sqlite_connection *connection, struct kj_error *error)
@@ -223,50 +182,30 @@ static enum kj_status make_tables(struct kj__sqlite_connection *connection, stru
     return status;
 }
 
-/* Only its owner may read what people say to each other. A file that is there keeps its mode. */
-static void make_file(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-    if (fd >= 0) {
-        close(fd);
-    }
-}
-
 /* The tables first: readers keep what they know of them. */
 static enum kj_status open_connections(struct kj_messages *messages, struct kj_error *error)
 {
-    const struct kj_store_sqlite_options options = {
-        .path = messages->path,
-        .busy_timeout_ms = messages->options.busy_timeout_ms,
-        .readers = messages->options.readers,
-        .cache_bytes = CACHE_BYTES,
-        .max_bytes = messages->options.max_bytes,
-    };
-    uint32_t readers = messages->is_in_memory ? 0 : options.readers;
+    struct kj_store_sqlite_options options = sqlite_options_of(&messages->options);
+    options.path = messages->path;
     if (!messages->is_in_memory) {
-        make_file(messages->path);
+        kj__sqlite_make_file(messages->path);
     }
     enum kj_status status = kj__sqlite_open(&options, &messages->numbers,
                                             &messages->write_connection, error);
     if (!status) {
         status = make_tables(messages->write_connection, error);
     }
-    for (uint32_t i = 0; i < readers && !status; i++) {
-        struct kj__sqlite_connection *reader;
-        status = kj__sqlite_open(&options, &messages->numbers, &reader, error);
-        if (!status) {
-            reader->next = messages->readers;
-            messages->readers = reader;
-        }
-    }
-    return status;
+    return status || messages->is_in_memory ? status
+                                            : kj__sqlite_pool_open(&messages->readers, &options,
+                                                                   &messages->numbers, NULL, error);
 }
 
 enum kj_status kj_messages_new(const struct kj_messages_options *options,
                                struct kj_messages **messages, struct kj_error *error)
 {
     *messages = NULL;
-    enum kj_status status = check_options(options, error);
+    struct kj_store_sqlite_options file = sqlite_options_of(options);
+    enum kj_status status = kj__sqlite_check_options(&file, error);
     if (status) {
         return status;
     }
@@ -278,8 +217,7 @@ enum kj_status kj_messages_new(const struct kj_messages_options *options,
     use_defaults(&made->options);
     made->is_in_memory = options->path == NULL;
     made->numbers.flag = "--messages";
-    pthread_mutex_init(&made->lock, NULL);
-    pthread_cond_init(&made->released, NULL);
+    kj__sqlite_pool_init(&made->readers);
     made->path = strdup(options->path ? options->path : ":memory:");
     made->options.path = made->path;
     status = made->path ? open_connections(made, error) : KJ_ENOMEM;

@@ -6,6 +6,7 @@
 #ifndef KJ_HANDLERS_MESSAGES_H
 #define KJ_HANDLERS_MESSAGES_H
 
+#include "handlers/store_sqlite_pool.h"
 #include "handlers/store_sqlite_version.h"
 #include "handlers/store_sqlite_writer.h"
 
@@ -19,9 +20,7 @@ struct kj_messages {
     struct kj__sqlite_connection *write_connection;
     struct kj__sqlite_writer writer;
     bool is_in_memory;
-    pthread_mutex_t lock;
-    pthread_cond_t released;
-    struct kj__sqlite_connection *readers; /* not in use; guarded by lock */
+    struct kj__sqlite_pool readers; /* of a file */
 };
 
 /* 1 to KJ_MESSAGE_NAME_MAX bytes. */

@@ -178,10 +178,15 @@ static size_t page_size(const struct kj_request *request)
     return is_small ? (size_t)request->largest_page : PAGE_SIZE_DEFAULT;
 }
 
+static bool is_page(const struct kj_request *request)
+{
+    return request->page || request->page_size;
+}
+
 /* The most objects of an answer that X-Next goes on from; 0: it has them all, or is a page. */
 static size_t cut_of(const struct kj_request *request)
 {
-    if (request->page || request->page_size) {
+    if (is_page(request)) {
         return 0;
     }
     return (size_t)(request->limit ? request->limit : request->largest_page);
@@ -192,12 +197,13 @@ static struct kj_store_query query_of(const struct kj_request *request)
     struct kj_store_query query = {.filter = request->filter,
                                    .order = request->order,
                                    .after = request->after,
+                                   .page_bytes = request->page_bytes,
                                    .time_limit_ms = LIST_SECONDS_MAX * 1000};
     if (request->parent_identity) {
         query.parent_type = parent_type(request);
         query.parent_id = request->parent_id;
     }
-    if (request->page || request->page_size) {
+    if (is_page(request)) {
         query.limit = page_size(request);
         query.offset = request->page ? (size_t)(request->page - 1) * query.limit : 0;
     }
@@ -284,29 +290,41 @@ static enum kj_status list(struct kj_context *context, struct kj_store *store,
     return status;
 }
 
-/* Who asked for all of a long list may not look for X-Next. */
-static enum kj_status tell_of_cut(struct kj_context *context, size_t cut)
+/* Who got fewer objects than asked for may not look for X-Next. */
+static enum kj_status tell_of_cut(struct kj_context *context, size_t count)
 {
     char text[TEXT_MAX];
-    if (kj_context_request(context)->limit) {
-        return KJ_OK;
-    }
-    (void)snprintf(text, sizeof text, "These are %zu objects of more: X-Next leads on", cut);
+    (void)snprintf(text, sizeof text, "These are %zu objects of more: X-Next leads on", count);
     return kj_context_add_message(context, text);
 }
 
-/* One object more than is to be shown was fetched: if it came, there is a next page, which starts
- * behind the last object of this one. */
-static enum kj_status cut_list(struct kj_context *context, json_t *objects, size_t cut)
+/* The next page starts behind the last object of this one. There is one if the page ended for its
+ * bytes, or if one object more came than is to be shown, which was asked for. */
+static enum kj_status end_list(struct kj_context *context, json_t *objects, size_t cut,
+                               bool is_over_bytes)
 {
-    if (json_array_size(objects) <= cut) {
+    if (cut && json_array_size(objects) > cut) {
+        if (json_array_remove(objects, cut)) {
+            return KJ_ENOMEM;
+        }
+    } else if (!is_over_bytes) {
         return KJ_OK;
     }
-    if (json_array_remove(objects, cut)) {
-        return KJ_ENOMEM;
-    }
-    enum kj_status status = set_next(context, json_array_get(objects, cut - 1));
-    return status ? status : tell_of_cut(context, cut);
+    size_t count = json_array_size(objects);
+    enum kj_status status = set_next(context, json_array_get(objects, count - 1));
+    bool is_as_asked = count == (size_t)kj_context_request(context)->limit;
+    return status || is_as_asked ? status : tell_of_cut(context, count);
+}
+
+/* Who counts pages would go on with the next one, and never see the rest of this one. */
+static enum kj_status refuse_page(struct kj_context *context)
+{
+    char text[TEXT_MAX];
+    (void)snprintf(text, sizeof text,
+                   "The page has more than %u bytes: take a smaller `pagesize`, or `limit` and"
+                   " X-Next",
+                   (unsigned)kj_context_request(context)->page_bytes);
+    return refuse(context, 400, "Bad Request", text);
 }
 
 static enum kj_status list_objects(struct kj_context *context, struct kj_store *store,
@@ -316,12 +334,18 @@ static enum kj_status list_objects(struct kj_context *context, struct kj_store *
     json_t *objects = NULL;
     size_t total = 0;
     size_t cut = cut_of(request);
+    bool is_over_bytes = false;
+    query->is_cut = &is_over_bytes;
     if (cut) {
         query->limit = cut + 1;
     }
     enum kj_status status = list(context, store, query, &objects, &total);
-    if (!status && cut) {
-        status = cut_list(context, objects, cut);
+    if (is_over_bytes) {
+        kj_context_set_over_bytes(context);
+    }
+    if (!status) {
+        status = is_over_bytes && is_page(request) ? refuse_page(context)
+                                                   : end_list(context, objects, cut, is_over_bytes);
     }
     if (status) {
         json_decref(objects);

@@ -1,6 +1,8 @@
 /* store_list.c - see store_list.h. */
 #include "handlers/store_list.h"
 
+#include "handlers/store_common.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,9 +151,13 @@ enum kj_status kj__listing_offer_take(struct kj__listing *listing, struct kj__fo
 
 enum kj_status kj__listing_copy(struct kj__listing *listing, json_t *page)
 {
+    size_t bytes = 0;
     cut(listing);
     for (size_t i = listing->query->offset; i < listing->count; i++) {
         const struct kj__form *form = listing->rows[i].owner;
+        if (!kj__page_takes(listing->query, page, form->bytes, &bytes)) {
+            return KJ_OK;
+        }
         if (json_array_append_new(page, json_deep_copy(form->object))) {
             return KJ_ENOMEM;
         }

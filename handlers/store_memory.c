@@ -5,6 +5,7 @@
  * objects takes the lock again for every few of them. An update edits a copy, and puts it in place
  * if no other write came between; else it starts again.
  */
+#include "handlers/store_common.h"
 #include "handlers/store_list.h"
 #include "handlers/store_rows.h"
 
@@ -33,12 +34,6 @@ struct memory {
     pthread_rwlock_t lock;
     struct kj__index collections; /* guarded by lock */
 };
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
 
 /* "list/5f…", malloc'd. Identity names hold no slash. */
 static char *parent_key(const char *type, const char *id)
@@ -176,11 +171,13 @@ static enum kj_status memory_insert(struct kj_store *self, const struct kj_ident
                                     const json_t *object)
 {
     struct memory *memory = (struct memory *)self;
-    const char *id = text_of(object, "ID");
-    if (!*id) {
+    const char *id = kj__key_text(object, "ID");
+    const char *parent_type = kj__key_text(object, "parentType");
+    const char *parent_id = kj__key_text(object, "parentID");
+    if (!id || !*id || !parent_type || !parent_id) {
         return KJ_EINVAL;
     }
-    char *parent = parent_key(text_of(object, "parentType"), text_of(object, "parentID"));
+    char *parent = parent_key(parent_type, parent_id);
     struct kj__record *record = make_record(id, object);
     enum kj_status status = KJ_ENOMEM;
     if (parent && record) {
@@ -249,10 +246,13 @@ static enum kj_status swap_in(struct memory *memory, struct attempt *attempt)
 /* Puts a copy of `edited` in place of the form that was read. */
 static enum kj_status put_back(struct memory *memory, struct attempt *attempt, const json_t *edited)
 {
-    if (strcmp(text_of(edited, "ID"), attempt->id) != 0) {
+    const char *id = kj__key_text(edited, "ID");
+    const char *parent_type = kj__key_text(edited, "parentType");
+    const char *parent_id = kj__key_text(edited, "parentID");
+    if (!id || strcmp(id, attempt->id) != 0 || !parent_type || !parent_id) {
         return KJ_EINVAL;
     }
-    char *parent = parent_key(text_of(edited, "parentType"), text_of(edited, "parentID"));
+    char *parent = parent_key(parent_type, parent_id);
     json_t *copy = json_deep_copy(edited);
     attempt->parent = parent;
     attempt->form = copy ? kj__form_new_take(copy) : NULL;
@@ -408,7 +408,8 @@ static enum kj_status list_rows(struct scan *scan, const struct kj_store_query *
 {
     struct kj__listing listing;
     bool is_slice = !query->filter && !(query->order && query->order[0]);
-    struct kj_store_query whole = {.limit = query->limit};
+    struct kj_store_query whole = {
+        .limit = query->limit, .page_bytes = query->page_bytes, .is_cut = query->is_cut};
     enum kj_status status = kj__listing_init(&listing, scan->identity, is_slice ? &whole : query,
                                              page != NULL);
     if (!status) {

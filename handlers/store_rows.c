@@ -68,6 +68,7 @@ struct kj__form *kj__form_new_take(json_t *object)
     if (form) {
         atomic_init(&form->references, 1);
         form->object = object;
+        form->bytes = json_dumpb(object, NULL, 0, JSON_COMPACT);
     }
     return form;
 }

@@ -18,6 +18,7 @@
 struct kj__form {
     atomic_size_t references;
     json_t *object; /* has a text as its ID */
+    size_t bytes;   /* of its compact JSON text */
 };
 
 /* A form around `object`, whose reference it takes when it succeeds; NULL without memory. */

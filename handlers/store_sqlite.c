@@ -8,15 +8,13 @@
 #include "handlers/store_sqlite_key.h"
 #include "handlers/store_sqlite_list.h"
 #include "handlers/store_sqlite_object.h"
+#include "handlers/store_sqlite_pool.h"
 #include "handlers/store_sqlite_writer.h"
 
-#include <fcntl.h>
-#include <kujata/log.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { READERS_DEFAULT = 4, READERS_MAX = 64, FILE_MODE = 0600 };
+enum { READERS_DEFAULT = 4 };
 
 struct sqlite_store {
     struct kj_store store;
@@ -26,33 +24,8 @@ struct sqlite_store {
     struct kj__sqlite_schema schema;
     struct kj__sqlite_connection *write_connection, *copy_connection;
     struct kj__sqlite_writer writer;
-    pthread_mutex_t lock;
-    pthread_cond_t released;
-    struct kj__sqlite_connection *readers; /* not in use; guarded by lock */
+    struct kj__sqlite_pool readers;
 };
-
-/* ---- readers ---- */
-
-static struct kj__sqlite_connection *acquire(struct sqlite_store *store)
-{
-    pthread_mutex_lock(&store->lock);
-    while (!store->readers) {
-        pthread_cond_wait(&store->released, &store->lock);
-    }
-    struct kj__sqlite_connection *reader = store->readers;
-    store->readers = reader->next;
-    pthread_mutex_unlock(&store->lock);
-    return reader;
-}
-
-static void release(struct sqlite_store *store, struct kj__sqlite_connection *reader)
-{
-    pthread_mutex_lock(&store->lock);
-    reader->next = store->readers;
-    store->readers = reader;
-    pthread_cond_signal(&store->released);
-    pthread_mutex_unlock(&store->lock);
-}
 
 static enum kj_status read_object(struct kj_store *self, const struct kj_identity *identity,
                                   const char *id, json_t **object, int64_t *revision)
@@ -65,14 +38,14 @@ static enum kj_status read_object(struct kj_store *self, const struct kj_identit
     if (!form.collection) {
         return KJ_EINVAL;
     }
-    struct kj__sqlite_connection *reader = acquire(store);
+    struct kj__sqlite_connection *reader = kj__sqlite_pool_take(&store->readers);
     enum kj_status status = kj__sqlite_read_place(reader, &form, true, &place);
     if (!status) {
         *object = kj__sqlite_object(place.text, place.len);
         *revision = place.revision;
         status = *object ? KJ_OK : kj__sqlite_status(reader, SQLITE_CORRUPT);
     }
-    release(store, reader);
+    kj__sqlite_pool_give(&store->readers, reader);
     free(place.text);
     return status;
 }
@@ -167,6 +140,24 @@ static enum kj_status sqlite_remove(struct kj_store *self, const struct kj_ident
     return status;
 }
 
+/* Who waits for the lists of others waits no longer than a list may take. */
+static enum kj_status list_on_reader(struct sqlite_store *store,
+                                     const struct kj__sqlite_collection *collection,
+                                     const struct kj_identity *identity,
+                                     const struct kj_store_query *query, json_t *page,
+                                     size_t *total)
+{
+    struct kj__sqlite_connection *reader = kj__sqlite_pool_take_long(&store->readers,
+                                                                     query->time_limit_ms);
+    if (!reader) {
+        kj__sqlite_count_crowded(&store->numbers, store->path);
+        return KJ_ETIMEOUT;
+    }
+    enum kj_status status = kj__sqlite_list(reader, collection, identity, query, page, total);
+    kj__sqlite_pool_give_long(&store->readers, reader);
+    return status;
+}
+
 static enum kj_status sqlite_list(struct kj_store *self, const struct kj_identity *identity,
                                   const struct kj_store_query *query, json_t **objects,
                                   size_t *total)
@@ -180,9 +171,7 @@ static enum kj_status sqlite_list(struct kj_store *self, const struct kj_identit
         status = KJ_ENOMEM;
     }
     if (!status) {
-        struct kj__sqlite_connection *reader = acquire(store);
-        status = kj__sqlite_list(reader, collection, identity, query, page, total);
-        release(store, reader);
+        status = list_on_reader(store, collection, identity, query, page, total);
     }
     if (status) {
         json_decref(page);
@@ -196,24 +185,13 @@ static enum kj_status sqlite_list(struct kj_store *self, const struct kj_identit
 
 /* ---- making and releasing ---- */
 
-static void close_connections(struct sqlite_store *store)
-{
-    while (store->readers) {
-        struct kj__sqlite_connection *reader = store->readers;
-        store->readers = reader->next;
-        kj__sqlite_close(reader);
-    }
-    kj__sqlite_close(store->copy_connection);
-    kj__sqlite_close(store->write_connection); /* the last one empties the log into the file */
-}
-
 static void free_parts(struct sqlite_store *store)
 {
-    close_connections(store);
+    kj__sqlite_pool_fini(&store->readers);
+    kj__sqlite_close(store->copy_connection);
+    kj__sqlite_close(store->write_connection); /* the last one empties the log into the file */
     kj__sqlite_totals_fini(&store->totals);
     kj__sqlite_schema_fini(&store->schema);
-    pthread_cond_destroy(&store->released);
-    pthread_mutex_destroy(&store->lock);
     free(store->path);
     free(store);
 }
@@ -238,32 +216,11 @@ static const struct kj_store_ops sqlite_ops = {
 static enum kj_status check_options(const struct kj_store_sqlite_options *options,
                                     struct kj_error *error)
 {
-    const char *wrong = NULL;
-    if (!options->path || !*options->path || options->path[0] == ':' ||
-        strncmp(options->path, "file:", strlen("file:")) == 0) {
-        wrong = "path is not the path of a file";
-    } else if (!options->model) {
-        wrong = "model is missing";
-    } else if (options->readers > READERS_MAX) {
-        wrong = "readers is more than 64";
-    } else if (options->busy_timeout_ms > INT32_MAX) {
-        wrong = "busy_timeout_ms is too long";
+    if (options->path && options->model) {
+        return kj__sqlite_check_options(options, error);
     }
-    if (wrong) {
-        kj_error_set(error, 0, "%s", wrong);
-    }
-    return wrong ? KJ_EINVAL : KJ_OK;
-}
-
-/* Only its owner may read it; SQLite makes those beside it with the file's mode. A file that is
- * there keeps its own: it is not opened, since closing it would give up the locks of other
- * connections. */
-static void make_file(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-    if (fd >= 0) {
-        close(fd);
-    }
+    kj_error_set(error, 0, options->path ? "model is missing" : "path is not the path of a file");
+    return KJ_EINVAL;
 }
 
 /* The schema first: readers keep what they know of it. */
@@ -271,8 +228,7 @@ static enum kj_status open_connections(struct sqlite_store *store,
                                        const struct kj_store_sqlite_options *options,
                                        struct kj_error *error)
 {
-    uint32_t readers = options->readers ? options->readers : READERS_DEFAULT;
-    make_file(options->path);
+    kj__sqlite_make_file(options->path);
     enum kj_status status = kj__sqlite_open(options, &store->numbers, &store->write_connection,
                                             error);
     if (!status) {
@@ -282,16 +238,9 @@ static enum kj_status open_connections(struct sqlite_store *store,
     if (!status) {
         status = kj__sqlite_open(options, &store->numbers, &store->copy_connection, error);
     }
-    for (uint32_t i = 0; i < readers && !status; i++) {
-        struct kj__sqlite_connection *reader;
-        status = kj__sqlite_open(options, &store->numbers, &reader, error);
-        if (!status) {
-            reader->totals = &store->totals;
-            reader->next = store->readers;
-            store->readers = reader;
-        }
-    }
-    return status;
+    return status ? status
+                  : kj__sqlite_pool_open(&store->readers, options, &store->numbers, &store->totals,
+                                         error);
 }
 
 enum kj_status kj_store_sqlite_new(const struct kj_store_sqlite_options *options,
@@ -308,11 +257,11 @@ enum kj_status kj_store_sqlite_new(const struct kj_store_sqlite_options *options
     }
     made->store.ops = &sqlite_ops;
     kj__sqlite_totals_init(&made->totals);
-    pthread_mutex_init(&made->lock, NULL);
-    pthread_cond_init(&made->released, NULL);
+    kj__sqlite_pool_init(&made->readers);
     made->path = strdup(options->path);
     struct kj_store_sqlite_options own = *options;
     own.path = made->path;
+    own.readers = options->readers ? options->readers : READERS_DEFAULT;
     status = made->path ? open_connections(made, &own, error) : KJ_ENOMEM;
     if (!status) {
         status = kj__sqlite_writer_init(&made->writer, made->write_connection,
@@ -341,6 +290,8 @@ void kj_store_sqlite_counters(void *ctx, kj_counter_visit visit, void *visit_ctx
         {"store_full_total", "Times the file had no room.", atomic_load(&store->numbers.full)},
         {"store_failed_total", "Times the file could not be read or written, or is damaged.",
          atomic_load(&store->numbers.failed)},
+        {"store_crowded_total", "Lists given up since others had every reader for too long.",
+         atomic_load(&store->numbers.crowded)},
         {"store_unindexed_lists_total", "Lists whose filter no index answers.",
          atomic_load(&store->numbers.unindexed)},
     };

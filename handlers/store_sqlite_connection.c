@@ -12,7 +12,6 @@
 #include <time.h>
 
 enum {
-    READERS_DEFAULT = 4,
     BUSY_TIMEOUT_DEFAULT_MS = 2000,
     CACHE_DEFAULT = 64 << 20,
     KIB = 1024,
@@ -29,14 +28,33 @@ int64_t kj__sqlite_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static const char *flag_of(const struct kj__sqlite_numbers *numbers)
+{
+    return numbers->flag ? numbers->flag : "--store";
+}
+
 /* One line a second is enough to act on; the counters have all of them. */
+static bool is_line_due(struct kj__sqlite_numbers *numbers)
+{
+    int64_t due = atomic_load(&numbers->next_line_ms);
+    int64_t now = kj__sqlite_now_ms();
+    return now >= due &&
+           atomic_compare_exchange_strong(&numbers->next_line_ms, &due, now + LINE_INTERVAL_MS);
+}
+
+void kj__sqlite_count_crowded(struct kj__sqlite_numbers *numbers, const char *path)
+{
+    atomic_fetch_add(&numbers->crowded, 1);
+    if (is_line_due(numbers)) {
+        kj_log(KJ_LOG_WARNING, "store", "%s sqlite:%s: a list found no reader (%s-readers)",
+               flag_of(numbers), path, flag_of(numbers));
+    }
+}
+
 static void report(struct kj__sqlite_connection *connection, const char *what, const char *option)
 {
-    const char *flag = connection->numbers->flag ? connection->numbers->flag : "--store";
-    _Atomic int64_t *next = &connection->numbers->next_line_ms;
-    int64_t due = atomic_load(next);
-    int64_t now = kj__sqlite_now_ms();
-    if (now >= due && atomic_compare_exchange_strong(next, &due, now + LINE_INTERVAL_MS)) {
+    const char *flag = flag_of(connection->numbers);
+    if (is_line_due(connection->numbers)) {
         kj_log(KJ_LOG_ERROR, "store", "%s sqlite:%s %s (%s%s): %s", flag, connection->path, what,
                *option == '-' ? flag : "", option, sqlite3_errmsg(connection->db));
     }
@@ -105,7 +123,7 @@ static enum kj_status explain(sqlite3 *db, int result, const char *path, struct 
 /* Pages are bounded in number: the file's room, and each connection's share of the cache. */
 static char *settings_of(const struct kj_store_sqlite_options *options)
 {
-    uint32_t connections = (options->readers ? options->readers : READERS_DEFAULT) + 1;
+    uint32_t connections = options->readers + 1;
     uint32_t cache = options->cache_bytes ? options->cache_bytes : CACHE_DEFAULT;
     return sqlite3_mprintf("PRAGMA journal_mode = WAL;"
                            "PRAGMA synchronous = %s;"

@@ -19,7 +19,7 @@
 /* What a store counts, and when it last said so. */
 struct kj__sqlite_numbers {
     const char *flag; /* that the file is the value of, for the log; NULL: --store */
-    _Atomic uint64_t writes, commits, busy, full, failed, unindexed;
+    _Atomic uint64_t writes, commits, busy, full, failed, crowded, unindexed;
     _Atomic int64_t next_line_ms; /* of the log */
 };
 
@@ -45,7 +45,8 @@ struct kj__sqlite_connection {
     struct kj__sqlite_connection *next;         /* among those that are not in use */
 };
 
-/* Opens the file with the options' durability and limits. As kj_store_sqlite_new. */
+/* Opens the file with the options' durability and limits, for a store of as many readers as they say.
+ * As kj_store_sqlite_new. */
 enum kj_status kj__sqlite_open(const struct kj_store_sqlite_options *options,
                                struct kj__sqlite_numbers *numbers,
                                struct kj__sqlite_connection **connection, struct kj_error *error);
@@ -55,6 +56,9 @@ void kj__sqlite_close(struct kj__sqlite_connection *connection); /* NULL is fine
  * KJ_EEXIST for a key that is taken, KJ_ELIMIT for a statement that was interrupted, KJ_ENOMEM,
  * else KJ_EIO. Faults are counted and logged. */
 enum kj_status kj__sqlite_status(struct kj__sqlite_connection *connection, int result);
+
+/* Counts and logs a list that found no reader. */
+void kj__sqlite_count_crowded(struct kj__sqlite_numbers *numbers, const char *path);
 
 /* On a clock that never goes back. */
 int64_t kj__sqlite_now_ms(void);

@@ -11,6 +11,7 @@
  */
 #include "handlers/store_sqlite_list.h"
 
+#include "handlers/store_common.h"
 #include "handlers/store_sqlite_key.h"
 #include "handlers/store_sqlite_match.h"
 
@@ -24,6 +25,8 @@ struct list {
     const struct kj_store_query *query;
     struct kj__order *order; /* no keys: by ID */
     json_t *page;
+    size_t bytes;                /* of the page's objects */
+    bool is_full;                /* no further object goes into the page */
     size_t own_values;           /* of the match's, those of its own */
     const char *id_sign;         /* "+" keeps the planner from going by the order */
     char index[INDEX_NAME_SIZE]; /* " INDEXED BY ..." or "" */
@@ -126,11 +129,26 @@ static void write_order(struct list *list, sqlite3_str *sql)
 
 /* ---- the page ---- */
 
+/* Appends the object of a statement's row, if the page takes it. */
+static enum kj_status append_text(struct list *list, sqlite3_stmt *statement)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, 0);
+    size_t len = (size_t)sqlite3_column_bytes(statement, 0);
+    list->is_full = !kj__page_takes(list->query, list->page, len, &list->bytes);
+    if (list->is_full) {
+        return KJ_OK;
+    }
+    json_t *object = kj__sqlite_object(text, len);
+    if (!object) {
+        return kj__sqlite_status(list->match.connection, SQLITE_CORRUPT);
+    }
+    return json_array_append_new(list->page, object) ? KJ_ENOMEM : KJ_OK;
+}
+
 /* Appends the object of a row of keys. */
 static enum kj_status append_object(struct list *list, int64_t number)
 {
     bool has_row = false;
-    json_t *object = NULL;
     sqlite3_stmt *statement;
     struct kj__sqlite_values values = {0};
     (void)kj__sqlite_add_integer(&values, number);
@@ -140,15 +158,9 @@ static enum kj_status append_object(struct list *list, int64_t number)
     if (!status) {
         status = kj__sqlite_step(list->match.connection, statement, &has_row);
     }
-    if (has_row) {
-        object = kj__sqlite_object((const char *)sqlite3_column_text(statement, 0),
-                                   (size_t)sqlite3_column_bytes(statement, 0));
-    }
-    if (!status && !object) {
-        status = kj__sqlite_status(list->match.connection, SQLITE_CORRUPT);
-    }
-    if (!status && json_array_append_new(list->page, object)) {
-        status = KJ_ENOMEM;
+    if (!status) {
+        status = has_row ? append_text(list, statement)
+                         : kj__sqlite_status(list->match.connection, SQLITE_CORRUPT);
     }
     kj__sqlite_release(list->match.connection, statement);
     kj__sqlite_values_fini(&values);
@@ -162,7 +174,7 @@ static enum kj_status append_rows(struct list *list, char *sql)
     sqlite3_stmt *statement;
     enum kj_status status = kj__sqlite_start(list->match.connection, sql, &list->match.values,
                                              &statement);
-    while (!status && has_row) {
+    while (!status && has_row && !list->is_full) {
         status = kj__sqlite_step(list->match.connection, statement, &has_row);
         if (has_row) {
             status = append_object(list, sqlite3_column_int64(statement, 0));
@@ -287,7 +299,7 @@ static enum kj_status read_groups(struct list *list, int64_t column)
         key = kj__sqlite_key_new(&value, &len);
         status = key ? read_group(list, column, key, len, list->query->after) : KJ_ENOMEM;
     }
-    while (!status && json_array_size(list->page) < list->query->limit) {
+    while (!status && !list->is_full && json_array_size(list->page) < list->query->limit) {
         status = next_group(list, column, &key, &len);
         if (status || !key) {
             break;

@@ -1,6 +1,7 @@
 /* store_sqlite_object.c - see store_sqlite_object.h. */
 #include "handlers/store_sqlite_object.h"
 
+#include "handlers/store_common.h"
 #include "handlers/store_sqlite_key.h"
 
 #include <stdlib.h>
@@ -34,13 +35,6 @@ static bool is_storable(const json_t *value, int depth)
     return ok;
 }
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-    const char *text = json_string_value(value);
-    return text ? text : "";
-}
-
 void kj__sqlite_form_fini(struct kj__sqlite_form *form)
 {
     kj__sqlite_values_fini(&form->keys);
@@ -65,11 +59,12 @@ enum kj_status kj__sqlite_form_init(struct kj__sqlite_form *form,
 {
     *form = (struct kj__sqlite_form){
         .collection = collection,
-        .id = text_of(object, "ID"),
-        .parent_type = text_of(object, "parentType"),
-        .parent_id = text_of(object, "parentID"),
+        .id = kj__key_text(object, "ID"),
+        .parent_type = kj__key_text(object, "parentType"),
+        .parent_id = kj__key_text(object, "parentID"),
     };
-    if (!collection || !*form->id) {
+    bool has_keys = form->id && *form->id && form->parent_type && form->parent_id;
+    if (!collection || !has_keys) {
         return KJ_EINVAL;
     }
     if (!is_storable(object, 0)) {

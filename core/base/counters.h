@@ -114,6 +114,8 @@
     X(filters_cut, "filters_cut_short_total", COUNTER, "Filters whose evaluation was cut short.")  \
     X(query_filters_cut, "query_filters_cut_short_total", COUNTER,                                 \
       "Evaluations of q on an object that were cut short.")                                        \
+    X(lists_over_bytes, "lists_over_bytes_total", COUNTER,                                         \
+      "Lists ended early, and pages refused, since they have too many bytes.")                     \
     X(events_published, "events_published_total", COUNTER, "Events given to the backend.")         \
     X(events_publish_refused, "events_publish_refused_total", COUNTER,                             \
       "Events a publish handler refused.")                                                         \

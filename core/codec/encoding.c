@@ -27,10 +27,43 @@ bool kj__encoding_from_name(const char *name, size_t len, enum kj_encoding *enco
     return false;
 }
 
+static enum kj_status explain(enum kj_encoding encoding, enum kj_status status,
+                              const struct kj_error *reason, struct kj_error *error)
+{
+    if (status) {
+        kj_error_set(error, reason->position, "unable to decode %s: %s", kj_encoding_name(encoding),
+                     reason->text);
+    }
+    return status;
+}
+
 enum kj_status kj__value_decode(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
                                 json_t **value, struct kj_error *error)
 {
-    return kj__value_decode_as(encoding, bytes, len, NULL, value, error);
+    struct kj_error reason = {.text = "out of memory"};
+    enum kj_status status = encoding == KJ_ENCODING_JSON
+                                ? kj__json_decode(bytes, len, value, &reason)
+                                : kj__msgpack_decode(bytes, len, value, &reason);
+    return explain(encoding, status, &reason, error);
+}
+
+static enum kj_status decode_msgpack_exactly(const uint8_t *bytes, size_t len,
+                                             const struct kj__member_kinds *kinds, json_t **value,
+                                             struct kj_error *error)
+{
+    size_t position;
+    enum kj_status status = kj__msgpack_decode_as(bytes, len, kinds, value, error);
+    if (status || kj__msgpack_is_exact(bytes, len, &position)) {
+        return status;
+    }
+    json_decref(*value);
+    *value = NULL;
+    kj_error_set(
+        error, position,
+        "msgpack decode error [pos %zu]: the number does not fit 64 bits with a sign, or is"
+        " none",
+        position);
+    return KJ_EPARSE;
 }
 
 enum kj_status kj__value_decode_as(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
@@ -39,13 +72,9 @@ enum kj_status kj__value_decode_as(enum kj_encoding encoding, const uint8_t *byt
 {
     struct kj_error reason = {.text = "out of memory"};
     enum kj_status status = encoding == KJ_ENCODING_JSON
-                                ? kj__json_decode(bytes, len, value, &reason)
-                                : kj__msgpack_decode_as(bytes, len, kinds, value, &reason);
-    if (status) {
-        kj_error_set(error, reason.position, "unable to decode %s: %s", kj_encoding_name(encoding),
-                     reason.text);
-    }
-    return status;
+                                ? kj__json_decode_exactly(bytes, len, value, &reason)
+                                : decode_msgpack_exactly(bytes, len, kinds, value, &reason);
+    return explain(encoding, status, &reason, error);
 }
 
 enum kj_status kj__value_encode(enum kj_encoding encoding, const json_t *value,

@@ -27,6 +27,11 @@ enum { KJ__NESTING_MAX = 64, KJ__VALUES_MAX = 65536 };
 enum kj_status kj__json_decode(const uint8_t *bytes, size_t len, json_t **value,
                                struct kj_error *error);
 
+/* The same, but an integer that does not fit int64_t is KJ_EPARSE, unless it is written as the real
+ * that it becomes: large reals are often written without a fraction, by ourselves too. */
+enum kj_status kj__json_decode_exactly(const uint8_t *bytes, size_t len, json_t **value,
+                                       struct kj_error *error);
+
 /* A new string value; bytes that are not UTF-8 become U+FFFD each. NULL without memory. */
 json_t *kj__json_text(const char *text, size_t len);
 

@@ -53,12 +53,29 @@ static bool is_too_wide(const char *text, size_t len)
     return errno == ERANGE;
 }
 
+/* Whether the real that a number is read as is written with the same digits. */
+static bool is_written_so(const char *text, size_t len)
+{
+    enum { LONGEST = 22 }; /* a sign and 21 digits; larger ones have an exponent */
+    struct kj__buffer written;
+    if (len > LONGEST) {
+        return false;
+    }
+    kj__buffer_init(&written);
+    kj__json_encode_float(strtod(text, NULL), &written);
+    bool is_same = written.failed || (written.len == len && memcmp(written.data, text, len) == 0);
+    kj__buffer_fini(&written);
+    return is_same;
+}
+
 /* Copies the text, giving integers of more than 64 bits a fraction, so that jansson reads them
  * as reals where it would refuse them. Large floats are written without one, by bahamut as by
- * us, so they must be readable. */
-static void widen(const char *text, size_t len, struct kj__buffer *out)
+ * us, so they must be readable. The offset of the first integer that is no such float; `len` when
+ * there is none. */
+static size_t widen(const char *text, size_t len, struct kj__buffer *out)
 {
     bool in_string = false;
+    size_t inexact = len;
     for (size_t at = 0; at < len;) {
         size_t run = 1;
         if (in_string && text[at] == '\\') {
@@ -73,12 +90,14 @@ static void widen(const char *text, size_t len, struct kj__buffer *out)
         kj__buffer_append(out, text + at, run);
         if (!in_string && run > 1 && is_too_wide(text + at, run)) {
             kj__buffer_append_text(out, ".0");
+            inexact = inexact < len || is_written_so(text + at, run) ? inexact : at;
         }
         at += run;
     }
+    return inexact;
 }
 
-static enum kj_status parse_widened(const uint8_t *text, size_t len, json_t **value,
+static enum kj_status parse_widened(const uint8_t *text, size_t len, bool is_exact, json_t **value,
                                     struct kj_error *error)
 {
     enum kj_status status = KJ_ENOMEM;
@@ -88,16 +107,24 @@ static enum kj_status parse_widened(const uint8_t *text, size_t len, json_t **va
     if (terminated) {
         memcpy(terminated, text, len);
         terminated[len] = '\0';
-        widen(terminated, len, &wide);
-        status = wide.failed ? KJ_ENOMEM : parse(wide.data, wide.len, value, error);
+        size_t inexact = widen(terminated, len, &wide);
+        if (is_exact && inexact < len) {
+            kj_error_set(
+                error, inexact,
+                "json decode error [pos %zu]: the integer does not fit 64 bits with a sign",
+                inexact);
+            status = KJ_EPARSE;
+        } else {
+            status = wide.failed ? KJ_ENOMEM : parse(wide.data, wide.len, value, error);
+        }
     }
     free(terminated);
     kj__buffer_fini(&wide);
     return status;
 }
 
-enum kj_status kj__json_decode(const uint8_t *bytes, size_t len, json_t **value,
-                               struct kj_error *error)
+static enum kj_status decode(const uint8_t *bytes, size_t len, bool is_exact, json_t **value,
+                             struct kj_error *error)
 {
     *value = NULL;
     struct kj__json_span span;
@@ -114,8 +141,20 @@ enum kj_status kj__json_decode(const uint8_t *bytes, size_t len, json_t **value,
         return status;
     }
     const uint8_t *text = bytes + span.start;
-    return span.has_long_number ? parse_widened(text, span.end - span.start, value, error)
+    return span.has_long_number ? parse_widened(text, span.end - span.start, is_exact, value, error)
                                 : parse(text, span.end - span.start, value, error);
+}
+
+enum kj_status kj__json_decode(const uint8_t *bytes, size_t len, json_t **value,
+                               struct kj_error *error)
+{
+    return decode(bytes, len, false, value, error);
+}
+
+enum kj_status kj__json_decode_exactly(const uint8_t *bytes, size_t len, json_t **value,
+                                       struct kj_error *error)
+{
+    return decode(bytes, len, true, value, error);
 }
 
 json_t *kj__json_text(const char *text, size_t len)

@@ -18,6 +18,7 @@
 #include <jansson.h>
 #include <kujata/error.h>
 #include <kujata/status.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,10 @@ struct kj__member_kinds {
  * truncated one, KJ_ELIMIT, or KJ_ENOMEM. Keys are str or bin, UTF-8 without NUL. */
 enum kj_status kj__msgpack_check(const uint8_t *bytes, size_t len, size_t *used,
                                  struct kj_error *error);
+
+/* Whether every number of the first value, which has been checked, is one that JSON values hold:
+ * no integer from 2^63 on, no infinity, no NaN. *position is behind the first that is not. */
+bool kj__msgpack_is_exact(const uint8_t *bytes, size_t len, size_t *position);
 
 /* Checks, then reads the first value; what follows is ignored. Times become RFC 3339 text,
  * bin becomes base64 text, invalid UTF-8 becomes U+FFFD. Other extensions, and times outside the

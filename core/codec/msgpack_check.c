@@ -9,6 +9,7 @@
 #include "codec/msgpack.h"
 #include "codec/msgpack_reader.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -123,4 +124,23 @@ enum kj_status kj__msgpack_check(const uint8_t *bytes, size_t len, size_t *used,
         *used = position_of(&walk);
     }
     return status;
+}
+
+bool kj__msgpack_is_exact(const uint8_t *bytes, size_t len, size_t *position)
+{
+    struct kj__msgpack_reader reader = kj__msgpack_reader_make(bytes, len);
+    bool is_exact = true;
+    for (size_t values = 1; values > 0 && is_exact; values--) {
+        struct kj__msgpack_item item;
+        if (kj__msgpack_next(&reader, &item, NULL)) {
+            break;
+        }
+        is_exact = item.type != KJ__MSGPACK_UINT &&
+                   (item.type != KJ__MSGPACK_FLOAT || isfinite(item.real));
+        if (item.type == KJ__MSGPACK_ARRAY || item.type == KJ__MSGPACK_MAP) {
+            values += item.type == KJ__MSGPACK_MAP ? 2 * item.count : item.count;
+        }
+    }
+    *position = (size_t)(reader.at - reader.start);
+    return is_exact;
 }

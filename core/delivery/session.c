@@ -146,8 +146,9 @@ void kj__session_take_over(struct kj_session *session, struct kj_session *stand_
     session->claims = stand_in->claims;
     stand_in->claims = (struct kj__claims){0};
     kj__credential_take_over(session, stand_in);
-    if (stand_in->data) {
+    if (stand_in->data || session->has_callers_data) {
         kj_session_set_data(session, stand_in->data, stand_in->release_data);
+        session->has_callers_data = stand_in->data != NULL;
         stand_in->data = NULL;
     }
 }
@@ -361,6 +362,7 @@ void kj_session_set_data(struct kj_session *session, void *data, void (*release)
     }
     session->data = data;
     session->release_data = release;
+    session->has_callers_data = false;
 }
 
 void *kj_session_data(const struct kj_session *session)

@@ -43,6 +43,7 @@ struct kj_session {
     struct kj__list credential_link; /* among those let in by the same; see credential_index.h */
     void *data;
     void (*release_data)(void *data);
+    bool has_callers_data;         /* an authenticator has set it, so it goes with the credential */
     struct kj__seat seat;          /* among those who asked for the same events */
     struct kj__interest *interest; /* what it asked for; the protocol's reference */
     /* Messages published between the announcement and the socket: references. */

@@ -181,8 +181,11 @@ bool kj__events_authenticate(struct kj__events *events, struct kj_session *sessi
                              struct kj_error *error)
 {
     const struct kj__events_options *options = &events->options;
-    return kj__events_ask(options->authenticators, options->authenticator_count, session, error) !=
-           KJ_AUTH_REFUSE;
+    const void *before = kj_session_data(session);
+    enum kj_auth verdict = kj__events_ask(options->authenticators, options->authenticator_count,
+                                          session, error);
+    session->has_callers_data = kj_session_data(session) != before;
+    return verdict != KJ_AUTH_REFUSE;
 }
 
 bool kj__events_refuse_token(struct kj__events *events, const struct kj_session *session,
@@ -263,13 +266,20 @@ bool kj__events_admit_stream(struct kj__events *events, const char *remote_addre
 void kj__events_audit(const struct kj__events *events, const struct kj_session *session,
                       const struct kj_api_error *error, int64_t started_ns)
 {
+    kj__events_audit_as(events, session, error ? error->code : SWITCHING_PROTOCOLS,
+                        error ? error->title : NULL, started_ns);
+}
+
+void kj__events_audit_as(const struct kj__events *events, const struct kj_session *session,
+                         int status, const char *error_title, int64_t started_ns)
+{
     const struct kj_auditor *auditor = events->options.audit;
     if (!auditor || !auditor->audit_session) {
         return;
     }
     const struct kj_audit_outcome outcome = {
-        .status = error ? error->code : SWITCHING_PROTOCOLS,
-        .error_title = error ? error->title : NULL,
+        .status = status,
+        .error_title = error_title,
         .duration_us = (uint64_t)(kj__clock_monotonic_ns() - started_ns) / NS_PER_US,
     };
     enum kj_status kept = auditor->audit_session(session, &outcome, auditor->ctx);

@@ -338,6 +338,7 @@ enum kj_status kj__attribute_init(struct kj__attribute *attribute,
     }
     *attribute = (struct kj__attribute){
         .name = strdup(spec->name),
+        .description = spec->description ? strdup(spec->description) : NULL,
         .type = spec->type,
         .items = spec->items,
         .required = spec->required,
@@ -352,7 +353,7 @@ enum kj_status kj__attribute_init(struct kj__attribute *attribute,
         .minimum = spec->minimum,
         .maximum = spec->maximum,
     };
-    if (!attribute->name) {
+    if (!attribute->name || (spec->description && !attribute->description)) {
         return KJ_ENOMEM;
     }
     status = copy_allowed(attribute, spec, walk);
@@ -373,6 +374,7 @@ void kj__attribute_fini(struct kj__attribute *attribute)
     }
     free(attribute->pattern);
     json_decref(attribute->initial);
+    free(attribute->description);
     free(attribute->name);
     *attribute = (struct kj__attribute){0};
 }

@@ -175,8 +175,9 @@ static enum kj_status add_identity(struct kj_model *model, const struct kj_ident
     struct kj_identity *identity = &model->identities[model->identity_count++];
     identity->name = strdup(spec->name);
     identity->category = strdup(spec->category);
+    identity->description = spec->description ? strdup(spec->description) : NULL;
     identity->version = spec->version ? spec->version : model->version;
-    if (!identity->name || !identity->category) {
+    if (!identity->name || !identity->category || (spec->description && !identity->description)) {
         return KJ_ENOMEM;
     }
     status = index_name(model, identity, walk);

@@ -97,7 +97,8 @@ static json_t *whole_number(json_t *number)
     if (json_is_integer(number)) {
         return json_incref(number);
     }
-    bool is_whole = real >= -integer_end && real < integer_end && !(floor(real) < real);
+    /* What is just below the least integer is read as that one, so it is out as well. */
+    bool is_whole = real > -integer_end && real < integer_end && !(floor(real) < real);
     return is_whole ? json_integer((json_int_t)real) : NULL;
 }
 

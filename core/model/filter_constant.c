@@ -57,6 +57,10 @@ bool kj__filter_number_read(const char *text, size_t len, struct kj__filter_numb
         errno = 0;
         number->integer = strtoll(copy, NULL, 10);
         number->is_integer = errno == 0;
+        bool is_rounded_up = !number->is_integer && number->real < 0 && number->real >= -0x1p63;
+        if (is_rounded_up) { /* to the least integer, which it is below */
+            number->real = nextafter(number->real, -INFINITY);
+        }
     }
     return *end == '\0' && isfinite(number->real);
 }

@@ -25,6 +25,7 @@ static void free_identity(struct kj_identity *identity)
     free(identity->attributes);
     free(identity->related);
     free(identity->category);
+    free(identity->description);
     free(identity->name);
 }
 

@@ -90,8 +90,9 @@ static enum kj_status copy_parameter(struct kj__parameter *parameter,
     parameter->name = strdup(spec->name);
     parameter->allowed = spec->allowed ? copy_texts(spec->allowed) : NULL;
     parameter->initial = has_default ? strdup(spec->default_text) : NULL;
-    if (!parameter->name || (spec->allowed && !parameter->allowed) ||
-        (has_default && !parameter->initial)) {
+    parameter->description = spec->description ? strdup(spec->description) : NULL;
+    if (!parameter->name || (spec->description && !parameter->description) ||
+        (spec->allowed && !parameter->allowed) || (has_default && !parameter->initial)) {
         return KJ_ENOMEM;
     }
     union kj__parameter_value value;
@@ -235,6 +236,7 @@ void kj__parameters_fini(struct kj__parameters *parameters)
     for (size_t i = 0; i < parameters->count; i++) {
         free_texts(parameters->at[i].allowed);
         free(parameters->at[i].initial);
+        free(parameters->at[i].description);
         free(parameters->at[i].name);
     }
     for (size_t i = 0; i < parameters->requirement_count; i++) {

@@ -16,6 +16,7 @@
 
 struct kj__parameter {
     char *name;
+    char *description; /* NULL: none */
     enum kj_parameter_type type;
     bool multiple;
     char *initial;  /* the text of its default; NULL: none */

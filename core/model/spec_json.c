@@ -263,7 +263,7 @@ static enum kj_status read_operations(const json_t *value, void *field, const ch
 
 static const struct member attribute_members[] = {
     {"name", read_text, offsetof(struct kj_attribute_spec, name)},
-    {"description", skip_text, 0},
+    {"description", read_text, offsetof(struct kj_attribute_spec, description)},
     {"type", read_type, offsetof(struct kj_attribute_spec, type)},
     {"items", read_type, offsetof(struct kj_attribute_spec, items)},
     {"required", read_flag, offsetof(struct kj_attribute_spec, required)},
@@ -290,7 +290,7 @@ struct list_field {
 
 static const struct member parameter_members[] = {
     {"name", read_text, offsetof(struct kj_parameter_spec, name)},
-    {"description", skip_text, 0},
+    {"description", read_text, offsetof(struct kj_parameter_spec, description)},
     {"type", read_parameter_type, offsetof(struct kj_parameter_spec, type)},
     {"multiple", read_flag, offsetof(struct kj_parameter_spec, multiple)},
     {"default", read_parameter_default, offsetof(struct kj_parameter_spec, default_text)},
@@ -369,7 +369,7 @@ static enum kj_status read_attributes(const json_t *value, void *field, const ch
 static const struct member identity_members[] = {
     {"name", read_text, offsetof(struct kj_identity_spec, name)},
     {"category", read_text, offsetof(struct kj_identity_spec, category)},
-    {"description", skip_text, 0},
+    {"description", read_text, offsetof(struct kj_identity_spec, description)},
     {"version", read_version, offsetof(struct kj_identity_spec, version)},
     {"attributes", read_attributes, 0},
     {"related", read_allowed, offsetof(struct kj_identity_spec, related)},

@@ -18,6 +18,7 @@
 
 struct kj__attribute {
     char *name;
+    char *description; /* NULL: none */
     enum kj_attribute_type type;
     enum kj_attribute_type items; /* of a list */
     bool required, read_only, creation_only, secret, unindexed;
@@ -33,6 +34,7 @@ struct kj__attribute {
 
 struct kj_identity {
     char *name, *category;
+    char *description; /* NULL: none */
     int version;
     struct kj__attribute *attributes; /* sorted by name */
     size_t attribute_count;

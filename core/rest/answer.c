@@ -303,6 +303,7 @@ void kj__answer_errors(struct kj_context *context, enum kj_status status,
                                      .subject = "elemental"};
         (void)kj_context_fail(context, &error);
     }
+    context->error_status = kj__error_array_status(context->errors);
     transform(context);
     put_errors(response, &(struct refusal){.encoding = context->request.write_encoding,
                                            .errors = context->errors,

@@ -27,6 +27,7 @@ struct kj__api {
     const struct kj_authorizer *authorizers; /* borrowed */
     size_t authorizer_count;
     uint32_t page_objects; /* of one list; 0: any number */
+    uint32_t page_bytes;   /* of their JSON text; 0: any number */
     bool strict_flags;     /* see kj_server_options */
     struct kj_auditor audit;
     struct kj__credentials credentials;

@@ -154,6 +154,11 @@ enum kj_status kj_context_set_next(struct kj_context *context, const char *next)
     return replace_header(&context->next, next);
 }
 
+void kj_context_set_over_bytes(struct kj_context *context)
+{
+    context->is_over_bytes = true;
+}
+
 enum kj_status kj_context_set_redirect(struct kj_context *context, const char *location)
 {
     return replace_header(&context->location, location);

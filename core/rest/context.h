@@ -42,6 +42,7 @@ struct kj_context {
     struct kj__fields cookies; /* "Set-Cookie" lines */
     size_t cookie_count;
     int64_t retry_after_ns; /* of a refusal; 0: none is told */
+    int error_status;       /* before a transformer had its word; 0: no errors */
     bool is_preflight;
     bool is_call;   /* of an operation, be it one that is refused */
     bool is_parsed; /* errors from here on are told in the client's encoding */
@@ -50,6 +51,7 @@ struct kj_context {
     size_t event_count;
     bool push_disabled;
     bool was_processed; /* a processor has seen it */
+    bool is_over_bytes; /* its list has more bytes than an answer holds */
     bool is_audited;    /* it came as far as the authenticators */
     json_t *tracking;   /* what travels with the events; NULL: nothing */
 

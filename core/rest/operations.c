@@ -224,6 +224,18 @@ static const struct kj_processor *processor_of(const struct kj__api *api, const 
     return own ? own : &api->fallback;
 }
 
+static void count_over_bytes(const struct kj__api *api, const struct kj_context *context)
+{
+    static struct kj__log_limit limit;
+    KJ__COUNT(api->counters, lists_over_bytes);
+    if (kj__context_has_failed(context)) {
+        kj__log_limited(&limit, KJ__LOG_WARNING, "rest",
+                        "a page of %s was refused: its objects are more than %u bytes"
+                        " (page_bytes, --limit-page-bytes)",
+                        kj_identity_name(context->request.identity), (unsigned)api->page_bytes);
+    }
+}
+
 static enum kj_status process(const struct kj__api *api, struct kj_context *context)
 {
     const struct kj_request *request = &context->request;
@@ -246,6 +258,9 @@ static enum kj_status process(const struct kj__api *api, struct kj_context *cont
     }
     if (context->filter) {
         KJ__COUNT_BY(api->counters, query_filters_cut, kj__filter_cut(context->filter));
+    }
+    if (context->is_over_bytes) {
+        count_over_bytes(api, context);
     }
     return !status && kj__context_has_failed(context) ? KJ_EREFUSED : status;
 }

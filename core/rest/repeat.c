@@ -189,6 +189,8 @@ void kj__repeat_finish(struct kj__idempotency *store, const struct kj_context *c
     bool is_success = response->status < 400;
     bool has_body = response->body.len > 0;
     bool is_create = context->request.operation == KJ_OP_CREATE;
-    bool is_kept = context->was_processed && is_final(response->status) && (has_body || is_create);
+    /* A transformer may dress one as the other: what either says is to come again is not final. */
+    bool is_last_word = is_final(context->error_status) && is_final(response->status);
+    bool is_kept = context->was_processed && is_last_word && (has_body || is_create);
     kj__idempotency_finish(store, id, is_kept ? response : NULL, is_success && has_body);
 }

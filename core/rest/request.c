@@ -145,6 +145,7 @@ static enum kj_status parse_query(struct kj_context *context, const struct kj__a
         .accepts_token = api->credentials.in_query,
     };
     request->largest_page = rules.largest_page;
+    request->page_bytes = api->page_bytes;
     return kj__query_parse(&context->query, context->http->query, &rules, context->errors,
                            context->id);
 }

@@ -105,7 +105,9 @@ static json_t *tags(struct kj__spec *spec)
     for (size_t i = 0; i < spec->model->identity_count; i++) {
         const struct kj_identity *identity = &spec->model->identities[i];
         if (identity->namesake == identity && has_operation(spec, identity, KJ_OP_ALL)) {
-            kj__spec_append(spec, made, json_pack("{s:s}", "name", identity->name));
+            json_t *tag = json_pack("{s:s}", "name", identity->name);
+            kj__spec_describe(spec, tag, identity->description, NULL);
+            kj__spec_append(spec, made, tag);
         }
     }
     return made;

@@ -220,6 +220,7 @@ static json_t *declared_parameter(struct kj__spec *spec, const struct kj__parame
     if (is_required(declared, parameter->name, operation)) {
         kj__spec_set(spec, made, "required", json_true());
     }
+    kj__spec_describe(spec, made, parameter->description, NULL);
     kj__spec_set(spec, made, "schema", value_schema(spec, parameter));
     return made;
 }

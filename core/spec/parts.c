@@ -1,7 +1,9 @@
 /* parts.c - see parts.h: values, options and the frame of a document. */
 #include "spec/parts.h"
 
+#include "base/buffer.h"
 #include "base/utf8.h"
+#include "codec/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +32,20 @@ void kj__spec_set(struct kj__spec *spec, json_t *object, const char *key, json_t
 void kj__spec_set_text(struct kj__spec *spec, json_t *object, const char *key, const char *text)
 {
     kj__spec_set(spec, object, key, json_string(text));
+}
+
+void kj__spec_describe(struct kj__spec *spec, json_t *object, const char *own, const char *ours)
+{
+    struct kj__buffer text;
+    kj__buffer_init(&text);
+    kj__buffer_append_text(&text, own ? own : "");
+    kj__buffer_append_text(&text, own && ours ? "\n\n" : "");
+    kj__buffer_append_text(&text, ours ? ours : "");
+    spec->failed |= text.failed;
+    if (text.len > 0) {
+        kj__spec_set(spec, object, "description", kj__json_text((const char *)text.data, text.len));
+    }
+    kj__buffer_fini(&text);
 }
 
 void kj__spec_append(struct kj__spec *spec, json_t *array, json_t *value)

@@ -25,6 +25,9 @@ json_t *kj__spec_object(struct kj__spec *spec);
 json_t *kj__spec_array(struct kj__spec *spec);
 void kj__spec_set(struct kj__spec *spec, json_t *object, const char *key, json_t *value);
 void kj__spec_set_text(struct kj__spec *spec, json_t *object, const char *key, const char *text);
+
+/* Sets what people read: the model's own words, then ours; either may be NULL. */
+void kj__spec_describe(struct kj__spec *spec, json_t *object, const char *own, const char *ours);
 void kj__spec_append(struct kj__spec *spec, json_t *array, json_t *value);
 json_t *kj__spec_ref(struct kj__spec *spec, const char *kind, const char *name);
 

@@ -193,15 +193,13 @@ static void set_access(struct kj__spec *spec, json_t *schema, const struct kj__a
     if (attribute->secret) {
         kj__spec_set(spec, schema, "writeOnly", json_true());
     }
-    bool has_note = attribute->secret || attribute->creation_only;
-    if (has_note) {
-        kj__spec_set(spec, schema, "description",
-                     json_sprintf("%s%s%s", attribute->secret ? "Blank in answers and events." : "",
-                                  attribute->secret && attribute->creation_only ? " " : "",
-                                  attribute->creation_only
-                                      ? "Set when the object is created; later writes keep it."
-                                      : ""));
-    }
+    static const char *const notes[2][2] = {
+        {NULL, "Set when the object is created; later writes keep it."},
+        {"Blank in answers and events.",
+         "Blank in answers and events. Set when the object is created; later writes keep it."},
+    };
+    kj__spec_describe(spec, schema, attribute->description,
+                      notes[attribute->secret][attribute->creation_only]);
     bool is_whole = form == KJ__SPEC_CREATE || form == KJ__SPEC_UPDATE;
     if (attribute->has_default && is_whole) {
         kj__spec_set(spec, schema, "default", json_deep_copy(attribute->initial));
@@ -275,7 +273,7 @@ json_t *kj__spec_schema(struct kj__spec *spec, const struct kj_identity *identit
         }
     }
     kj__spec_set_text(spec, schema, "type", "object");
-    kj__spec_set_text(spec, schema, "description", form_descriptions[form]);
+    kj__spec_describe(spec, schema, identity->description, form_descriptions[form]);
     kj__spec_set(spec, schema, "properties", properties);
     if (json_array_size(required) > 0) {
         kj__spec_set(spec, schema, "required", required);

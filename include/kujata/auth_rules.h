@@ -31,8 +31,7 @@ struct kj_auth_rules_options {
 enum kj_status kj_auth_rules_new(const struct kj_auth_rules_options *options,
                                  struct kj_auth_rules **rules, struct kj_error *error);
 
-/* Reads the file again; by one thread at a time. What was in force stays after a failure. Rules
- * once read are kept until the end, since nobody waits for those who look at them. */
+/* Reads the file again. What was in force stays after a failure.                [any thread] */
 enum kj_status kj_auth_rules_reload(struct kj_auth_rules *rules, struct kj_error *error);
 
 /* After the servers that use it. NULL is fine. */

@@ -35,6 +35,7 @@ struct kj_request {
     const char *remote_address;
     int page, page_size, limit; /* 0: not given; none is above largest_page */
     int largest_page;         /* objects an answer may hold, with X-Next for more; 0: any number */
+    uint32_t page_bytes;      /* the same in bytes of JSON text, one object at least; 0: any */
     const char *after;        /* "" when not given */
     const char *const *order; /* keys, "-key" for descending; NULL at the end */
     bool recursive, propagated, override_protection;
@@ -93,6 +94,9 @@ void kj_context_set_count(struct kj_context *context, size_t count); /* X-Count-
 void kj_context_set_status(struct kj_context *context, int status);  /* instead of 200/204 */
 enum kj_status kj_context_add_message(struct kj_context *context, const char *message);
 enum kj_status kj_context_set_next(struct kj_context *context, const char *next); /* X-Next */
+
+/* Counts a list that kj_request.page_bytes ended, or had refused (lists_over_bytes_total). */
+void kj_context_set_over_bytes(struct kj_context *context);
 
 /* Answers 302 with this Location and no body. */
 enum kj_status kj_context_set_redirect(struct kj_context *context, const char *location);

@@ -67,7 +67,8 @@ struct kj_dispatch_handler {
 
 /* What became of a REST call, or of a handshake. */
 struct kj_audit_outcome {
-    int status;              /* of the answer; 101: the session may start */
+    int status;              /* of the answer; 101: the session may start; of a session's new
+                              * token 200 or 401 */
     const char *error_title; /* of the first error; NULL: there is none */
     uint64_t duration_us;    /* from the parsed head to the answer, before it is sent */
 };

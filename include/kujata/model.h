@@ -68,6 +68,7 @@ struct kj_attribute_spec {
     bool has_minimum, has_maximum;
     double minimum, maximum;      /* of an integer or float, inclusive */
     enum kj_attribute_type items; /* of a list: KJ_TYPE_STRING unless set */
+    const char *description;      /* for people, in kujata/spec.h's documents; NULL: none */
 };
 
 /* Every identity also has the attributes ID, parentID and parentType, all strings and
@@ -82,6 +83,7 @@ struct kj_identity_spec {
      * one, too; NULL at the end; NULL: none. Of several versions the first declared counts. A
      * dispatch handler's related_identities is asked instead, where there is one. */
     const char *const *related;
+    const char *description; /* as above */
 };
 
 /* What a query parameter holds, and how clients write it. */
@@ -104,6 +106,7 @@ struct kj_parameter_spec {
     const char *default_text;   /* what it is when absent, as a client would write it; NULL: none */
     const char *const *allowed; /* of an enum, NULL at the end */
     unsigned operations;        /* bits of enum kj_operation; 0: every one of the relation */
+    const char *description;    /* as above */
 };
 
 /* Parameters that have to be sent, or the answer is a 400; all requirements of an operation hold

@@ -64,6 +64,7 @@ struct kj_limits {
     uint32_t close_timeout_ms;       /* for the peer's part of a close; 2,000 */
     uint32_t drain_timeout_ms;       /* for queued events at stop; 5,000 */
     uint32_t page_objects; /* of one list; 10,000; X-Next leads on; a larger pagesize: 400 */
+    uint32_t page_bytes;   /* of their JSON text; 16 MiB; X-Next leads on; 400 for a page */
     /* Answers kept for writes that come again with their Idempotency-Key. */
     uint32_t idempotency_answers;    /* 10,000 */
     uint32_t idempotency_bytes;      /* 16 MiB */

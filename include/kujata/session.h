@@ -97,7 +97,8 @@ const char *const *kj_session_claims(const struct kj_session *session, size_t *c
 const char *kj_session_claim(const struct kj_session *session, const char *key);
 
 /* One pointer of the application's. `release` (may be NULL) is called with it when the
- * session is freed or the pointer replaced, on whatever thread that happens. */
+ * session is freed or the pointer replaced, on whatever thread that happens. What authenticators
+ * set goes with the credential: a new token that is accepted puts theirs in its place, or NULL. */
 void kj_session_set_data(struct kj_session *session, void *data, void (*release)(void *data));
 void *kj_session_data(const struct kj_session *session);
 

@@ -11,6 +11,7 @@
 #include <kujata/model.h>
 #include <kujata/processor.h>
 #include <kujata/status.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,11 @@ struct kj_store_query {
     size_t offset;          /* objects to skip */
     size_t limit;           /* 0: no limit */
     uint32_t time_limit_ms; /* 0: none; a filter may cost milliseconds for one object */
+    /* The page ends before the object with which its objects would be more than so many bytes of
+     * compact JSON text, but not before the first one; 0: no limit. A storage measures before it
+     * copies. *is_cut, which is there and false, says whether the page ended so. */
+    size_t page_bytes;
+    bool *is_cut;
 };
 
 /* Rewrites `object` in place; anything but KJ_OK leaves the store as it was and is returned
@@ -49,7 +55,8 @@ typedef enum kj_status (*kj_store_edit)(json_t *object, void *ctx);
  * cannot hold. */
 struct kj_store_ops {
     const char *name; /* "memory" */
-    /* KJ_EEXIST for an ID that is taken, KJ_EINVAL for an object without one. */
+    /* KJ_EEXIST for an ID that is taken, KJ_EINVAL for an object without one, and for a zero byte in
+     * its ID, parentType or parentID. */
     enum kj_status (*insert)(struct kj_store *self, const struct kj_identity *identity,
                              const json_t *object);
     enum kj_status (*get)(struct kj_store *self, const struct kj_identity *identity, const char *id,
@@ -82,7 +89,8 @@ void kj_store_free(struct kj_store *store); /* NULL is fine */
  * freely. A parent must be in the same storage, else 404; deleting an object leaves its
  * children. Without a parent in the path, every object of the identity is listed.
  * `page` without `pagesize` means pages of 100; `pagesize` alone means the first page. A list
- * without any of these ends at kj_request.largest_page, with X-Next and a message. */
+ * without any of these ends at kj_request.largest_page, with X-Next and a message. Beyond
+ * kj_request.page_bytes every list ends so, and a page asked for by number is a 400. */
 struct kj_processor kj_store_processor(struct kj_store *store);
 
 #endif

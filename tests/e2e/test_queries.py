@@ -255,3 +255,26 @@ def test_a_list_ends_at_the_largest_page(tmp_path):
         assert get(node, recursive="maybe").status_code == 400
     finally:
         node.stop()
+
+
+@pytest.mark.parametrize("accept", [JSON, MSGPACK])
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_list_ends_at_the_most_bytes(tmp_path, accept, is_kept):
+    store = ["--store", f"sqlite:{tmp_path / 'store.db'}"] if is_kept else []
+    most = 1 << 18
+    flags = ["--limit-page-bytes", str(most), "--print-counters", *store]
+    node = start(tmp_path / "model.json", *flags)
+    try:
+        for task in TASKS:
+            size = 100_000 if task["number"] % 3 else 10
+            node.create("/tasks", **{**task, "labels": ["x" * size]})
+        for wish in ({}, {"order": "-number"}, {"order": ["title", "due"], "limit": 7},
+                     {"q": 'title matches "^t"', "order": "due"}):  # fmt: skip
+            seen = list(pages(node, accept, **wish))
+            assert len(seen) > 5 and all(len(answer.content) <= most for answer, _ in seen)
+            numbers = sum((numbers for _, numbers in seen), [])
+            assert sorted(numbers) == list(range(COUNT))
+        assert get(node, accept, page=1, pagesize=COUNT).status_code == 400
+        assert get(node, accept, page=3, pagesize=1).status_code == 200
+    finally:
+        assert node.counters()["lists_over_bytes_total"] > 20

@@ -1,9 +1,9 @@
-foreach(part auth_threads jwt_text)
+foreach(part auth_rules auth_threads jwt_text)
     kujata_test(handlers_${part}_test SOURCES handlers/${part}_test.c rest/fixture.c
         MODULES handlers rest delivery model codec base)
 endforeach()
 # What every storage promises is tested on each of them.
-foreach(part store store_processor store_random store_threads)
+foreach(part store store_bytes store_processor store_random store_threads)
     set(sources handlers/${part}_test.c handlers/storage.c rest/fixture.c)
     kujata_test(handlers_${part}_test SOURCES ${sources}
         MODULES handlers rest delivery model codec base)
@@ -12,7 +12,7 @@ foreach(part store store_processor store_random store_threads)
     target_compile_definitions(handlers_${part}_sqlite_test PRIVATE STORAGE_SQLITE)
 endforeach()
 # What only the one in SQLite does.
-foreach(part count filter log memory own)
+foreach(part count filter log memory own pool)
     set(allocator "")
     if(part STREQUAL memory)
         set(allocator FAILING_ALLOCATOR)

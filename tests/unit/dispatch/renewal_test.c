@@ -25,7 +25,9 @@ static enum kj_auth authenticate(struct kj_session *session, struct kj_error *er
     char claim[64];
     (void)snprintf(claim, sizeof claim, "user=%s", token);
     assert_int_equal(kj_session_set_claims(session, (const char *const[]){claim}, 1), KJ_OK);
-    kj_session_set_data(session, strdup(token), free);
+    if (strncmp(token, "plain", 5) != 0) {
+        kj_session_set_data(session, strdup(token), free);
+    }
     return KJ_AUTH_ACCEPT;
 }
 
@@ -36,7 +38,11 @@ static bool is_for_user(struct kj_session *session, const struct kj_event *event
     (void)summary, (void)ctx;
     const char *user = kj_session_claim(session, "user");
     assert_non_null(user);
-    assert_string_equal(kj_session_data(session), user);
+    if (strncmp(user, "plain", 5) == 0) {
+        assert_null(kj_session_data(session));
+    } else {
+        assert_string_equal(kj_session_data(session), user);
+    }
     return strcmp(kj_event_identity(event), user) == 0;
 }
 
@@ -83,6 +89,58 @@ static void a_new_token_brings_new_claims(void **state)
     publish(fixture, "bob", KJ_EVENT_CREATE, 4);
     assert_int_equal(read_number(fd), 4);
     assert_int_equal(fixture->counters.renewals, 1);
+    close(fd);
+}
+
+static void the_data_of_the_old_caller_goes_with_its_token(void **state)
+{
+    struct fixture *fixture = *state;
+    start_with_tokens(fixture);
+    int fd = connect_session(fixture, "token=alice", NULL);
+    send_config(fixture, fd, "{\"parameters\":{\"token\":[\"plain\"]}}");
+    wait_for_counter(&fixture->counters.renewals, 1);
+    publish(fixture, "plain", KJ_EVENT_CREATE, 1);
+    assert_int_equal(read_number(fd), 1);
+    close(fd);
+}
+
+/* Statuses, and the claim at the time. */
+static struct {
+    int status[4];
+    char user[4][16];
+    _Atomic uint64_t count;
+} records;
+
+static enum kj_status keep_record(const struct kj_session *session,
+                                  const struct kj_audit_outcome *outcome, void *ctx)
+{
+    (void)ctx;
+    uint64_t index = atomic_load(&records.count);
+    const char *user = kj_session_claim(session, "user");
+    assert_true(index < 4);
+    records.status[index] = outcome->status;
+    (void)snprintf(records.user[index], sizeof records.user[index], "%s", user ? user : "");
+    atomic_store(&records.count, index + 1);
+    return KJ_OK;
+}
+
+static void new_tokens_are_audited(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->audit = (struct kj_auditor){.audit_session = keep_record};
+    start_with_tokens(fixture);
+    int fd = connect_session(fixture, "token=alice", NULL);
+    send_config(fixture, fd, "{\"parameters\":{\"token\":[\"bob\"]}}");
+    wait_for_counter(&fixture->counters.renewals, 1);
+    send_config(fixture, fd, "{\"parameters\":{\"token\":[\"bad\"]}}");
+    wait_for_counter(&fixture->counters.renewals_refused, 1);
+    assert_int_equal(records.count, 3);
+    assert_int_equal(records.status[0], 101);
+    assert_string_equal(records.user[0], "alice");
+    assert_int_equal(records.status[1], 200);
+    assert_string_equal(records.user[1], "bob");
+    assert_int_equal(records.status[2], 401);
+    assert_int_equal(fixture->counters.audit_records, 3);
     close(fd);
 }
 
@@ -242,6 +300,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(a_new_token_brings_new_claims),
+        WITH_FIXTURE(the_data_of_the_old_caller_goes_with_its_token),
+        WITH_FIXTURE(new_tokens_are_audited),
         WITH_FIXTURE(a_token_replaces_the_bearer_of_the_handshake),
         WITH_FIXTURE(a_refused_token_ends_the_session_with_1008),
         WITH_FIXTURE(meanwhile_the_old_claims_hold_and_one_token_waits),

@@ -332,6 +332,33 @@ static enum kj_status rename_object(json_t *object, void *ctx)
     return KJ_OK;
 }
 
+/* "1" becomes "1", a zero byte and "x". */
+static enum kj_status add_zero_byte(json_t *object, void *ctx)
+{
+    const char *name = ctx;
+    char text[8] = {0};
+    const json_t *value = json_object_get(object, name);
+    size_t len = json_string_length(value);
+    assert_true(len < 4);
+    memcpy(text, json_string_value(value), len);
+    text[len + 1] = 'x';
+    return json_object_set_new(object, name, json_stringn(text, len + 2)) ? KJ_ENOMEM : KJ_OK;
+}
+
+static void ids_have_no_zero_byte(void **state)
+{
+    (void)state;
+    static char members[][12] = {"ID", "parentID", "parentType"};
+    for (size_t i = 0; i < 3; i++) {
+        json_t *object = json_pack("{s:s,s:s,s:s}", "ID", "1", "parentID", "p", "parentType", "l");
+        assert_int_equal(add_zero_byte(object, members[i]), KJ_OK);
+        assert_int_equal(store->ops->insert(store, task, object), KJ_EINVAL);
+        json_decref(object);
+    }
+    json_t *none;
+    assert_int_equal(store->ops->get(store, task, "1", &none), KJ_ENOTFOUND);
+}
+
 static enum kj_status move_object(json_t *object, void *ctx)
 {
     json_object_set_new(object, ctx, json_string("other"));
@@ -375,6 +402,9 @@ static void refused_updates_change_nothing(void **state)
     assert_int_equal(store->ops->update(store, task, "1", refuse, &status, &object), KJ_EREFUSED);
     assert_null(object);
     assert_int_equal(store->ops->update(store, task, "1", move_object, "ID", &object), KJ_EINVAL);
+    assert_int_equal(store->ops->update(store, task, "1", add_zero_byte, "ID", &object), KJ_EINVAL);
+    assert_int_equal(store->ops->update(store, task, "1", add_zero_byte, "parentID", &object),
+                     KJ_EINVAL);
     assert_int_equal(store->ops->update(store, task, "1", move_object, "parentID", &object),
                      KJ_EINVAL);
     assert_null(object);
@@ -482,6 +512,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(objects_are_copied_in_and_out),
         TEST(ids_are_taken_once_per_identity),
+        TEST(ids_have_no_zero_byte),
         TEST(missing_objects_are_not_found),
         TEST(removal_returns_the_object_and_forgets_it),
         TEST(lists_go_by_id_whatever_the_insertion),

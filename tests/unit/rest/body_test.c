@@ -97,6 +97,52 @@ static void members_of_the_wrong_type_are_refused(void **state)
     }
 }
 
+static void numbers_that_would_become_others_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{\"name\":\"a\",\"x\":9223372036854775808}",
+        "{\"name\":\"a\",\"x\":[{\"y\":-9223372036854775809}]}",
+        "{\"name\":\"a\",\"x\":18446744073709551615}",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        fixture_send(&fixture, "POST", "/v/1/lists", bodies[i]);
+        assert_refused("bahamut", "unable to decode application/json: json decode error [pos ");
+    }
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } packed[] = {
+        {"\x82\xa4name\xa1"
+         "a\xa1x\xcf\x80\0\0\0\0\0\0\0",
+         19},
+        {"\x82\xa4name\xa1"
+         "a\xa1x\x91\xcb\x7f\xf0\0\0\0\0\0\0",
+         20},
+        {"\x82\xa4name\xa1"
+         "a\xa1x\x81\xa1y\xca\x7f\xc0\0\0",
+         18},
+    };
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
+        create_with(in_msgpack, packed[i].bytes, packed[i].len);
+        assert_refused("bahamut", "unable to decode application/msgpack: msgpack decode error");
+    }
+}
+
+static void the_largest_numbers_are_not_refused(void **state)
+{
+    (void)state;
+    fixture_send(&fixture, "POST", "/v/1/lists",
+                 "{\"name\":\"a\",\"x\":[9223372036854775807,-9223372036854775808,"
+                 "10000000000000000000,9.3e18,\"9223372036854775808\"]}");
+    assert_int_equal(fixture.response.status, 200);
+    create_with(in_msgpack,
+                "\x82\xa4name\xa1"
+                "a\xa1x\xcf\x7f\xff\xff\xff\xff\xff\xff\xff",
+                19);
+    assert_int_equal(fixture.response.status, 200);
+}
+
 static void a_hundred_thousand_brackets_are_refused(void **state)
 {
     (void)state;
@@ -289,6 +335,8 @@ int main(void)
         TEST(malformed_bodies_are_refused),
         TEST(values_that_are_no_object_are_refused),
         TEST(members_of_the_wrong_type_are_refused),
+        TEST(numbers_that_would_become_others_are_refused),
+        TEST(the_largest_numbers_are_not_refused),
         TEST(a_hundred_thousand_brackets_are_refused),
         TEST(counts_beyond_the_body_are_refused),
         TEST(every_truncation_of_a_msgpack_body_is_refused),

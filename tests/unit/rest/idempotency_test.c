@@ -361,6 +361,36 @@ static void the_errors_of_a_write_with_a_key_are_transformed_once(void **state)
     assert_int_equal(runs, 1);
 }
 
+/* Puts the status at ctx in place of the errors' own. */
+static json_t *dress_up(struct kj_context *context, const json_t *errors, void *ctx)
+{
+    (void)context;
+    json_t *dressed = json_deep_copy(errors);
+    json_object_set_new(json_array_get(dressed, 0), "code", json_integer(*(const int *)ctx));
+    return dressed;
+}
+
+static void what_a_transformer_makes_of_a_status_is_not_more_final(void **state)
+{
+    (void)state;
+    static const struct {
+        int status, dressed;
+    } rows[] = {{503, 400}, {422, 500}};
+    int status = 0;
+    int dressed = 0;
+    fixture_serve_with(&fixture, answer_with, &status);
+    fixture.api.policy.transformer = (struct kj_error_transformer){dress_up, &dressed};
+    for (size_t i = 0; i < 2; i++) {
+        char headers[64];
+        status = rows[i].status;
+        dressed = rows[i].dressed;
+        (void)snprintf(headers, sizeof headers, "Idempotency-Key: %d\n", status);
+        assert_int_equal(create(headers, named), dressed);
+        status = 200;
+        assert_int_equal(create(headers, named), 200);
+    }
+}
+
 static void what_no_processor_saw_is_not_kept(void **state)
 {
     (void)state;
@@ -661,6 +691,7 @@ int main(void)
         TEST(answers_that_invite_a_retry_are_not_kept),
         TEST(a_refusal_of_the_processor_is_kept_but_claims_no_key),
         TEST(the_errors_of_a_write_with_a_key_are_transformed_once),
+        TEST(what_a_transformer_makes_of_a_status_is_not_more_final),
         TEST(what_no_processor_saw_is_not_kept),
         TEST(an_answer_without_a_body_claims_no_key),
         TEST(without_a_store_keys_mean_nothing),

@@ -86,7 +86,11 @@ static bool try_model_new(void)
         {.name = "name", .required = true, .pattern = "^[a-z]"},
         {.name = "state", .allowed = states, .default_json = "\"on\""},
         {.name = "numbers", .type = KJ_TYPE_LIST, .items = KJ_TYPE_INTEGER}};
-    static const struct kj_identity_spec identity = {"list", "lists", 1, attributes, 3, NULL};
+    static const struct kj_identity_spec identity = {.name = "list",
+                                                     .category = "lists",
+                                                     .attributes = attributes,
+                                                     .attribute_count = 3,
+                                                     .description = "d"};
     static const struct kj_relation_spec relation = {.child = "list", .operations = KJ_OP_ALL};
     static const struct kj_model_spec spec = {1, &identity, 1, &relation, 1};
     struct kj_model *made;

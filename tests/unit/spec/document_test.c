@@ -109,7 +109,8 @@ static void attributes_have_types_and_rules(void **state)
                  "{\"minimum\":1,\"maximum\":9}]}"},
         {"count", "{\"type\":\"integer\",\"format\":\"int64\",\"not\":{\"const\":0}}"},
         {"level", "{\"type\":\"integer\",\"format\":\"int64\",\"default\":3,\"minimum\":1}"},
-        {"weight", "{\"type\":\"number\",\"format\":\"double\",\"anyOf\":[{\"const\":0},"
+        {"weight", "{\"type\":\"number\",\"format\":\"double\",\"description\":\"In kilograms.\","
+                   "\"anyOf\":[{\"const\":0},"
                    "{\"minimum\":0.5}]}"},
         {"agreed", "{\"type\":\"boolean\",\"const\":true}"},
         {"tags", "{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"string\"},\"anyOf\":["
@@ -121,8 +122,9 @@ static void attributes_have_types_and_rules(void **state)
         {"colour", "{\"type\":\"string\",\"default\":\"red\",\"enum\":[\"blue\",\"red\"]}"},
         {"data", "{\"type\":\"string\",\"contentEncoding\":\"base64\",\"anyOf\":["
                  "{\"maxLength\":0},{\"minLength\":4,\"maxLength\":8}]}"},
-        {"key", "{\"type\":\"string\",\"writeOnly\":true,\"description\":\"Blank in answers and "
-                "events.\",\"minLength\":4}"},
+        {"key", "{\"type\":\"string\",\"writeOnly\":true,\"description\":\"Opens it.\\n\\nBlank in "
+                "answers "
+                "and events.\",\"minLength\":4}"},
     };
     json_t *document = make_document(kj_spec_openapi, NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -139,7 +141,8 @@ static void each_form_has_what_may_be_sent(void **state)
     (void)state;
     json_t *document = make_document(kj_spec_openapi, NULL);
     assert_at(document, "components schemas box.v1 properties key",
-              "{\"type\":\"string\",\"writeOnly\":true,\"description\":\"Blank in answers and "
+              "{\"type\":\"string\",\"writeOnly\":true,\"description\":\"Opens it.\\n\\nBlank in "
+              "answers and "
               "events.\"}");
     assert_at(document, "components schemas box.v1 properties ID",
               "{\"type\":\"string\",\"readOnly\":true}");
@@ -165,7 +168,8 @@ static void declared_parameters_are_described(void **state)
     static const char *const rows[] = {
         "{\"name\":\"depth\",\"in\":\"query\",\"schema\":{\"type\":\"integer\",\"format\":"
         "\"int64\",\"default\":3}}",
-        "{\"name\":\"ratio\",\"in\":\"query\",\"schema\":{\"type\":\"number\",\"format\":"
+        "{\"name\":\"ratio\",\"in\":\"query\",\"description\":\"Between "
+        "two.\",\"schema\":{\"type\":\"number\",\"format\":"
         "\"double\",\"default\":0.5}}",
     };
     json_t *document = make_document(kj_spec_openapi, NULL);
@@ -238,6 +242,23 @@ static void options_show_in_the_rest_document(void **state)
     assert_at(document, "security", "[]");
     assert_none(document, "components securitySchemes");
     json_decref(document);
+}
+
+static void the_words_of_the_model_are_in_both_documents(void **state)
+{
+    (void)state;
+    json_t *rest = make_document(kj_spec_openapi, NULL);
+    json_t *push = make_document(kj_spec_asyncapi, NULL);
+    assert_at(rest, "tags 1", "{\"name\":\"thing\",\"description\":\"What is in a box.\"}");
+    for (int i = 0; i < 2; i++) {
+        const json_t *document = i == 0 ? rest : push;
+        assert_at(document, "components schemas thing.v1 description",
+                  "\"What is in a box.\\n\\nOf answers and events.\"");
+        assert_at(document, "components schemas thing.v1 properties n description",
+                  "\"How many.\"");
+    }
+    json_decref(push);
+    json_decref(rest);
 }
 
 static void push_document_has_channel_events_and_configs(void **state)
@@ -332,6 +353,7 @@ int main(void)
         cmocka_unit_test(declared_parameters_are_described),
         cmocka_unit_test(answers_are_those_the_server_can_give),
         cmocka_unit_test(options_show_in_the_rest_document),
+        cmocka_unit_test(the_words_of_the_model_are_in_both_documents),
         cmocka_unit_test(push_document_has_channel_events_and_configs),
         cmocka_unit_test(equal_models_give_equal_documents),
         cmocka_unit_test(bad_options_are_named),
