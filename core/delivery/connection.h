@@ -182,7 +182,7 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
                           enum kj__close_cause cause, bool flush_first);
 
 /* The same without a reason, once `delay_ms` have passed; what the peer says until then is not
- * heard. */
+ * heard, and what is sent to it is dropped, but for control frames. */
 void kj__connection_close_late(struct kj__connection *connection, uint16_t code,
                                enum kj__close_cause cause, uint32_t delay_ms);
 

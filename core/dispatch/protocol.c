@@ -273,6 +273,7 @@ static void close_for_bad_config(struct kj_session *session)
         return;
     }
     static struct kj__log_limit limit;
+    atomic_store(&session->is_open, false); /* pushes are refused as they will be */
     KJ__COUNT(events->options.counters, late_closes);
     kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
                     "%s keeps sending bad push configs and is held for %u ms before it is closed; "

@@ -34,7 +34,8 @@ void kj_session_unref(struct kj_session *session); /* [any thread]; NULL is fine
  * asks for its identity and type; attribute filters, error state and should_dispatch are not
  * asked. It is behind what the session already has to get, and without secret attributes. Never
  * blocks.                                                              [any thread]
- * KJ_ECLOSED before on_session_start and once the session has ended, KJ_EFULL when the shard does
+ * KJ_ECLOSED before on_session_start, once the session has ended, and while one that keeps sending
+ * bad push configs is held until its end; KJ_EFULL when the shard does
  * not keep up, KJ_EPARSE for an entity that cannot be read, KJ_ENOMEM also when it cannot be
  * encoded for the client: each counted.
  * After KJ_OK an event that does not reach the socket is counted as any other. */

@@ -112,6 +112,9 @@ static void on_message(struct kj__connection *connection, enum kj__opcode opcode
         send_into_nothing(connection);
         return;
     }
+    if (len == 4 && memcmp(data, "late", 4) == 0) {
+        kj__connection_close_late(connection, KJ__CLOSE_UNSUPPORTED, KJ__CAUSE_BAD_CONFIG, 100);
+    }
     if (len == 4 && memcmp(data, "heir", 4) == 0) {
         fixture_of(connection)->heir = connection;
     } else if (len == 4 && memcmp(data, "ends", 4) == 0) {
@@ -373,6 +376,23 @@ static void one_that_breaks_in_a_send_is_closed_after_it(void **state)
     assert_int_equal(fixture->counters.dropped_closing, 300);
 }
 
+/* But for the answer to a ping. */
+static void one_that_is_to_be_closed_is_sent_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    send_frame(fd, 0x81, "late", 4); /* its echo is dropped */
+    send_frame(fd, 0x89, "ping", 4);
+    expect_bytes(fd, "\x8a\x04ping", 6);
+    expect_bytes(fd, "\x88\x02\x03\xeb", 4);
+    expect_end(fd);
+    close(fd);
+    wait_for(&fixture->released, 1);
+    assert_int_equal(fixture->counters.dropped_closing, 1);
+    assert_int_equal(fixture->counters.closed_bad_config, 1);
+}
+
 /* Nothing else happens that would wake the shard. */
 static void what_is_sent_at_the_end_of_another_goes_out(void **state)
 {
@@ -441,6 +461,7 @@ int main(void)
         WITH_FIXTURE(a_full_queue_drops_the_oldest),
         WITH_FIXTURE(a_full_queue_disconnects),
         WITH_FIXTURE(what_was_dropped_is_told_in_its_place),
+        WITH_FIXTURE(one_that_is_to_be_closed_is_sent_no_more),
         WITH_FIXTURE(one_that_breaks_in_a_send_is_closed_after_it),
         WITH_FIXTURE(what_is_sent_at_the_end_of_another_goes_out),
         WITH_FIXTURE(stopping_flushes_and_says_1001),
