@@ -149,6 +149,10 @@ struct kj_work {
  * the item stays the caller's. */
 enum kj_status kj_client_work(struct kj_client *client, const struct kj_work *work);
 
+/* The same for what waits for a server of somebody else's: on as many threads of their own, and in
+ * an order of its own, so that one which hangs holds up no login and no disk. */
+enum kj_status kj_client_work_outside(struct kj_client *client, const struct kj_work *work);
+
 /* Whether something can still be sent to it. */
 bool kj_client_is_open(const struct kj_client *client);
 
