@@ -290,10 +290,6 @@ static void let_in(struct kj_gochat *gochat, struct kj_client *client, struct go
         give_up(client, "the node takes no more");
         return;
     }
-    /* Leaving a room sends what is left of it, which may be the end. */
-    if (!kj_client_is_open(client)) {
-        return;
-    }
     if (data->is_stream && !data->is_pinged) {
         data->is_pinged = true;
         gochat_pings_add(gochat, client);

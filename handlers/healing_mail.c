@@ -163,7 +163,7 @@ static void done(struct kj_client *client, void *item)
         finish(client, reading->healing);
         return;
     }
-    own->last_mail = page->items[page->count - 1].number; /* before a send, which may end it */
+    own->last_mail = page->items[page->count - 1].number;
     for (size_t i = 0; i < page->count; i++) {
         healing_send_text(client, page->items[i].body, page->items[i].body_len);
     }

@@ -7,7 +7,7 @@
 #include <time.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     APPLICATION = 0x4b6a6d73,
     READERS_DEFAULT = 2,
     CACHE_BYTES = 16 << 20,
@@ -48,6 +48,9 @@ static const char *const steps[VERSION] = {
     " key TEXT NOT NULL, id INTEGER NOT NULL, time INTEGER NOT NULL,"
     " isDelivered INTEGER NOT NULL, UNIQUE(sender, key));"
     "CREATE INDEX keys_id ON keys(id);",
+    /* Not all come in the order of their times: clocks differ, and are set. */
+    "CREATE INDEX history_time ON history(time);"
+    "CREATE INDEX keys_time ON keys(time);",
 };
 
 static const struct kj__sqlite_versions versions = {

@@ -216,12 +216,16 @@ static enum kj_status sweep(struct kj__sqlite_connection *connection, struct app
         {"DELETE FROM mail WHERE number IN (SELECT number FROM mail WHERE expires < ?1"
          " ORDER BY expires LIMIT ?2) RETURNING 1",
          0, &appending->expired},
-        {"DELETE FROM history WHERE number IN (SELECT number FROM history ORDER BY number LIMIT ?2)"
-         " AND time < ?1 RETURNING 1",
+        {"DELETE FROM history WHERE number IN (SELECT number FROM history WHERE time < ?1"
+         " ORDER BY time LIMIT ?2) RETURNING 1",
          options->history_age_s, &appending->removed},
-        {"DELETE FROM keys WHERE number IN (SELECT number FROM keys ORDER BY number LIMIT ?2)"
-         " AND (time < ?1 OR number <= (SELECT max(number) FROM keys) - ?3) RETURNING 1",
+        {"DELETE FROM keys WHERE number IN (SELECT number FROM keys WHERE time < ?1"
+         " ORDER BY time LIMIT ?2) RETURNING 1",
          options->key_age_s, NULL},
+        {"DELETE FROM keys WHERE number IN (SELECT number FROM keys"
+         " WHERE number <= (SELECT max(number) FROM keys) - ?3 ORDER BY number LIMIT ?2)"
+         " RETURNING 1",
+         0, NULL},
     };
     enum kj_status status = KJ_OK;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && !status; i++) {

@@ -75,7 +75,7 @@ static const struct native_fault *finish_reading(struct kj_client *client, struc
     }
     if (page && page->count > 0) {
         own->last_mail = page->items[page->count - 1].number;
-        send_page(client, page); /* which may close the client, and free what it has */
+        send_page(client, page);
     }
     return NULL;
 }

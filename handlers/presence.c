@@ -122,13 +122,14 @@ static void *run_reporter(void *argument)
     pthread_mutex_lock(&board->lock);
     while (!board->is_stopping) {
         uint64_t now_ms = presence_now_ms();
+        presence_book_expire(&board->book, now_ms);
         if (now_ms < next_ms) {
-            struct timespec until = time_of(next_ms);
+            uint64_t expiry_ms = presence_book_expiry(&board->book);
+            struct timespec until = time_of(expiry_ms < next_ms ? expiry_ms : next_ms);
             pthread_cond_timedwait(&board->changed, &board->lock, &until);
             continue;
         }
         next_ms = now_ms + board->options.interval_ms;
-        presence_book_expire(&board->book, now_ms);
         pthread_mutex_unlock(&board->lock);
         log_lost(board);
         presence_report(board);
@@ -204,15 +205,7 @@ void kj_presence_totals(struct kj_presence_board *board, struct kj_presence_tota
     struct kj_gateway_counts own;
     kj_gateway_count(board->gateway, &own);
     *totals = (struct kj_presence_totals){.nodes = 1, .clients = own.clients, .users = own.users};
-    pthread_mutex_lock(&board->lock);
-    presence_book_expire(&board->book, presence_now_ms());
-    for (size_t i = 0; i < board->book.node_count; i++) {
-        totals->nodes++;
-        totals->clients += board->book.nodes[i].clients;
-        totals->users += board->book.nodes[i].users;
-    }
-    totals->rooms = json_object_size(board->book.totals);
-    pthread_mutex_unlock(&board->lock);
+    presence_book_sum(&board->book, presence_now_ms(), totals);
 }
 
 void kj_presence_room_counts(struct kj_presence_board *board, const char *const *rooms,
@@ -221,24 +214,13 @@ void kj_presence_room_counts(struct kj_presence_board *board, const char *const 
     for (size_t i = 0; i < count; i++) {
         clients[i] = kj_gateway_member_count(board->gateway, KJ_TOPIC_ROOM, rooms[i]);
     }
-    pthread_mutex_lock(&board->lock);
-    presence_book_expire(&board->book, presence_now_ms());
-    for (size_t i = 0; i < count; i++) {
-        const json_t *total = json_object_get(board->book.totals, rooms[i]);
-        const json_t *own = json_object_get(board->book.own_rooms, rooms[i]);
-        clients[i] += (uint64_t)(json_integer_value(total) - json_integer_value(own));
-    }
-    pthread_mutex_unlock(&board->lock);
+    presence_book_add_others(&board->book, rooms, count, clients);
 }
 
 size_t kj_presence_top(struct kj_presence_board *board, const char *prefix,
                        struct kj_presence_room *rooms, size_t max)
 {
-    pthread_mutex_lock(&board->lock);
-    presence_book_expire(&board->book, presence_now_ms());
-    size_t count = presence_book_top(&board->book, prefix, rooms, max);
-    pthread_mutex_unlock(&board->lock);
-    return count;
+    return presence_book_top(&board->book, prefix, rooms, max);
 }
 
 void kj_presence_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
@@ -248,10 +230,10 @@ void kj_presence_counters(void *ctx, kj_counter_visit visit, void *visit_ctx)
     visit(name, help, atomic_load(&board->counters.member), visit_ctx);
     PRESENCE_COUNTER_MAP(PRESENCE_COUNTER_VISIT)
 #undef PRESENCE_COUNTER_VISIT
-    pthread_mutex_lock(&board->lock);
+    pthread_rwlock_rdlock(&board->book.lock);
     uint64_t nodes = board->book.node_count + 1;
     uint64_t rooms = board->book.rooms;
-    pthread_mutex_unlock(&board->lock);
+    pthread_rwlock_unlock(&board->book.lock);
     visit("presence_nodes_current", "Nodes of the cluster that are known, this one included.",
           nodes, visit_ctx);
     visit("presence_rooms_current", "Figures of rooms of other nodes kept.", rooms, visit_ctx);

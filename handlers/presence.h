@@ -4,7 +4,8 @@
  * their own, so that whoever names rooms cannot make them slow.
  *
  * Threads: the reporter makes this node's reports; the backend's bring those of others and their
- * questions; anybody asks. `lock` guards the book and waits for nobody.
+ * questions; anybody asks. Who changes the book has the board's `lock`, perhaps for long. Who only
+ * looks, which may be a shard, has the book's own, and that is let go of every few hundred rooms.
  */
 #ifndef KJ_HANDLERS_PRESENCE_H
 #define KJ_HANDLERS_PRESENCE_H
@@ -21,6 +22,7 @@ enum {
     PRESENCE_NODE_ROOMS = 262144,  /* of one node */
     PRESENCE_REPORT_MAX = 1 << 18, /* bytes */
     PRESENCE_MISSED = 3,           /* reports, and a node is gone */
+    PRESENCE_BOOK_PARTS = 64,      /* so that a table of rooms that grows does so in a moment */
     PRESENCE_NODE_MAX = 0xffffff,
     PRESENCE_INTERVAL_MIN_MS = 10,
     PRESENCE_INTERVAL_MAX_MS = 60000,
@@ -50,7 +52,7 @@ struct presence_counters {
 #undef PRESENCE_COUNTER_MEMBER
 };
 
-/* ---- presence_book.c: the figures of all nodes; lock held, but for init and fini ---- */
+/* ---- presence_book.c: the figures of all nodes ---- */
 
 /* One report, read: everything but `rooms` is within its bounds. */
 struct presence_report {
@@ -73,15 +75,22 @@ struct presence_node {
     bool is_sound;  /* nothing was missed since the last whole report */
 };
 
+/* Some of the rooms, by a hash of their names. */
+struct presence_part {
+    json_t *own;    /* figures of the last report of our own */
+    json_t *totals; /* of all nodes */
+};
+
 struct presence_book {
     struct presence_counters *counters;
     uint32_t own; /* the node it belongs to */
     size_t nodes_max, rooms_max;
+    pthread_rwlock_t lock;       /* guards what follows, but for the rooms of nodes, which are the
+                                  * business of who changes the book alone */
     struct presence_node *nodes; /* others, by ID */
     size_t node_count;
-    json_t *own_rooms; /* of the last report of our own */
-    json_t *totals;    /* of all rooms of all nodes */
-    size_t rooms;      /* figures kept of other nodes */
+    size_t rooms; /* figures kept of other nodes */
+    struct presence_part parts[PRESENCE_BOOK_PARTS];
 };
 
 /* What became of a report. */
@@ -95,6 +104,8 @@ bool presence_book_init(struct presence_book *book, const struct kj_presence_opt
                         struct presence_counters *counters);
 void presence_book_fini(struct presence_book *book);
 
+/* ---- one at a time: these change it ---- */
+
 enum kj_status presence_book_apply(struct presence_book *book, const struct presence_report *report,
                                    uint64_t now_ms, struct presence_effect *effect);
 void presence_book_remove(struct presence_book *book, uint32_t node);
@@ -102,11 +113,30 @@ void presence_book_remove(struct presence_book *book, uint32_t node);
 /* Forgets the nodes that were not heard of for too long. */
 void presence_book_expire(struct presence_book *book, uint64_t now_ms);
 
+/* When the first of them will be forgotten; UINT64_MAX: there is none. */
+uint64_t presence_book_expiry(const struct presence_book *book);
+
 /* Takes over our own figures; those that changed are added to `changes`, as in a report. */
 enum kj_status presence_book_take_own(struct presence_book *book, json_t *rooms, json_t *changes);
 
-size_t presence_book_top(const struct presence_book *book, const char *prefix,
+/* All of our own figures, as in a report; NULL when there is no memory. */
+json_t *presence_book_list_own(const struct presence_book *book);
+
+/* ---- anybody: these wait no longer than for a few hundred rooms ---- */
+
+/* Adds other nodes, with what they have, and sets the number of rooms of all. */
+void presence_book_sum(struct presence_book *book, uint64_t now_ms,
+                       struct kj_presence_totals *totals);
+
+/* Adds what other nodes have in each room. */
+void presence_book_add_others(struct presence_book *book, const char *const *rooms, size_t count,
+                              uint64_t *clients);
+
+size_t presence_book_top(struct presence_book *book, const char *prefix,
                          struct kj_presence_room *rooms, size_t max);
+
+/* The figures a room is among. */
+const struct presence_part *presence_book_part(const struct presence_book *book, const char *room);
 
 /* ---- all ---- */
 
@@ -125,9 +155,9 @@ struct kj_presence_board {
     _Atomic bool is_stopped;
     _Atomic uint64_t logged_ms;
 
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* also the turn of who changes the book */
     pthread_cond_t changed;
-    bool is_stopping; /* guarded by lock, as is the book */
+    bool is_stopping; /* guarded by lock */
     struct presence_book book;
 };
 

@@ -112,17 +112,25 @@ struct round {
     struct question *questions;
 };
 
-/* Of all nodes that are known, this one included, by ID; lock of the board held. */
+static void add_question(struct round *round, uint32_t node)
+{
+    round->questions[round->count++] = (struct question){.round = round, .node = node};
+}
+
+/* Of all nodes that are known, this one included, by ID; lock of the book held. */
 static void list_nodes(struct round *round)
 {
     const struct presence_book *book = &round->board->book;
+    uint64_t now_ms = presence_now_ms();
     size_t others = atomic_load(&round->board->is_stopped) ? 0 : book->node_count;
-    bool has_own = false;
-    for (size_t i = 0; i < others || !has_own;) {
-        bool is_own = !has_own && (i == others || book->nodes[i].id > book->own);
-        has_own = has_own || is_own;
-        round->questions[round->count++] = (struct question){
-            .round = round, .node = is_own ? book->own : book->nodes[i++].id};
+    size_t i = 0;
+    for (bool has_own = false; i < others || !has_own;) {
+        if (!has_own && (i == others || book->nodes[i].id > book->own)) {
+            add_question(round, book->own);
+            has_own = true;
+        } else if (book->nodes[i++].expires_ms > now_ms) {
+            add_question(round, book->nodes[i - 1].id);
+        }
     }
 }
 
@@ -131,13 +139,12 @@ static enum kj_status round_init(struct round *round, struct kj_presence_board *
     *round = (struct round){.board = board};
     pthread_mutex_init(&round->lock, NULL);
     pthread_cond_init(&round->answered, NULL);
-    pthread_mutex_lock(&board->lock);
-    presence_book_expire(&board->book, presence_now_ms());
+    pthread_rwlock_rdlock(&board->book.lock);
     round->questions = calloc(board->book.node_count + 1, sizeof *round->questions);
     if (round->questions) {
         list_nodes(round);
     }
-    pthread_mutex_unlock(&board->lock);
+    pthread_rwlock_unlock(&board->book.lock);
     return round->questions ? KJ_OK : KJ_ENOMEM;
 }
 

@@ -139,22 +139,6 @@ static json_t *count_rooms(struct kj_presence_board *board)
     return rooms;
 }
 
-/* All figures of rooms as in a report. Only the reporter changes those of our own. */
-static json_t *list_own(const struct kj_presence_board *board)
-{
-    const char *name;
-    json_t *count;
-    json_t *list = json_array();
-    json_object_foreach(board->book.own_rooms, name, count)
-    {
-        if (list) {
-            json_array_append_new(list, json_string(name));
-            json_array_append(list, count);
-        }
-    }
-    return list;
-}
-
 void presence_report(struct kj_presence_board *board)
 {
     struct figures figures = {.is_whole = atomic_exchange(&board->wants_whole, false) ||
@@ -175,7 +159,7 @@ void presence_report(struct kj_presence_board *board)
     if (figures.is_whole || status) {
         figures.is_whole = true;
         json_decref(changes);
-        changes = list_own(board);
+        changes = presence_book_list_own(&board->book); /* which only the reporter changes */
     }
     board->since_whole = figures.is_whole ? 0 : board->since_whole + 1;
     send_all(board, &figures, changes);
@@ -253,6 +237,9 @@ static enum kj_status apply(struct kj_presence_board *board, const struct presen
     atomic_fetch_add(&board->counters.received, 1);
     pthread_mutex_lock(&board->lock);
     enum kj_status status = presence_book_apply(&board->book, report, presence_now_ms(), &effect);
+    if (effect.is_new) {
+        pthread_cond_signal(&board->changed); /* it may be gone before the next report is due */
+    }
     pthread_mutex_unlock(&board->lock);
     if (effect.is_new) {
         atomic_store(&board->wants_whole, true); /* it knows nothing of us */

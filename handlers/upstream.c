@@ -181,7 +181,8 @@ void kj_upstream_serve(struct kj_client *client, const struct kj_native_request 
 {
     struct kj_upstream *upstream = ctx;
     struct errand *errand = errand_new(client, request, upstream);
-    if (errand && !kj_client_work(client, &(struct kj_work){run, finish, errand_free, errand})) {
+    const struct kj_work work = {run, finish, errand_free, errand};
+    if (errand && !kj_client_work_outside(client, &work)) {
         return;
     }
     if (errand) {

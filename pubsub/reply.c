@@ -67,9 +67,14 @@ void kj__desk_close(struct kj__desk *desk)
 static enum kj_status send_take(struct kj__desk *desk, struct kj_publication *answer)
 {
     pthread_mutex_lock(&desk->lock);
-    enum kj_status status = desk->hub ? desk->send(desk->hub, answer) : KJ_ECLOSED;
-    if (!status) {
+    enum kj_status status = KJ_ECLOSED;
+    if (desk->hub) {
+        /* First, so that who has the answer finds it counted. */
         KJ__HUB_COUNT(desk->hub, replies);
+        status = desk->send(desk->hub, answer);
+    }
+    if (desk->hub && status) {
+        atomic_fetch_sub(&desk->hub->counters.replies, 1);
     }
     pthread_mutex_unlock(&desk->lock);
     kj_publication_unref(answer);

@@ -153,9 +153,8 @@ void kj__connection_abort(struct kj__connection *connection, enum kj__close_caus
     KJ__COUNT_BY(counters_of(connection), dropped_closing, unsent);
     kj__list_unlink(&connection->round_link);
     connection->is_dirty = false;
-    /* Events of this round may still point here: released at its end. */
-    kj__list_append(&shard->closed, &connection->round_link);
-    connection->endpoint->protocol->on_closed(connection, connection->was_open);
+    /* Whoever sends to it now is not interrupted: the protocol is told between two steps. */
+    kj__list_append(&shard->ended, &connection->round_link);
 }
 
 /* ---- deadlines ---- */

@@ -52,7 +52,8 @@ struct kj__protocol {
     /* A whole message; `data` may be changed. */
     void (*on_message)(struct kj__connection *connection, enum kj__opcode opcode, uint8_t *data,
                        size_t len);
-    /* The connection has left its shard; `was_open` says whether on_open ran. */
+    /* The connection has left its shard; `was_open` says whether on_open ran. Never within another
+     * of these calls nor within a send; what is sent in between counts as dropped. */
     void (*on_closed)(struct kj__connection *connection, bool was_open);
     /* A data frame was dropped for want of room; and, once after such drops, there is room again
      * for a word about it, which goes out with kj__connection_send_notice. Both may be NULL. */
@@ -125,7 +126,7 @@ struct kj__connection {
     struct kj__out_queue out;
     size_t waiting_bytes; /* of `out`, as the shard's sums have it */
     uint32_t waiting_messages;
-    struct kj__list round_link; /* in the shard's list of the prepared, the dirty or the closed */
+    struct kj__list round_link; /* in the shard's list of the prepared, dirty, ended or closed */
     struct kj__wheel_entry timer;
     uint64_t next_ping_ms, last_pong_ms;
     uint64_t stalled_since_ms;  /* 0 while bytes leave */
@@ -181,7 +182,7 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
                           enum kj__close_cause cause, bool flush_first);
 
 /* The same without a reason, once `delay_ms` have passed; what the peer says until then is not
- * heard. */
+ * heard, and what is sent to it is dropped, but for control frames. */
 void kj__connection_close_late(struct kj__connection *connection, uint16_t code,
                                enum kj__close_cause cause, uint32_t delay_ms);
 

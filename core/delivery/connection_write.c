@@ -260,7 +260,8 @@ static enum kj__send_result push(struct kj__connection *connection, struct kj__o
 enum kj__send_result kj__connection_enqueue(struct kj__connection *connection,
                                             struct kj__out_frame *frame)
 {
-    if (connection->state != KJ__CONNECTION_OPEN) {
+    bool is_held = connection->close_deadline_ms && !frame->is_control; /* to be closed late */
+    if (connection->state != KJ__CONNECTION_OPEN || is_held) {
         if (!frame->is_control) {
             KJ__COUNT(counters_of(connection), dropped_closing);
         }

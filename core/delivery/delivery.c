@@ -71,6 +71,20 @@ void kj__shard_count_waiting(struct kj__shard *shard, struct kj__connection *con
 
 /* ---- one round ---- */
 
+/* Tells the protocols of what has ended. Only where nothing of a protocol's is running; what they
+ * do may end further connections. */
+static void tell_ended(struct kj__shard *shard)
+{
+    while (!kj__list_is_empty(&shard->ended)) {
+        struct kj__connection *connection = KJ__CONTAINER_OF(shard->ended.next,
+                                                             struct kj__connection, round_link);
+        kj__list_unlink(&connection->round_link);
+        /* Events of this round may still point here: released at its end. */
+        kj__list_append(&shard->closed, &connection->round_link);
+        connection->endpoint->protocol->on_closed(connection, connection->was_open);
+    }
+}
+
 static void handle_socket(const struct epoll_event *event)
 {
     struct kj__connection *connection = event->data.ptr;
@@ -98,6 +112,7 @@ static bool run_jobs(struct kj__shard *shard)
         struct kj__job *job = jobs[i];
         job->run(job, shard);
     }
+    tell_ended(shard);
     return count == KJ__ROUND_JOBS;
 }
 
@@ -124,6 +139,7 @@ static void meet_deadlines(struct kj__shard *shard)
         struct kj__chore *chore = KJ__CONTAINER_OF(entry, struct kj__chore, entry);
         chore->run(chore, shard);
     }
+    tell_ended(shard);
 }
 
 static void finish_flushes(struct kj__shard *shard)
@@ -211,6 +227,7 @@ static bool is_done(struct kj__shard *shard)
     }
     if (shard->unreleased > 0 && shard->now_ms >= shard->drain_deadline_ms) {
         abort_all(shard);
+        tell_ended(shard);
         release_closed(shard);
     }
     return shard->unreleased == 0;
@@ -218,7 +235,8 @@ static bool is_done(struct kj__shard *shard)
 
 static int wait_ms(const struct kj__shard *shard)
 {
-    if (shard->has_more_jobs || !kj__list_is_empty(&shard->behind)) {
+    if (shard->has_more_jobs || !kj__list_is_empty(&shard->behind) ||
+        !kj__list_is_empty(&shard->dirty)) {
         return 0;
     }
     uint64_t now_ms = kj__clock_monotonic_ms();
@@ -249,6 +267,7 @@ static void handle_sockets(struct kj__shard *shard, const struct epoll_event *ev
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr) {
             handle_socket(&events[i]);
+            tell_ended(shard);
         } else {
             /* From here on a post wakes again; what was posted before is seen below. */
             atomic_store(&shard->is_woken, false);
@@ -276,6 +295,7 @@ static void *run_shard(void *argument)
         kj__gather(shard);
         flush_audiences(shard);
         flush_dirty(shard);
+        tell_ended(shard); /* what is sent then goes out with the next round, at once */
         kj__dispatch_round_end(&shard->dispatch, &shard->delivery->dispatch);
         release_closed(shard);
         add_tally(shard);
@@ -347,6 +367,7 @@ static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard
     kj__wheel_init(&shard->wheel, kj__clock_monotonic_ms());
     kj__wheel_init(&shard->chores, kj__clock_monotonic_ms());
     kj__list_init(&shard->dirty);
+    kj__list_init(&shard->ended);
     kj__list_init(&shard->closed);
     kj__list_init(&shard->prepared);
     kj__list_init(&shard->behind);
@@ -436,6 +457,7 @@ static void run_leftovers(struct kj__shard *shard)
     while (run_jobs(shard)) {
     }
     abort_all(shard);
+    tell_ended(shard);
     release_closed(shard);
     add_tally(shard);
 }

@@ -4,6 +4,9 @@
  * it, meets deadlines, and then writes to every connection that is to get something, once,
  * looking for further jobs between batches of writes. So with k messages waiting a connection
  * gets them in one write, and with one waiting it gets it at once.
+ *
+ * A connection may end anywhere, also while its protocol or a handler sends to it. The protocol is
+ * told between the steps of a round, when nothing of a protocol's is running.
  */
 #ifndef KJ_DELIVERY_DELIVERY_H
 #define KJ_DELIVERY_DELIVERY_H
@@ -67,6 +70,7 @@ struct kj__shard {
     size_t unreleased;        /* announced and not released */
     struct kj__list prepared; /* connections without a socket yet */
     struct kj__list dirty;    /* connections to flush at the end of the round */
+    struct kj__list ended;    /* connections whose protocol has not been told yet */
     struct kj__list closed;   /* connections to release at the end of the round */
     struct kj__list behind;   /* audiences with members behind */
     struct kj__list flushing; /* audiences whose writes are under way */

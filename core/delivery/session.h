@@ -31,7 +31,7 @@ struct kj_session {
     bool has_place;        /* counts against the limits of sessions */
     bool is_renewing;      /* the authenticators look at its token */
     bool wants_renewal;    /* another came meanwhile */
-    _Atomic bool is_open;  /* between on_open and on_closed */
+    _Atomic bool is_open;  /* between on_open and on_closed, or what makes it wait for its end */
     enum kj_encoding read_encoding, write_encoding;
     int64_t start_ns;
     char *remote_address;

@@ -76,24 +76,21 @@ void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
     kj__roster_deliver(&events->rosters[shard - events->options.delivery->shards], message);
 }
 
-/* Decides what was held, or counts it as lost. A delivery may end the session, which comes
- * here again: the list is taken off it first. */
+/* Decides what was held, or counts it as lost. */
 static void release_held(struct kj_session *session, bool deliver)
 {
-    struct kj__message **held = session->held;
-    size_t count = session->held_count;
-    session->held = NULL;
-    session->held_count = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < session->held_count; i++) {
         if (deliver && session->connection.state == KJ__CONNECTION_OPEN) {
-            kj__events_offer(session, held[i]); /* there is no push config yet */
+            kj__events_offer(session, session->held[i]); /* there is no push config yet */
         } else {
             session->connection.shard->tally.events_queued++;
-            KJ__COUNT(held[i]->counters, dropped_closing);
+            KJ__COUNT(session->held[i]->counters, dropped_closing);
         }
-        kj__message_unref(held[i]);
+        kj__message_unref(session->held[i]);
     }
-    free(held);
+    free(session->held);
+    session->held = NULL;
+    session->held_count = 0;
 }
 
 /* Seats the session by what it asked for. */
@@ -276,6 +273,7 @@ static void close_for_bad_config(struct kj_session *session)
         return;
     }
     static struct kj__log_limit limit;
+    atomic_store(&session->is_open, false); /* pushes are refused as they will be */
     KJ__COUNT(events->options.counters, late_closes);
     kj__log_limited(&limit, KJ__LOG_WARNING, "dispatch",
                     "%s keeps sending bad push configs and is held for %u ms before it is closed; "

@@ -172,7 +172,9 @@ enum kj_status kj__gateway_new(const struct kj__gateway_options *options,
         return KJ_ENOMEM;
     }
     struct kj_gateway *made = *gateway;
-    if (kj__workers_init(&made->workers, options->threads, options->counters)) {
+    if (kj__workers_init(&made->workers, options->threads, options->counters) ||
+        kj__workers_init(&made->outside, options->threads, options->counters)) {
+        kj__workers_fini(&made->workers);
         free(made);
         free(sides);
         *gateway = NULL;
@@ -233,6 +235,9 @@ enum kj_status kj__gateway_start(struct kj_gateway *gateway)
         status = kj__workers_start(&gateway->workers);
     }
     if (!status) {
+        status = kj__workers_start(&gateway->outside);
+    }
+    if (!status) {
         gateway->has_keeper = pthread_create(&gateway->keeper, NULL, keep, gateway) == 0;
         status = gateway->has_keeper ? KJ_OK : KJ_ENOMEM;
     }
@@ -259,6 +264,7 @@ void kj__gateway_stop(struct kj_gateway *gateway)
 {
     bool was_closed = atomic_exchange(&gateway->is_closed, true);
     kj__workers_stop(&gateway->workers);
+    kj__workers_stop(&gateway->outside);
     if (gateway->has_keeper) {
         pthread_mutex_lock(&gateway->lock);
         gateway->is_stopping = true;
@@ -294,6 +300,7 @@ void kj__gateway_free(struct kj_gateway *gateway)
     kj__map_fini(&gateway->clients, NULL);
     kj__map_fini(&gateway->addresses, NULL);
     kj__workers_fini(&gateway->workers);
+    kj__workers_fini(&gateway->outside);
     kj__sequences_fini(&gateway->sequences);
     kj__slab_fini(&gateway->clients_slab);
     pthread_cond_destroy(&gateway->changed);

@@ -92,7 +92,8 @@ struct kj_gateway {
     _Atomic uint64_t last_push, last_client;
     struct kj_subscription *node_subscription; /* of pushes to sessions of this node */
     struct kj__workers workers;
-    _Atomic bool is_closed; /* nothing is published any more */
+    struct kj__workers outside; /* the same for what waits for somebody else's server */
+    _Atomic bool is_closed;     /* nothing is published any more */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;   /* something for the keeper */

@@ -93,10 +93,10 @@ void kj__workers_fini(struct kj__workers *workers)
     free(workers->items);
 }
 
-enum kj_status kj_client_work(struct kj_client *client, const struct kj_work *work)
+static enum kj_status give(struct kj__workers *workers, struct kj_client *client,
+                           const struct kj_work *work)
 {
     static struct kj__log_limit limit;
-    struct kj__workers *workers = &client->mount->gateway->workers;
     struct kj__work *made = calloc(1, sizeof *made);
     if (!made) {
         return KJ_ENOMEM;
@@ -124,4 +124,14 @@ enum kj_status kj_client_work(struct kj_client *client, const struct kj_work *wo
     kj_client_unref(client);
     free(made);
     return status;
+}
+
+enum kj_status kj_client_work(struct kj_client *client, const struct kj_work *work)
+{
+    return give(&client->mount->gateway->workers, client, work);
+}
+
+enum kj_status kj_client_work_outside(struct kj_client *client, const struct kj_work *work)
+{
+    return give(&client->mount->gateway->outside, client, work);
 }

@@ -122,7 +122,8 @@ enum kj_frame {
 };
 
 /* Sends one message to it alone; over a stream the bytes as they are, whatever the kind of frame.
- * A client that has no room for it is closed with 1008. KJ_ENOMEM or KJ_ECLOSED. */
+ * A client that has no room for it is closed with 1008. KJ_ENOMEM, or KJ_ECLOSED for one that is
+ * gone, or turns out to be. */
 enum kj_status kj_client_send(struct kj_client *client, enum kj_frame frame, const void *bytes,
                               size_t len);
 
@@ -147,6 +148,10 @@ struct kj_work {
  * are only released. KJ_EFULL with a counter when too many wait, KJ_ECLOSED or KJ_ENOMEM: then
  * the item stays the caller's. */
 enum kj_status kj_client_work(struct kj_client *client, const struct kj_work *work);
+
+/* The same for what waits for a server of somebody else's: on as many threads of their own, and in
+ * an order of its own, so that one which hangs holds up no login and no disk. */
+enum kj_status kj_client_work_outside(struct kj_client *client, const struct kj_work *work);
 
 /* Whether something can still be sent to it. */
 bool kj_client_is_open(const struct kj_client *client);
@@ -365,7 +370,9 @@ struct kj_protocol {
     /* It is about to be closed by kj_gateway_kick, or replaced: for a last word. */
     void (*on_end)(struct kj_client *client, uint16_t code, const char *reason, void *ctx);
     /* It is gone; every on_open has its on_close. No topic counts it any more, but its rooms and
-     * user are still known. */
+     * user are still known. Never from within another of these functions nor from within a call of
+     * theirs, also where that found the client gone: until they have returned, what the protocol
+     * keeps of it stays. */
     void (*on_close)(struct kj_client *client, void *ctx);
 
     /* Whether a client is to get a push that has an `op`; asked for each such push and client of

@@ -44,7 +44,8 @@ struct kj_dispatch_handler {
      * `error->text` when set. Default: true. */
     bool (*on_session_init)(struct kj_session *session, struct kj_error *error, void *ctx);
 
-    /* Shard thread, after the 101 and after the session ended. Every start has its stop. */
+    /* Shard thread, after the 101 and after the session ended. Every start has its stop, which is
+     * never called from within another of these. */
     void (*on_session_start)(struct kj_session *session, void *ctx);
     void (*on_session_stop)(struct kj_session *session, void *ctx);
 

@@ -35,7 +35,8 @@ void kj_session_unref(struct kj_session *session); /* [any thread]; NULL is fine
  * asked. It is behind what the session already has to get, and without secret attributes. Never
  * blocks.                                                              [any thread]
  * From on_session_start itself, which is how a session is told of what there is. KJ_ECLOSED before
- * that and once the session has ended, KJ_EFULL when the shard does
+ * that, once the session has ended, and while one that keeps sending bad push configs is held until
+ * its end; KJ_EFULL when the shard does
  * not keep up, KJ_EPARSE for an entity that cannot be read, KJ_ENOMEM also when it cannot be
  * encoded for the client: each counted.
  * After KJ_OK an event that does not reach the socket is counted as any other. */

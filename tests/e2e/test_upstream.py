@@ -172,6 +172,22 @@ def test_so_many_wait_and_who_leaves_is_no_matter(serve, upstream):
     assert node.counters()["upstream_refused_total"] >= 1
 
 
+def test_an_upstream_that_hangs_holds_up_no_login(serve, upstream, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("s3cret sub=ann\n")
+    node = serve(
+        *("--gateway", "--auth-tokens", tokens, "--upstream", upstream.url),
+        *("--upstream-timeout-ms", "60000", "--gateway-threads", "1"),
+    )
+    client = Client(node, headers=bearer("s3cret"))
+    client.send("WAIT", id=1)
+    eventually(lambda: len(upstream.asked) == 1, what="a call")
+    late = Client(node)
+    assert late.ok("AUTH", token="s3cret")["user"] == "ann"
+    upstream.may_go_on.set()
+    assert client.hear() == {"type": "OK", "id": 1, "data": {}}
+
+
 def test_without_an_upstream_they_are_unknown(serve):
     assert Client(serve("--gateway", "--gateway-open")).error("DANCE") == "unknown_type"
 

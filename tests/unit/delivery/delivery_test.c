@@ -12,9 +12,11 @@ struct fixture {
     struct kj__delivery *delivery;
     struct kj__endpoint endpoint;
     _Atomic int opened, closed, released, answered;
-    int peer;         /* for fill_a_gap */
-    uint8_t *read;    /* what it read of it */
-    size_t read_size; /* room; then the length */
+    int peer;                            /* for fill_a_gap */
+    uint8_t *read;                       /* what it read of it */
+    size_t read_size;                    /* room; then the length */
+    struct kj__connection *_Atomic heir; /* is told of the end of another */
+    _Atomic int refused, closed_within;
 };
 
 static struct fixture *fixture_of(struct kj__connection *connection)
@@ -82,7 +84,22 @@ static void on_room(struct kj__connection *connection)
     }
 }
 
-/* Echoes; "flood N" sends N numbered frames of 100 bytes instead, "gap" does as its name says. */
+/* The peer is gone, and what is queued finds that out. */
+static void send_into_nothing(struct kj__connection *connection)
+{
+    struct fixture *fixture = fixture_of(connection);
+    close(fixture->peer);
+    for (int i = 0; i < 300; i++) {
+        struct kj__out_frame *frame = numbered_frame(i);
+        bool is_closed = kj__connection_send(connection, frame) == KJ__SEND_CLOSED;
+        atomic_fetch_add(&fixture->refused, is_closed);
+        kj__out_frame_unref(frame);
+    }
+    atomic_store(&fixture->closed_within, atomic_load(&fixture->closed));
+}
+
+/* Echoes; "flood N" sends N numbered frames of 100 bytes instead, the others do as their names
+ * say. */
 static void on_message(struct kj__connection *connection, enum kj__opcode opcode, uint8_t *data,
                        size_t len)
 {
@@ -90,6 +107,18 @@ static void on_message(struct kj__connection *connection, enum kj__opcode opcode
         fill_a_gap(connection);
         atomic_fetch_add(&fixture_of(connection)->answered, 1);
         return;
+    }
+    if (len == 5 && memcmp(data, "break", 5) == 0) {
+        send_into_nothing(connection);
+        return;
+    }
+    if (len == 4 && memcmp(data, "late", 4) == 0) {
+        kj__connection_close_late(connection, KJ__CLOSE_UNSUPPORTED, KJ__CAUSE_BAD_CONFIG, 100);
+    }
+    if (len == 4 && memcmp(data, "heir", 4) == 0) {
+        fixture_of(connection)->heir = connection;
+    } else if (len == 4 && memcmp(data, "ends", 4) == 0) {
+        close(fixture_of(connection)->peer); /* the flush finds that out */
     }
     int count = len > 6 && memcmp(data, "flood ", 6) == 0 ? atoi((const char *)data + 6) : 0;
     for (int i = 0; i < (count ? count : 1); i++) {
@@ -104,7 +133,13 @@ static void on_message(struct kj__connection *connection, enum kj__opcode opcode
 static void on_closed(struct kj__connection *connection, bool was_open)
 {
     (void)was_open;
+    struct kj__connection *heir = fixture_of(connection)->heir;
     atomic_fetch_add(&fixture_of(connection)->closed, 1);
+    if (heir && heir != connection) {
+        struct kj__out_frame *frame = kj__out_frame_new(KJ__FRAME_TEXT, (const uint8_t *)"gone", 4);
+        kj__connection_send(heir, frame);
+        kj__out_frame_unref(frame);
+    }
 }
 
 static void release(struct kj__connection *connection)
@@ -326,6 +361,57 @@ static void what_was_dropped_is_told_in_its_place(void **state)
     close(fd);
 }
 
+/* What the sender keeps of a connection is its own until it returns. */
+static void one_that_breaks_in_a_send_is_closed_after_it(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    fixture->peer = connect_pair(fixture);
+    send_frame(fixture->peer, 0x81, "break", 5);
+    wait_for(&fixture->released, 1);
+    assert_int_equal(fixture->closed_within, 0);
+    assert_int_equal(fixture->closed, 1);
+    assert_true(fixture->refused > 0);
+    assert_int_equal(fixture->counters.closed_io_error, 1);
+    assert_int_equal(fixture->counters.dropped_closing, 300);
+}
+
+/* But for the answer to a ping. */
+static void one_that_is_to_be_closed_is_sent_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    send_frame(fd, 0x81, "late", 4); /* its echo is dropped */
+    send_frame(fd, 0x89, "ping", 4);
+    expect_bytes(fd, "\x8a\x04ping", 6);
+    expect_bytes(fd, "\x88\x02\x03\xeb", 4);
+    expect_end(fd);
+    close(fd);
+    wait_for(&fixture->released, 1);
+    assert_int_equal(fixture->counters.dropped_closing, 1);
+    assert_int_equal(fixture->counters.closed_bad_config, 1);
+}
+
+/* Nothing else happens that would wake the shard. */
+static void what_is_sent_at_the_end_of_another_goes_out(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    int other = connect_pair(fixture); /* on the other shard */
+    fixture->peer = connect_pair(fixture);
+    send_frame(fd, 0x81, "heir", 4);
+    expect_bytes(fd, "\x81\x04heir", 6);
+    send_frame(fixture->peer, 0x81, "ends", 4);
+    expect_bytes(fd, "\x81\x04gone", 6);
+    wait_for(&fixture->released, 1);
+    fixture->heir = NULL;
+    close(fd);
+    close(other);
+    wait_for(&fixture->released, 3);
+}
+
 static void stopping_flushes_and_says_1001(void **state)
 {
     struct fixture *fixture = *state;
@@ -375,6 +461,9 @@ int main(void)
         WITH_FIXTURE(a_full_queue_drops_the_oldest),
         WITH_FIXTURE(a_full_queue_disconnects),
         WITH_FIXTURE(what_was_dropped_is_told_in_its_place),
+        WITH_FIXTURE(one_that_is_to_be_closed_is_sent_no_more),
+        WITH_FIXTURE(one_that_breaks_in_a_send_is_closed_after_it),
+        WITH_FIXTURE(what_is_sent_at_the_end_of_another_goes_out),
         WITH_FIXTURE(stopping_flushes_and_says_1001),
         WITH_FIXTURE(an_abandoned_handshake_leaves_nothing),
     };

@@ -91,6 +91,40 @@ static void a_held_session_hears_and_says_nothing(void **state)
     close(other);
 }
 
+/* The last that has started. */
+static struct kj_session *_Atomic kept;
+
+static void keep(struct kj_session *session, void *ctx)
+{
+    (void)ctx;
+    kj_session_unref(atomic_exchange(&kept, kj_session_ref(session)));
+}
+
+static void a_held_session_is_pushed_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->limits.bad_config_wait_ms = 200;
+    fixture->limits.bad_config_wait_max_ms = 200;
+    fixture->dispatch.on_session_start = keep;
+    start(fixture);
+    int first = connect_session(fixture, "", NULL);
+    send_config(fixture, first, "junk");
+    expect_1003(first);
+    wait_for_counter(&fixture->counters.sessions, 0);
+    int second = connect_session(fixture, "", NULL);
+    send_config(fixture, second, "junk");
+    wait_for_counter(&fixture->counters.late_closes, 1);
+    json_t *entity = json_object();
+    struct kj_event *event;
+    assert_int_equal(kj_event_new_untyped("task", KJ_EVENT_CREATE, entity, &event), KJ_OK);
+    assert_int_equal(kj_session_push(kept, event), KJ_ECLOSED);
+    assert_int_equal(fixture->counters.session_pushes_refused, 1);
+    expect_1003(second);
+    kj_session_unref(atomic_exchange(&kept, NULL));
+    kj_event_unref(event);
+    json_decref(entity);
+}
+
 static void a_held_session_may_leave(void **state)
 {
     struct fixture *fixture = *state;
@@ -116,6 +150,7 @@ int main(void)
         cmocka_unit_test(a_crowd_of_addresses_takes_no_more_room),
         cmocka_unit_test(a_network_of_ipv6_is_one_address),
         WITH_FIXTURE(a_held_session_hears_and_says_nothing),
+        WITH_FIXTURE(a_held_session_is_pushed_nothing),
         WITH_FIXTURE(a_held_session_may_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,7 +67,15 @@ static enum kj_status report(struct state *state, uint32_t node, uint64_t sequen
 
 static json_int_t total(struct state *state, const char *room)
 {
-    return json_integer_value(json_object_get(state->book.totals, room));
+    return json_integer_value(
+        json_object_get(presence_book_part(&state->book, room)->totals, room));
+}
+
+static uint64_t room_count(struct state *state)
+{
+    struct kj_presence_totals totals = {0};
+    presence_book_sum(&state->book, state->now_ms, &totals);
+    return totals.rooms;
 }
 
 static void figures_of_nodes_are_summed_up_and_go_with_them(void **context)
@@ -86,7 +94,7 @@ static void figures_of_nodes_are_summed_up_and_go_with_them(void **context)
     presence_book_remove(&state->book, 1);
     presence_book_remove(&state->book, 1);
     assert_int_equal(total(state, "b"), 4);
-    assert_int_equal(json_object_size(state->book.totals), 1);
+    assert_int_equal(room_count(state), 1);
     assert_int_equal(state->book.rooms, 1);
 }
 
@@ -107,7 +115,7 @@ static void a_node_that_misses_three_reports_is_gone(void **context)
     presence_book_expire(&state->book, 200 + 3 * INTERVAL_MS);
     assert_int_equal(state->book.node_count, 0);
     assert_int_equal(state->book.rooms, 0);
-    assert_int_equal(json_object_size(state->book.totals), 0);
+    assert_int_equal(room_count(state), 0);
     assert_int_equal(state->counters.lost, 2);
 }
 
@@ -121,7 +129,7 @@ static void a_whole_report_in_parts_counts_at_its_end(void **context)
     report(state, 1, 3, MIDDLE, "[\"b\",1]");
     report(state, 1, 4, LAST, "[\"c\",1]");
     assert_int_equal(total(state, "old"), 0);
-    assert_int_equal(json_object_size(state->book.totals), 3);
+    assert_int_equal(room_count(state), 3);
     assert_int_equal(state->book.rooms, 3);
 }
 
@@ -141,7 +149,7 @@ static void what_was_missed_is_wanted_again(void **context)
     assert_int_equal(state->book.rooms, 2);
     report(state, 1, 8, WHOLE, "[\"e\",1]");
     assert_false(state->effect.is_short);
-    assert_int_equal(json_object_size(state->book.totals), 1);
+    assert_int_equal(room_count(state), 1);
 }
 
 static void who_joins_in_the_middle_of_a_report_waits_for_the_next(void **context)
@@ -176,7 +184,7 @@ static void nodes_and_rooms_are_bounded(void **context)
         report(state, (uint32_t)i % 4 + 1, (uint64_t)i / 4 + 2, CHANGES, text);
     }
     assert_int_equal(state->book.rooms, 100);
-    assert_int_equal(json_object_size(state->book.totals), 100);
+    assert_int_equal(room_count(state), 100);
     assert_int_equal(state->counters.rooms_over_limit, 50);
     report(state, 1, 100, WHOLE, "[]"); /* what it had makes room */
     report(state, 2, 100, CHANGES, "[\"new\",1]");
@@ -199,6 +207,81 @@ static void the_largest_rooms_come_first(void **context)
     assert_int_equal(rooms[1].clients, 6);
     assert_int_equal(presence_book_top(&state->book, "nothing", rooms, 3), 0);
     assert_int_equal(presence_book_top(&state->book, NULL, rooms, 0), 0);
+}
+
+/* ---- looked at meanwhile ---- */
+
+enum { MANY = 1000 };
+
+struct looker {
+    struct state *state;
+    _Atomic bool is_over;
+    _Atomic int looks, wrong;
+};
+
+/* Rooms of which one node has 1 and our own 2 whatever is changed; the others come and go. */
+static void *look(void *argument)
+{
+    static const char *const rooms[] = {"room0", "room500", "room999"};
+    struct looker *looker = argument;
+    struct presence_book *book = &looker->state->book;
+    while (!looker->is_over) {
+        uint64_t clients[3] = {0};
+        struct kj_presence_room top[2];
+        presence_book_add_others(book, rooms, 3, clients);
+        bool is_right = presence_book_top(book, "room500", top, 2) == 1 && top[0].clients == 3;
+        looker->wrong += clients[0] != 1 || clients[1] != 1 || clients[2] != 1 || !is_right;
+        looker->looks++;
+    }
+    return NULL;
+}
+
+static json_t *list_of_many(int extra, int count)
+{
+    char name[32];
+    json_t *list = json_array();
+    for (int i = 0; i < MANY + extra; i++) {
+        (void)snprintf(name, sizeof name, i < MANY ? "room%d" : "other%d", i);
+        json_array_append_new(list, json_string(name));
+        json_array_append_new(list, json_integer(count));
+    }
+    return list;
+}
+
+static void take_many(struct state *state, int extra)
+{
+    json_t *list = list_of_many(extra, 2);
+    json_t *rooms = json_object();
+    json_t *changes = json_array();
+    for (size_t i = 0; i < json_array_size(list); i += 2) {
+        json_object_set(rooms, json_string_value(json_array_get(list, i)),
+                        json_array_get(list, i + 1));
+    }
+    assert_int_equal(presence_book_take_own(&state->book, rooms, changes), KJ_OK);
+    json_decref(changes);
+    json_decref(list);
+}
+
+static void who_looks_meanwhile_finds_what_was_or_what_is(void **context)
+{
+    struct state *state = *context;
+    struct looker looker = {.state = state};
+    pthread_t thread;
+    state->book.rooms_max = 10000;
+    for (int turn = 0; turn < 100 || looker.looks < 20; turn++) {
+        json_t *list = list_of_many(turn % 2 ? 0 : MANY, 1);
+        char *text = json_dumps(list, 0);
+        assert_int_equal(report(state, 1, (uint64_t)turn + 1, WHOLE, text), KJ_OK);
+        take_many(state, turn % 2 ? MANY : 0);
+        if (turn == 0) {
+            assert_int_equal(pthread_create(&thread, NULL, look, &looker), 0);
+        }
+        free(text);
+        json_decref(list);
+    }
+    looker.is_over = true;
+    pthread_join(thread, NULL);
+    assert_int_equal(looker.wrong, 0);
 }
 
 /* ---- against a twin ---- */
@@ -276,7 +359,7 @@ static void compare(struct state *state, const struct twin *twin)
         assert_int_equal(total(state, name), sum);
         rooms += sum > 0;
     }
-    assert_int_equal(json_object_size(state->book.totals), rooms);
+    assert_int_equal(room_count(state), rooms);
     assert_int_equal(state->book.rooms, kept);
 }
 
@@ -314,6 +397,7 @@ int main(void)
         TEST(what_comes_again_is_refused),
         TEST(nodes_and_rooms_are_bounded),
         TEST(the_largest_rooms_come_first),
+        TEST(who_looks_meanwhile_finds_what_was_or_what_is),
         TEST(sums_are_those_of_a_naive_twin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,21 @@ static void what_was_kept_is_there_again(void **state)
     kj_messages_free(messages);
 }
 
+static void a_file_of_the_first_version_goes_on(void **state)
+{
+    (void)state;
+    struct kj_messages *messages = open_file();
+    assert_int_equal(say(messages, 1, 10), KJ_OK);
+    kj_messages_free(messages);
+    sqlite3_close(execute("DROP INDEX history_time; DROP INDEX keys_time;"
+                          "PRAGMA user_version = 1"));
+    messages = open_file();
+    assert_int_equal(say(messages, 2, 10), KJ_OK);
+    assert_int_equal(unread(messages), 2);
+    kj_messages_free(messages);
+    sqlite3_close(execute("DROP INDEX history_time; DROP INDEX keys_time"));
+}
+
 static void a_file_of_a_later_version_is_refused(void **state)
 {
     (void)state;
@@ -216,6 +231,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_was_kept_is_there_again),
+        TEST(a_file_of_the_first_version_goes_on),
         TEST(a_file_of_a_later_version_is_refused),
         TEST(a_file_of_something_else_is_refused),
         TEST(the_options_are_checked),

@@ -296,6 +296,35 @@ static void what_is_too_old_is_neither_shown_nor_kept(void **state)
     close_store(messages);
 }
 
+/* A clock that was set back, or that of another node. */
+static void what_is_of_the_future_does_not_keep_what_is_too_old(void **state)
+{
+    enum { AGE_S = 20, AHEAD = 20 };
+    (void)state;
+    struct kj_messages *messages = open_with(
+        (struct kj_messages_options){.history_age_s = AGE_S, .key_age_s = AGE_S});
+    const struct kj_messages_append keyed = {.to_history = true, .key = "key"};
+    int64_t present_ms = now_ms;
+    now_ms += 1000000000;
+    for (uint64_t id = 1; id <= AHEAD; id++) {
+        say(messages, id, "ann", "bob", &both);
+    }
+    now_ms = present_ms;
+    say(messages, 100, "ann", "bob", &keyed);
+    now_ms += AGE_S * 1000 + 1;
+    assert_int_equal(counter(messages, "messages_history_removed_total"), 0);
+    say(messages, 101, "ann", "cid", &both);
+    assert_int_equal(counter(messages, "messages_history_removed_total"), 1);
+    assert_int_equal(say(messages, 102, "ann", "bob", &keyed).state, KJ_MESSAGE_NEW);
+    now_ms = present_ms + 1000000000 + AGE_S * 1000 + 1;
+    for (uint64_t id = 200; id < 203; id++) {
+        say(messages, id, "ann", "cid", &both);
+    }
+    assert_true(counter(messages, "messages_history_removed_total") >= AHEAD);
+    now_ms = present_ms;
+    close_store(messages);
+}
+
 static void a_message_may_wait_for_less_time_than_others(void **state)
 {
     (void)state;
@@ -546,6 +575,7 @@ int main(void)
         cmocka_unit_test(what_is_too_old_makes_room_in_a_full_store),
         cmocka_unit_test(a_full_mailbox_drops_the_oldest_and_counts),
         cmocka_unit_test(what_is_too_old_is_neither_shown_nor_kept),
+        cmocka_unit_test(what_is_of_the_future_does_not_keep_what_is_too_old),
         cmocka_unit_test(a_message_may_wait_for_less_time_than_others),
         cmocka_unit_test(a_message_is_kept_once),
         cmocka_unit_test(a_sender_uses_a_key_once),
