@@ -192,6 +192,9 @@ static enum kj_status init_push(struct kj_server *server)
                                  .token_cookie = options->token_cookie,
                                  .allowed_origins = options->allowed_origins,
                                  .limits = &options->limits,
+                                 .resume_events = options->no_resume
+                                                      ? 0
+                                                      : options->limits.resume_events,
                                  .queue_policy = options->queue_policy,
                              });
     server->has_push = true; /* to be finished, whatever its status */

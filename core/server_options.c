@@ -7,6 +7,7 @@
 
 enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, HTTP_THREADS_DEFAULT = 32 };
 enum { RENEWAL_THREADS_MAX = 256, RENEWAL_THREADS_DEFAULT = 4 };
+enum { RESUME_EVENTS_MAX = 1 << 24 };
 enum {
     GATEWAY_LINGER_DEFAULT_MS = 5000,
     GATEWAY_TOPICS_DEFAULT = 262144,
@@ -45,6 +46,8 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->idempotency_wait_ms, 2000);
     use_default(&limits->bad_config_wait_ms, 1000);
     use_default(&limits->bad_config_wait_max_ms, 10000);
+    use_default(&limits->resume_events, 1024);
+    use_default(&limits->resume_bytes, 4 * 1024 * 1024);
 }
 
 /* Whether a path is that of a category. */
@@ -181,6 +184,10 @@ static enum kj_status check_options(const struct kj_server_options *options, str
 /* A healthy peer must have had a ping to answer before its pong is overdue. */
 static enum kj_status check_limits(const struct kj_limits *limits, struct kj_error *error)
 {
+    if (limits->resume_events > RESUME_EVENTS_MAX) {
+        kj_error_set(error, 0, "limit resume_events: at most %d", RESUME_EVENTS_MAX);
+        return KJ_EINVAL;
+    }
     if (limits->pong_timeout_ms > limits->ping_interval_ms) {
         return KJ_OK;
     }
