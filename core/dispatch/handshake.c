@@ -305,7 +305,7 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
         if (session) {
             session->has_place = true;
         }
-        if (session && !kj__replay_prepare(events, session)) {
+        if (session && !kj__replay_prepare(events, session, handshake->query)) {
             kj__connection_unref(&session->connection);
             session = NULL;
             kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");

@@ -102,9 +102,23 @@ static enum kj__replay_fault read_since(struct kj__events *events, const char *s
     return *number > atomic_load(&events->last_number) ? KJ__REPLAY_AHEAD : KJ__REPLAY_FINE;
 }
 
-bool kj__replay_prepare(struct kj__events *events, struct kj_session *session)
+/* What cannot be read of a query is passed over, but whoever says where it was must hear of it. */
+static bool has_since(const char *query)
+{
+    const char *pair = query;
+    while (pair && strncmp(pair, "since=", strlen("since=")) != 0) {
+        pair = strchr(pair, '&');
+        pair += pair != NULL;
+    }
+    return pair != NULL;
+}
+
+bool kj__replay_prepare(struct kj__events *events, struct kj_session *session, const char *query)
 {
     const char *since = kj_session_parameter(session, "since");
+    if (!since && has_since(query)) {
+        since = "";
+    }
     session->wants_seq = events->options.resume_events > 0 &&
                          (since || kj_session_parameter(session, "resume"));
     if (!since) {
