@@ -62,7 +62,7 @@ struct kj__shard {
     struct kj__queue inbox; /* of struct kj__job */
     struct kj__wheel wheel; /* of connections */
     struct kj__wheel chores;
-    struct kj__list next_round; /* chores to run in the next round */
+    struct kj__list next_round;          /* chores to run in the next round */
     uint64_t now_ms;                     /* as of this round */
     struct kj__connection **connections; /* announced and not closed; in no order */
     size_t connection_count, connection_capacity;

@@ -100,8 +100,7 @@ static struct kj__out_frame *make_form(const struct kj__message *message, uint32
 {
     enum kj_encoding encoding = (enum kj_encoding)(form % KJ_ENCODING_COUNT);
     char seq[SEQ_SIZE];
-    snprintf(seq, sizeof seq, "%s-%" PRIu64, message->stream,
-             message->number);
+    snprintf(seq, sizeof seq, "%s-%" PRIu64, message->stream, message->number);
     return make_frame(message->model, message->event, encoding,
                       form < KJ_ENCODING_COUNT ? NULL : seq);
 }

@@ -304,8 +304,7 @@ bool kj__replays_init(struct kj__replays *replays, struct kj__events *events,
     kj__wheel_entry_init(&replays->chore.entry);
     kj__list_init(&replays->ready);
     kj__list_init(&replays->ahead);
-    return kj__recent_init(&replays->recent, options->resume_events,
-                            options->limits->resume_bytes);
+    return kj__recent_init(&replays->recent, options->resume_events, options->limits->resume_bytes);
 }
 
 void kj__replays_fini(struct kj__replays *replays)
