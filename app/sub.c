@@ -58,7 +58,7 @@ static void note_position(const struct kj_subscriber *subscriber, char since[SEQ
 {
     const char *position = kj_subscriber_position(subscriber);
     if (position && strlen(position) < SEQ_SIZE) {
-        strcpy(since, position);
+        snprintf(since, SEQ_SIZE, "%s", position);
     }
 }
 

@@ -175,27 +175,25 @@ static enum kj_status init_push(struct kj_server *server)
     if (status) {
         return status;
     }
-    status = kj__events_init(
-        &server->events,
-        &(struct kj__events_options){
-            .delivery = server->delivery,
-            .pubsub = options->pubsub,
-            .counters = &server->counters,
-            .model = options->model,
-            .topic = options->topic,
-            .subject_hierarchies = options->subject_hierarchies,
-            .dispatch = &options->dispatch,
-            .publish = &options->publish,
-            .authenticators = options->session_authenticators,
-            .authenticator_count = options->session_authenticator_count,
-            .renewal_threads = options->renewal_threads,
-            .audit = &options->audit,
-            .token_cookie = options->token_cookie,
-            .allowed_origins = options->allowed_origins,
-            .limits = &options->limits,
-            .resume_events = options->no_resume ? 0 : options->limits.resume_events,
-            .queue_policy = options->queue_policy,
-        });
+    status = kj__events_init(&server->events,
+                             &(struct kj__events_options){
+                                 .delivery = server->delivery,
+                                 .pubsub = options->pubsub,
+                                 .counters = &server->counters,
+                                 .model = options->model,
+                                 .topic = options->topic,
+                                 .subject_hierarchies = options->subject_hierarchies,
+                                 .dispatch = &options->dispatch,
+                                 .publish = &options->publish,
+                                 .authenticators = options->session_authenticators,
+                                 .authenticator_count = options->session_authenticator_count,
+                                 .renewal_threads = options->renewal_threads,
+                                 .audit = &options->audit,
+                                 .token_cookie = options->token_cookie,
+                                 .allowed_origins = options->allowed_origins,
+                                 .limits = &options->limits,
+                                 .queue_policy = options->queue_policy,
+                             });
     server->has_push = true; /* to be finished, whatever its status */
     server->mounts.events = &server->events;
     server->endpoints.events = &server->events;

@@ -298,6 +298,9 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
     copy->values.http = (struct kj_http_policy){0}; /* server_http.c keeps what it needs of it */
     copy->values.announce = (struct kj_announce_options){0}; /* and so does announce.c */
     fill_limits(&copy->values.limits);
+    if (options->no_resume) {
+        copy->values.limits.resume_events = 0;
+    }
     use_default(&copy->values.http_threads, HTTP_THREADS_DEFAULT);
     use_default(&copy->values.renewal_threads, RENEWAL_THREADS_DEFAULT);
     use_default(&copy->values.gateway_linger_ms, GATEWAY_LINGER_DEFAULT_MS);

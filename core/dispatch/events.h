@@ -41,8 +41,7 @@ struct kj__events_options {
     const struct kj_auditor *audit;
     const char *token_cookie; /* NULL: none */
     const char *const *allowed_origins;
-    const struct kj_limits *limits; /* every default filled in */
-    uint32_t resume_events;         /* kept for sessions that come back; 0: none */
+    const struct kj_limits *limits; /* every default filled in; resume_events 0: none are kept */
     enum kj_queue_policy queue_policy;
 };
 

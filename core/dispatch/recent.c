@@ -35,7 +35,7 @@ void kj__recent_fini(struct kj__recent *recent)
 void kj__recent_add(struct kj__recent *recent, struct kj__message *message)
 {
     size_t weight = kj__message_weight(message);
-    bool is_kept = recent->capacity > 0 && weight <= recent->bytes_max;
+    bool is_kept = recent->ring && weight <= recent->bytes_max;
     if (!is_kept || message->number != recent->last + 1) {
         give_up_all(recent);
         recent->first = message->number;

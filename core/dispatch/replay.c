@@ -92,7 +92,7 @@ static enum kj__replay_fault read_since(struct kj__events *events, const char *s
     if (!is_number || dash == since || errno) {
         return KJ__REPLAY_MALFORMED;
     }
-    if (events->options.resume_events == 0) {
+    if (events->options.limits->resume_events == 0) {
         return KJ__REPLAY_OFF;
     }
     size_t len = strlen(events->stream);
@@ -119,7 +119,7 @@ bool kj__replay_prepare(struct kj__events *events, struct kj_session *session, c
     if (!since && has_since(query)) {
         since = "";
     }
-    session->wants_seq = events->options.resume_events > 0 &&
+    session->wants_seq = events->options.limits->resume_events > 0 &&
                          (since || kj_session_parameter(session, "resume"));
     if (!since) {
         return true;
@@ -299,12 +299,12 @@ static void run(struct kj__chore *chore, struct kj__shard *shard)
 bool kj__replays_init(struct kj__replays *replays, struct kj__events *events,
                       struct kj__shard *shard)
 {
-    const struct kj__events_options *options = &events->options;
+    const struct kj_limits *limits = events->options.limits;
     *replays = (struct kj__replays){.events = events, .shard = shard, .chore.run = run};
     kj__wheel_entry_init(&replays->chore.entry);
     kj__list_init(&replays->ready);
     kj__list_init(&replays->ahead);
-    return kj__recent_init(&replays->recent, options->resume_events, options->limits->resume_bytes);
+    return kj__recent_init(&replays->recent, limits->resume_events, limits->resume_bytes);
 }
 
 void kj__replays_fini(struct kj__replays *replays)

@@ -44,7 +44,6 @@ void start(struct fixture *fixture)
                         .token_cookie = fixture->token_cookie,
                         .allowed_origins = fixture->origins[0] ? fixture->origins : NULL,
                         .limits = &fixture->limits,
-                        .resume_events = fixture->limits.resume_events,
                     });
     assert_int_equal(kj__delivery_start(fixture->delivery), KJ_OK);
     assert_int_equal(kj__events_start(&fixture->events), KJ_OK);
