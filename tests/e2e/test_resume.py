@@ -68,7 +68,8 @@ class Session(RawWebSocket):
 
 
 def start(serve, *flags):
-    return serve("--print-counters", *flags)
+    return serve("--print-counters", "--limit-close-timeout-ms", "200",
+                 "--limit-drain-timeout-ms", "500", *flags)  # fmt: skip
 
 
 def publish(node, numbers, title="wanted"):
@@ -486,8 +487,7 @@ def test_sub_prints_that_it_could_not_go_on(serve, start):
 
 
 def test_a_node_that_stops_ends_sessions_that_still_go_on(serve):
-    node = start(serve, "--shards", "1", "--resume-bytes", "1000000000",
-                 "--limit-drain-timeout-ms", "500")  # fmt: skip
+    node = start(serve, "--shards", "1", "--resume-bytes", "1000000000")
     place = place_of(node)
     publish(node, range(300), title=FILLER)
     session = Session(node, f"?since={place}", config={}, receive_buffer=SMALL)
