@@ -1,5 +1,5 @@
-/* sub.c - `kujata sub`: prints each event of a server as one line of JSON. With --resume it connects
- * again where the connection breaks, and goes on where it was. */
+/* sub.c - `kujata sub`: prints each event of a server as one line of JSON. With --resume it
+ * connects again where the connection breaks, and goes on where it was. */
 #include "commands.h"
 #include "options.h"
 

@@ -259,7 +259,8 @@ static void on_drained(struct kj__connection *connection)
     }
 }
 
-/* How many events it has missed, and since when. Who asked to resume relies on having missed none. */
+/* How many events it has missed, and since when. Who asked to resume relies on having missed
+ * none. */
 static void on_room(struct kj__connection *connection)
 {
     struct kj_session *session = kj__session_of(connection);

@@ -68,7 +68,8 @@ void kj__replays_fini(struct kj__replays *replays);
 void kj__replays_keep(struct kj__replays *replays, struct kj__message *message);
 void kj__replays_catch_up(struct kj__replays *replays);
 
-/* Reads what the URL, whose query this is, says of it. False when there is no memory.       [an HTTP worker] */
+/* Reads what the URL, whose query this is, says of it. False when there is no memory.
+ *                                                                      [an HTTP worker] */
 bool kj__replay_prepare(struct kj__events *events, struct kj_session *session, const char *query);
 
 /* Where the session has a replay: a message came before its socket; the socket is there; there is
