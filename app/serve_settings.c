@@ -23,6 +23,7 @@ static const char *const client_certificate_names[] = {
 };
 
 enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, RENEWAL_THREADS_MAX = 256 };
+enum { RESUME_EVENTS_DEFAULT = 1024, RESUME_EVENTS_MAX = 1 << 24 };
 
 #define LIMIT(flag, member, unit, text)                                                            \
     OPTION("--limit-" flag, OPTION_NUMBER, &limits->member, unit, text), .minimum = 1,             \
@@ -103,6 +104,12 @@ static void add_push(struct serve_settings *settings, struct option_table *table
                 "drop-newest|drop-oldest|disconnect",
                 "when a session's queue is full; default drop-newest"),
          .choices = policy_names},
+        {OPTION("--resume-events", OPTION_NUMBER, &settings->resume_events, "N",
+                "kept on each shard for sessions that come back; default 1024; 0: none"),
+         .minimum = 0, .maximum = RESUME_EVENTS_MAX},
+        {OPTION("--resume-bytes", OPTION_NUMBER, &server->limits.resume_bytes, "BYTES",
+                "the same; default 4194304"),
+         .minimum = 1, .maximum = UINT32_MAX},
         {OPTION("--namespaces", OPTION_SWITCH, &settings->namespaces, NULL,
                 "sessions hear of objects of their namespace; see push.md")},
     };
@@ -216,7 +223,8 @@ enum options_result serve_parse(struct serve_settings *settings, const char *com
                                 char *const *argv)
 {
     struct option_table table = {.count = 0};
-    *settings = (struct serve_settings){.client_certificate = -1};
+    *settings = (struct serve_settings){.client_certificate = -1,
+                                        .resume_events = RESUME_EVENTS_DEFAULT};
     add_node(settings, &table);
     store_add_options(&settings->store, &table);
     add_backend(settings, &table);
@@ -235,5 +243,8 @@ enum options_result serve_parse(struct serve_settings *settings, const char *com
     add_announce(settings, &table);
     add_limits(settings, &table);
     add_session_limits(settings, &table);
-    return options_parse(command, table.rows, table.count, argc, argv);
+    enum options_result result = options_parse(command, table.rows, table.count, argc, argv);
+    settings->server.limits.resume_events = settings->resume_events;
+    settings->server.no_resume = settings->resume_events == 0;
+    return result;
 }

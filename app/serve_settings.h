@@ -24,6 +24,7 @@ struct serve_settings {
     const char *nats_user, *nats_password, *nats_credentials;
     const char *nats_tls_ca, *nats_tls_cert, *nats_tls_key, *nats_tls_name;
     uint32_t nats_queue_messages, nats_queue_bytes;
+    uint32_t resume_events; /* 0: none are kept */
     int queue_policy;
     int io;
     int client_certificate; /* none, optional or required; -1: the default */

@@ -1,4 +1,5 @@
-/* sub.c - `kujata sub`: prints each event of a server as one line of JSON. */
+/* sub.c - `kujata sub`: prints each event of a server as one line of JSON. With --resume it
+ * connects again where the connection breaks, and goes on where it was. */
 #include "commands.h"
 #include "options.h"
 
@@ -7,9 +8,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char command[] = "sub";
+
+enum { SEQ_SIZE = 65, RETRY_MIN_MS = 100, RETRY_MAX_MS = 5000 };
+enum { SERVER_ERROR = 500, GOING_AWAY = 1001, INTERNAL = 1011, RESTART = 1012, TRY_LATER = 1013 };
 
 /* For the signal handler; NULL while there is nothing to say goodbye to. */
 static struct kj_subscriber *_Atomic running;
@@ -47,21 +53,98 @@ static enum kj_status print_event(const struct kj_event *event)
     return printed && fflush(stdout) == 0 ? KJ_OK : KJ_EIO;
 }
 
-/* Prints until the session ends; the text says why. */
-static void print_events(struct kj_subscriber *subscriber, struct kj_error *error)
+/* Where the last event was, for the next connection. */
+static void note_position(const struct kj_subscriber *subscriber, char since[SEQ_SIZE])
+{
+    const char *position = kj_subscriber_position(subscriber);
+    if (position && strlen(position) < SEQ_SIZE) {
+        snprintf(since, SEQ_SIZE, "%s", position);
+    }
+}
+
+/* Prints until the session ends; the text says why, and the status what of: KJ_EIO for the
+ * output. */
+static enum kj_status print_events(struct kj_subscriber *subscriber, char since[SEQ_SIZE],
+                                   struct kj_error *error)
 {
     for (;;) {
         struct kj_event *event;
         enum kj_status status = kj_subscriber_next(subscriber, 0, &event, error);
         if (status) {
-            return;
+            return status;
         }
         status = print_event(event);
         kj_event_unref(event);
         if (status) {
             kj_error_set(error, 0, "printing an event: %s", kj_status_text(status));
+            return status;
+        }
+        note_position(subscriber, since);
+    }
+}
+
+/* Whether a session that ended so, or was not to be had, may be had later. */
+static bool may_come_back(enum kj_status status, const struct kj_error *error)
+{
+    switch (error->position) {
+    case 0:
+        return status == KJ_ECLOSED || status == KJ_EIO || status == KJ_ETIMEOUT;
+    case GOING_AWAY:
+    case INTERNAL:
+    case RESTART:
+    case TRY_LATER:
+        return true;
+    default:
+        return status == KJ_EREFUSED && error->position >= SERVER_ERROR &&
+               error->position < GOING_AWAY;
+    }
+}
+
+/* A signal ends the program meanwhile. */
+static void wait_a_while(uint32_t *wait_ms)
+{
+    const struct timespec pause = {.tv_sec = *wait_ms / 1000,
+                                   .tv_nsec = (long)(*wait_ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
+    *wait_ms = *wait_ms * 2 < RETRY_MAX_MS ? *wait_ms * 2 : RETRY_MAX_MS;
+}
+
+/* Tries until there is a session again, from where the last one was. */
+static enum kj_status connect_again(struct kj_subscriber_options *options, char since[SEQ_SIZE],
+                                    struct kj_subscriber **subscriber, struct kj_error *error)
+{
+    uint32_t wait_ms = RETRY_MIN_MS;
+    enum kj_status status;
+    fprintf(stderr, "kujata %s: %s; connecting again\n", command, error->text);
+    options->since = *since ? since : NULL;
+    do {
+        wait_a_while(&wait_ms);
+        *error = (struct kj_error){0};
+        status = kj_subscriber_connect(options, subscriber, error);
+    } while (status && may_come_back(status, error));
+    if (!status) {
+        fprintf(stderr, "kujata %s: connected again%s\n", command,
+                *since ? "" : "; what came meanwhile is not known, since no event had come before");
+    }
+    return status;
+}
+
+/* Returns when it is over for good. */
+static void subscribe(struct kj_subscriber_options *options, struct kj_subscriber *subscriber,
+                      struct kj_error *error)
+{
+    char since[SEQ_SIZE] = "";
+    enum kj_status status = KJ_OK;
+    while (!status) {
+        atomic_store(&running, subscriber);
+        status = interrupted ? KJ_OK : print_events(subscriber, since, error);
+        bool is_output = status == KJ_EIO;
+        atomic_store(&running, NULL);
+        kj_subscriber_free(subscriber);
+        if (interrupted || is_output || !options->resume || !may_come_back(status, error)) {
             return;
         }
+        status = connect_again(options, since, &subscriber, error);
     }
 }
 
@@ -91,6 +174,8 @@ int command_sub(int argc, char *const *argv)
         {OPTION("--timeout-ms", OPTION_NUMBER, &connect.timeout_ms, "MS",
                 "to connect; default 10000"),
          .minimum = 1, .maximum = UINT32_MAX},
+        {OPTION("--resume", OPTION_SWITCH, &connect.resume, NULL,
+                "connect again when the connection breaks, and go on where it was")},
     };
     enum options_result parsed = options_parse(command, options, sizeof options / sizeof *options,
                                                argc, argv);
@@ -108,9 +193,6 @@ int command_sub(int argc, char *const *argv)
         return options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command, "%s",
                             error.text);
     }
-    atomic_store(&running, subscriber);
-    print_events(subscriber, &error);
-    atomic_store(&running, NULL);
-    kj_subscriber_free(subscriber);
+    subscribe(&connect, subscriber, &error);
     return interrupted ? EXIT_SUCCESS : options_fail(EXIT_FAILURE, command, "%s", error.text);
 }

@@ -7,6 +7,7 @@
 
 enum { SHARDS_MAX = 256, HTTP_THREADS_MAX = 1024, HTTP_THREADS_DEFAULT = 32 };
 enum { RENEWAL_THREADS_MAX = 256, RENEWAL_THREADS_DEFAULT = 4 };
+enum { RESUME_EVENTS_MAX = 1 << 24 };
 enum {
     GATEWAY_LINGER_DEFAULT_MS = 5000,
     GATEWAY_TOPICS_DEFAULT = 262144,
@@ -46,6 +47,8 @@ static void fill_limits(struct kj_limits *limits)
     use_default(&limits->idempotency_wait_ms, 2000);
     use_default(&limits->bad_config_wait_ms, 1000);
     use_default(&limits->bad_config_wait_max_ms, 10000);
+    use_default(&limits->resume_events, 1024);
+    use_default(&limits->resume_bytes, 4 * 1024 * 1024);
 }
 
 /* Whether a path is that of a category. */
@@ -186,6 +189,10 @@ static enum kj_status check_options(const struct kj_server_options *options, str
 /* A healthy peer must have had a ping to answer before its pong is overdue. */
 static enum kj_status check_limits(const struct kj_limits *limits, struct kj_error *error)
 {
+    if (limits->resume_events > RESUME_EVENTS_MAX) {
+        kj_error_set(error, 0, "limit resume_events: at most %d", RESUME_EVENTS_MAX);
+        return KJ_EINVAL;
+    }
     if (limits->pong_timeout_ms > limits->ping_interval_ms) {
         return KJ_OK;
     }
@@ -296,6 +303,9 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
     copy->values.http = (struct kj_http_policy){0}; /* server_http.c keeps what it needs of it */
     copy->values.announce = (struct kj_announce_options){0}; /* and so does announce.c */
     fill_limits(&copy->values.limits);
+    if (options->no_resume) {
+        copy->values.limits.resume_events = 0;
+    }
     use_default(&copy->values.http_threads, HTTP_THREADS_DEFAULT);
     use_default(&copy->values.renewal_threads, RENEWAL_THREADS_DEFAULT);
     use_default(&copy->values.gateway_linger_ms, GATEWAY_LINGER_DEFAULT_MS);

@@ -154,6 +154,18 @@
       "New tokens nobody looked at, as a newer one came first.")                                   \
     X(renewals_failed, "session_renewals_failed_total", COUNTER,                                   \
       "Sessions ended since their new token could not be looked at.")                              \
+    X(resumes, "session_resumes_total", COUNTER,                                                   \
+      "Sessions that came back and were given all they had missed.")                               \
+    X(resumes_too_old, "session_resumes_too_old_total", COUNTER,                                   \
+      "Sessions told that what they missed is no longer kept.")                                    \
+    X(resumes_other_stream, "session_resumes_other_stream_total", COUNTER,                         \
+      "Sessions that came from another node, or from before the start.")                           \
+    X(resumes_ahead, "session_resumes_ahead_total", COUNTER,                                       \
+      "Sessions that claimed events this node has not given out.")                                 \
+    X(resumes_malformed, "session_resumes_malformed_total", COUNTER,                               \
+      "Sessions whose since was no place in a stream.")                                            \
+    X(resumes_off, "session_resumes_off_total", COUNTER,                                           \
+      "Sessions that wanted to resume where nothing is kept.")                                     \
     X(stream_accepted, "stream_connections_accepted_total", COUNTER,                               \
       "Connections accepted by TCP listeners.")                                                    \
     X(stream_accept_failed, "stream_connections_failed_total", COUNTER,                            \

@@ -17,13 +17,15 @@ static json_t undecodable;
 
 enum kj_status kj__event_assemble_take(const struct kj__event_parts *parts, struct kj_event **event)
 {
-    *event = malloc(sizeof **event + parts->type_len + parts->identity_len + 2);
+    size_t texts = parts->type_len + parts->identity_len + parts->seq_len + 3;
+    *event = malloc(sizeof **event + texts);
     if (!*event) {
         free(parts->entity);
         return KJ_ENOMEM;
     }
     char *text = (*event)->text;
     char *identity = text + parts->type_len + 1;
+    char *seq = identity + parts->identity_len + 1;
     atomic_init(&(*event)->references, 1);
     atomic_init(&(*event)->decoded, NULL);
     (*event)->tracking = NULL;
@@ -40,6 +42,9 @@ enum kj_status kj__event_assemble_take(const struct kj__event_parts *parts, stru
     text[parts->type_len] = '\0';
     memcpy(identity, parts->identity, parts->identity_len);
     identity[parts->identity_len] = '\0';
+    (*event)->seq = parts->seq ? seq : NULL;
+    memcpy(seq, parts->seq ? parts->seq : "", parts->seq_len);
+    seq[parts->seq_len] = '\0';
     return KJ_OK;
 }
 
@@ -105,6 +110,11 @@ const char *kj_event_type(const struct kj_event *event)
 const char *kj_event_identity(const struct kj_event *event)
 {
     return event->identity;
+}
+
+const char *kj_event_seq(const struct kj_event *event)
+{
+    return event->seq;
 }
 
 int64_t kj_event_timestamp_ns(const struct kj_event *event)
@@ -228,6 +238,22 @@ static enum kj_status encode_msgpack(const struct kj_event *event,
     put_literal(out, "type");
     kj__msgpack_put_text(out, event->type, event->type_len);
     return status;
+}
+
+void kj__event_append_seq(struct kj__buffer *out, size_t start, enum kj_encoding encoding,
+                          const char *seq)
+{
+    if (out->failed) {
+        return;
+    }
+    if (encoding == KJ_ENCODING_JSON) {
+        out->len--; /* the brace that ends it */
+        kj__buffer_printf(out, ",\"seq\":\"%s\"}", seq);
+    } else {
+        out->data[start]++; /* a small map says how many members it has in its first byte */
+        put_literal(out, "seq");
+        put_literal(out, seq);
+    }
 }
 
 enum kj_status kj__event_encode_into(const struct kj_event *event, enum kj_encoding encoding,

@@ -38,6 +38,17 @@ static bool is_text(const char *bytes, size_t len)
     return len == 0 || (!memchr(bytes, 0, len) && kj__utf8_is_valid((const uint8_t *)bytes, len));
 }
 
+enum { SEQ_MAX = 64 };
+
+/* What is no place in a stream is like any member that is not known. */
+static void keep_seq(struct kj__event_parts *parts, const char *text, size_t len)
+{
+    if (len > 0 && len <= SEQ_MAX && is_text(text, len)) {
+        parts->seq = text;
+        parts->seq_len = len;
+    }
+}
+
 /* Copies checked bytes into the parts. */
 static enum kj_status keep_entity(struct kj__event_parts *parts, const uint8_t *bytes, size_t len)
 {
@@ -101,6 +112,9 @@ static enum kj_status read_msgpack_member(struct kj__msgpack_reader *reader,
     }
     if (kj__msgpack_is_text(&key, "entity")) {
         return read_msgpack_entity(&item, parts);
+    }
+    if (kj__msgpack_is_text(&key, "seq") && item.type == KJ__MSGPACK_STR) {
+        keep_seq(parts, (const char *)item.bytes, item.len);
     }
     if (kj__msgpack_is_text(&key, "encoding")) {
         *has_encoding = kj__msgpack_is_text(&item, kj_encoding_name(KJ_ENCODING_MSGPACK));
@@ -190,6 +204,10 @@ static enum kj_status decode_json(const uint8_t *bytes, size_t len, json_t **roo
         !read_json_text(*root, "identity", &parts->identity, &parts->identity_len) ||
         !read_json_time(json_object_get(*root, "timestamp"), &parts->timestamp_ns)) {
         return KJ_EPARSE;
+    }
+    const json_t *seq = json_object_get(*root, "seq");
+    if (json_is_string(seq)) {
+        keep_seq(parts, json_string_value(seq), json_string_length(seq));
     }
     return read_json_entity(bytes, len, json_object_get(*root, "entity"), parts);
 }

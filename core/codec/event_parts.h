@@ -21,6 +21,7 @@ struct kj_event {
     bool is_blanked; /* made without secrets; set before anybody else has it */
     int64_t timestamp_ns;
     const char *type, *identity; /* in `text` */
+    const char *seq;             /* likewise; NULL: none came with it */
     size_t type_len, identity_len;
     uint8_t *entity; /* malloc'd */
     size_t entity_len;
@@ -30,7 +31,8 @@ struct kj_event {
 /* What an event is made of. Texts need no terminator. */
 struct kj__event_parts {
     const char *type, *identity;
-    size_t type_len, identity_len;
+    const char *seq; /* NULL: none */
+    size_t type_len, identity_len, seq_len;
     int64_t timestamp_ns;
     enum kj_encoding encoding;
     uint8_t *entity; /* malloc'd; taken, also on failure */

@@ -177,6 +177,11 @@ static enum kj_status parse_url(struct handshake *handshake)
     if (!rest) {
         return bad_url(handshake, "a URL starts with ws://, wss://, http:// or https://");
     }
+    const char *since = handshake->options->since;
+    if (since && (!is_plain(since) || since[strcspn(since, "#&")])) {
+        kj_error_set(handshake->error, 0, "since: \"%.100s\" is no place in a stream", since);
+        return KJ_EINVAL;
+    }
     if (!is_plain(url) || strchr(url, '#')) {
         return bad_url(handshake, "a URL has no blanks, control characters or '#'");
     }
@@ -268,6 +273,18 @@ static void make_key(char key[KEY_LEN + 1])
     memcpy(key + sizeof random, "==", 3);
 }
 
+/* What the options add to the URL's query. */
+static void append_query(const struct handshake *handshake, struct kj__buffer *out)
+{
+    const struct kj_subscriber_options *options = handshake->options;
+    char mark = strchr(handshake->target.path, '?') ? '&' : '?';
+    if (options->since) {
+        kj__buffer_printf(out, "%csince=%s", mark, options->since);
+    } else if (options->resume) {
+        kj__buffer_printf(out, "%cresume", mark);
+    }
+}
+
 static enum kj_status ask(struct handshake *handshake)
 {
     const struct kj_subscriber_options *options = handshake->options;
@@ -277,12 +294,13 @@ static enum kj_status ask(struct handshake *handshake)
     make_key(key);
     struct kj__buffer out;
     kj__buffer_init(&out);
+    kj__buffer_printf(&out, "GET %s%s", *target->path == '/' ? "" : "/", target->path);
+    append_query(handshake, &out);
     kj__buffer_printf(&out,
-                      "GET %s%s HTTP/1.1\r\nHost: %.*s\r\nUpgrade: websocket\r\n"
+                      " HTTP/1.1\r\nHost: %.*s\r\nUpgrade: websocket\r\n"
                       "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                       "Sec-WebSocket-Key: %s\r\nAccept: %s\r\nContent-Type: %s\r\n",
-                      *target->path == '/' ? "" : "/", target->path, (int)target->authority_len,
-                      target->authority, key, encoding, encoding);
+                      (int)target->authority_len, target->authority, key, encoding, encoding);
     if (options->token) {
         kj__buffer_printf(&out, "Authorization: Bearer %s\r\n", options->token);
     }
@@ -410,8 +428,8 @@ static enum kj_status check_answer(struct handshake *handshake)
     if (handshake->status != STATUS_SWITCHING) {
         json_t *body = NULL;
         const char *text = refusal_text(handshake, &body);
-        kj_error_set(handshake->error, 0, "the server answered %ld%s%s", handshake->status,
-                     text ? ": " : "", text ? text : "");
+        kj_error_set(handshake->error, (size_t)handshake->status, "the server answered %ld%s%s",
+                     handshake->status, text ? ": " : "", text ? text : "");
         json_decref(body);
         return KJ_EREFUSED;
     }

@@ -59,6 +59,8 @@ struct kj__protocol {
      * for a word about it, which goes out with kj__connection_send_notice. Both may be NULL. */
     void (*on_dropped)(struct kj__connection *connection);
     void (*on_room)(struct kj__connection *connection);
+    /* With `waits_for_room` set: everything queued has left, and more may be sent. NULL: unused. */
+    void (*on_drained)(struct kj__connection *connection);
     /* The time set by kj__connection_set_expiry has come: close it. NULL: closed with 1008. */
     void (*on_expired)(struct kj__connection *connection);
     /* The last reference is gone: free the memory. Any thread. */
@@ -111,6 +113,7 @@ struct kj__connection {
     bool is_dirty;        /* in the shard's list to flush */
     bool waits_for_write; /* registered for writability */
     bool has_dropped;     /* since the protocol's on_room ran last */
+    bool waits_for_room;  /* set by the protocol until its on_drained has run */
     bool is_listed, was_open;
     bool is_announced;        /* set before the announcement, by the thread that makes it */
     uint32_t list_index;      /* in the shard's connections */
@@ -171,6 +174,10 @@ enum kj__send_result {
  * audiences have for it; from on_room, behind what is queued already. Counts what it drops. */
 enum kj__send_result kj__connection_send(struct kj__connection *connection,
                                          struct kj__out_frame *frame);
+
+/* Whether a frame of `len` bytes leaves at least half of what may wait for the connection free, for
+ * what comes without being asked. True for any frame while nothing waits. */
+bool kj__connection_has_ample_room(const struct kj__connection *connection, size_t len);
 
 /* For on_room: queues a frame where the gap is, ahead of all that is still to be queued, and
  * whatever the limits. False when there is no memory. */

@@ -134,6 +134,9 @@ void kj__connection_flush(struct kj__connection *connection)
     update_seats(connection);
     if (connection->state == KJ__CONNECTION_CLOSING) {
         kj__connection_shut_down(connection);
+    } else if (connection->waits_for_room) {
+        connection->waits_for_room = false;
+        connection->endpoint->protocol->on_drained(connection);
     }
 }
 
@@ -149,6 +152,14 @@ static bool has_room(const struct kj__connection *connection, size_t len)
     size_t bytes = out->bytes - kj__out_queue_under_way(out);
     return waiting < endpoint->queue_messages &&
            (waiting == 0 || bytes + len <= endpoint->queue_bytes);
+}
+
+bool kj__connection_has_ample_room(const struct kj__connection *connection, size_t len)
+{
+    const struct kj__endpoint *endpoint = connection->endpoint;
+    const struct kj__out_queue *out = &connection->out;
+    return out->count == 0 || (out->count < endpoint->queue_messages / 2 &&
+                               out->bytes + len <= endpoint->queue_bytes / 2);
 }
 
 static void note_drop(struct kj__connection *connection)

@@ -142,6 +142,26 @@ static void meet_deadlines(struct kj__shard *shard)
     tell_ended(shard);
 }
 
+void kj__shard_run_next(struct kj__shard *shard, struct kj__chore *chore)
+{
+    if (kj__list_is_empty(&chore->entry.link)) {
+        kj__list_append(&shard->next_round, &chore->entry.link);
+    }
+}
+
+/* Those that are put off once more have their turn in the round after. */
+static void run_chores(struct kj__shard *shard)
+{
+    struct kj__list turn;
+    kj__list_init(&turn);
+    kj__list_move(&shard->next_round, &turn);
+    while (!kj__list_is_empty(&turn)) {
+        struct kj__chore *chore = KJ__CONTAINER_OF(turn.next, struct kj__chore, entry.link);
+        kj__list_unlink(&chore->entry.link);
+        chore->run(chore, shard);
+    }
+}
+
 static void finish_flushes(struct kj__shard *shard)
 {
     size_t written = shard->batch.count;
@@ -236,7 +256,7 @@ static bool is_done(struct kj__shard *shard)
 static int wait_ms(const struct kj__shard *shard)
 {
     if (shard->has_more_jobs || !kj__list_is_empty(&shard->behind) ||
-        !kj__list_is_empty(&shard->dirty)) {
+        !kj__list_is_empty(&shard->dirty) || !kj__list_is_empty(&shard->next_round)) {
         return 0;
     }
     uint64_t now_ms = kj__clock_monotonic_ms();
@@ -292,6 +312,7 @@ static void *run_shard(void *argument)
             begin_drain(shard);
         }
         meet_deadlines(shard);
+        run_chores(shard);
         kj__gather(shard);
         flush_audiences(shard);
         flush_dirty(shard);
@@ -372,6 +393,7 @@ static enum kj_status init_shard(struct kj__delivery *delivery, struct kj__shard
     kj__list_init(&shard->prepared);
     kj__list_init(&shard->behind);
     kj__list_init(&shard->flushing);
+    kj__list_init(&shard->next_round);
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     /* By edge: every write to it wakes anew, and nothing needs to be read. */

@@ -40,7 +40,8 @@ struct kj__job {
 
 /* Something to be done on a shard at a time, besides the deadlines of connections. */
 struct kj__chore {
-    struct kj__wheel_entry entry; /* initialised; in no wheel but the shard's `chores` */
+    struct kj__wheel_entry entry; /* initialised; in no wheel but the shard's `chores`, unless it
+                                   * is to run in the next round */
     void (*run)(struct kj__chore *chore, struct kj__shard *shard);
 };
 
@@ -64,6 +65,7 @@ struct kj__shard {
     struct kj__queue inbox; /* of struct kj__job */
     struct kj__wheel wheel; /* of connections */
     struct kj__wheel chores;
+    struct kj__list next_round;          /* chores to run in the next round */
     uint64_t now_ms;                     /* as of this round */
     struct kj__connection **connections; /* announced and not closed; in no order */
     size_t connection_count, connection_capacity;
@@ -136,6 +138,10 @@ void kj__delivery_free(struct kj__delivery *delivery); /* stops first; NULL is f
 
 /* Lets the shard's sums know what waits for a connection's socket. */
 void kj__shard_count_waiting(struct kj__shard *shard, struct kj__connection *connection);
+
+/* Has a chore run in the next round, which then comes at once: so what is too much for one round
+ * is done in several. One that is waiting for it already is fine. */
+void kj__shard_run_next(struct kj__shard *shard, struct kj__chore *chore);
 
 /* Queues a connection for the flush at the end of the round. */
 void kj__shard_mark_dirty(struct kj__shard *shard, struct kj__connection *connection);

@@ -20,6 +20,7 @@
 
 struct kj__interest;
 struct kj__message;
+struct kj__replay;
 
 struct kj_session {
     struct kj__connection connection; /* first: the shard knows it as this */
@@ -29,6 +30,8 @@ struct kj_session {
     bool has_pushed_token; /* a push config brought the parameter "token" */
     bool has_query;        /* configs changed the parameters */
     bool has_place;        /* counts against the limits of sessions */
+    bool wants_seq;        /* its events tell their numbers */
+    bool hears_all;        /* of events from before its start, too: it goes on where it was */
     bool is_renewing;      /* the authenticators look at its token */
     bool wants_renewal;    /* another came meanwhile */
     _Atomic bool is_open;  /* between on_open and on_closed, or what makes it wait for its end */
@@ -48,6 +51,7 @@ struct kj_session {
     struct kj__interest *interest; /* what it asked for; the protocol's reference */
     /* Messages published between the announcement and the socket: references. */
     struct kj__message **held;
+    struct kj__replay *replay; /* the protocol's; NULL: none, or it has caught up */
     uint32_t held_count;
     /* Events dropped for want of room that the client was not told of, and when the first was. */
     uint32_t dropped;

@@ -50,6 +50,7 @@ struct kj_subscriber {
     struct kj__list events; /* of waiting.node, oldest first */
     enum kj_status ended;   /* KJ_OK while the session lasts */
     struct kj_error end;    /* why it ended; position is the close code */
+    struct kj_event *last;  /* the last that was returned and has a place; NULL: none */
 };
 
 static void end_session(struct kj_subscriber *subscriber, enum kj_status status, uint16_t code,
@@ -170,13 +171,16 @@ static enum kj_status encode_filter(struct kj_subscriber *subscriber,
                                     const struct kj_subscriber_options *options,
                                     struct kj_error *error)
 {
+    static const char *const everything[] = {NULL};
     uint8_t *bytes = NULL;
     size_t len = 0;
-    if (!options->identities || !options->identities[0]) {
+    bool has_filter = options->identities && options->identities[0];
+    if (!has_filter && !options->since) {
         return KJ_OK;
     }
-    enum kj_status status = kj_push_config_encode(options->identities, options->encoding, &bytes,
-                                                  &len);
+    /* A session that goes on is mute until it has said what it wants. */
+    enum kj_status status = kj_push_config_encode(has_filter ? options->identities : everything,
+                                                  options->encoding, &bytes, &len);
     if (status) {
         kj_error_set(error, 0, "an identity of the filter is not NAME or NAME:TYPE,TYPE: %s",
                      kj_status_text(status));
@@ -275,6 +279,10 @@ enum kj_status kj_subscriber_next(struct kj_subscriber *subscriber, uint32_t tim
         }
         if (!kj__list_is_empty(&subscriber->events)) {
             *event = take_event(subscriber);
+            if (kj_event_seq(*event)) {
+                kj_event_unref(subscriber->last);
+                subscriber->last = kj_event_ref(*event);
+            }
             return KJ_OK;
         }
         if (subscriber->ended) {
@@ -286,6 +294,11 @@ enum kj_status kj_subscriber_next(struct kj_subscriber *subscriber, uint32_t tim
             return KJ_ETIMEOUT;
         }
     }
+}
+
+const char *kj_subscriber_position(const struct kj_subscriber *subscriber)
+{
+    return subscriber->last ? kj_event_seq(subscriber->last) : NULL;
 }
 
 void kj_subscriber_interrupt(struct kj_subscriber *subscriber)
@@ -327,6 +340,7 @@ void kj_subscriber_free(struct kj_subscriber *subscriber)
     while (!kj__list_is_empty(&subscriber->events)) {
         kj_event_unref(take_event(subscriber));
     }
+    kj_event_unref(subscriber->last);
     kj__client_close(&subscriber->client);
     close(subscriber->wake);
     kj__frame_reader_fini(&subscriber->reader);

@@ -2,6 +2,7 @@
 #include "dispatch/events.h"
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "codec/error_array.h"
 #include "codec/event.h"
@@ -11,6 +12,8 @@
 #include "model/event.h"
 #include "model/identity.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -205,6 +208,8 @@ static void on_publication(struct kj_publication *publication, void *ctx)
                         "of it",
                         kj_event_identity(event));
     } else {
+        message->stream = events->stream;
+        message->number = atomic_fetch_add(&events->last_number, 1) + 1;
         post_to_shards(options->delivery, message);
     }
     kj__message_unref(message);
@@ -241,6 +246,28 @@ static enum kj_status make_everything(struct kj__events *events)
                   : kj__interests_get_take(&events->interests, config, &events->everything, &error);
 }
 
+static void name_stream(char name[KJ__STREAM_SIZE])
+{
+    uint64_t number;
+    kj__random_bytes(&number, sizeof number);
+    snprintf(name, KJ__STREAM_SIZE, "%016" PRIx64, number);
+}
+
+static enum kj_status init_shards(struct kj__events *events)
+{
+    struct kj__delivery *delivery = events->options.delivery;
+    events->rosters = calloc(delivery->shard_count, sizeof *events->rosters);
+    events->replays = calloc(delivery->shard_count, sizeof *events->replays);
+    bool is_made = events->rosters && events->replays;
+    for (size_t i = 0; events->rosters && i < delivery->shard_count; i++) {
+        kj__roster_init(&events->rosters[i], &delivery->shards[i], i, events->everything);
+    }
+    for (size_t i = 0; is_made && i < delivery->shard_count; i++) {
+        is_made = kj__replays_init(&events->replays[i], events, &delivery->shards[i]);
+    }
+    return is_made ? KJ_OK : KJ_ENOMEM;
+}
+
 enum kj_status kj__events_init(struct kj__events *events, const struct kj__events_options *options)
 {
     struct kj__delivery *delivery = options->delivery;
@@ -267,17 +294,8 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
     kj__slab_init(&events->sessions_slab, sizeof(struct kj_session));
     kj__interests_init(&events->interests, delivery->shard_count, options->counters);
     enum kj_status status = make_everything(events);
-    if (status) {
-        return status;
-    }
-    events->rosters = calloc(delivery->shard_count, sizeof *events->rosters);
-    if (!events->rosters) {
-        return KJ_ENOMEM;
-    }
-    for (size_t i = 0; i < delivery->shard_count; i++) {
-        kj__roster_init(&events->rosters[i], &delivery->shards[i], i, events->everything);
-    }
-    return KJ_OK;
+    name_stream(events->stream);
+    return status ? status : init_shards(events);
 }
 
 static enum kj_status subscribe(struct kj__events *events)
@@ -348,6 +366,10 @@ void kj__events_fini(struct kj__events *events)
     for (size_t i = 0; events->rosters && i < events->options.delivery->shard_count; i++) {
         kj__roster_fini(&events->rosters[i]);
     }
+    for (size_t i = 0; events->replays && i < events->options.delivery->shard_count; i++) {
+        kj__replays_fini(&events->replays[i]);
+    }
+    free(events->replays);
     free(events->rosters);
     kj__interest_unref(events->everything);
     kj__interests_fini(&events->interests);

@@ -13,6 +13,7 @@
 #include "delivery/delivery.h"
 #include "delivery/session.h"
 #include "dispatch/renewal.h"
+#include "dispatch/replay.h"
 #include "dispatch/roster.h"
 #include "dispatch/strikes.h"
 
@@ -40,7 +41,7 @@ struct kj__events_options {
     const struct kj_auditor *audit;
     const char *token_cookie; /* NULL: none */
     const char *const *allowed_origins;
-    const struct kj_limits *limits; /* every default filled in */
+    const struct kj_limits *limits; /* every default filled in; resume_events 0: none are kept */
     enum kj_queue_policy queue_policy;
 };
 
@@ -51,6 +52,9 @@ struct kj__events {
     struct kj__interests interests;
     struct kj__interest *everything; /* of sessions that named no identity */
     struct kj__roster *rosters;      /* one for each shard */
+    struct kj__replays *replays;     /* likewise */
+    char stream[KJ__STREAM_SIZE];    /* this run's name */
+    _Atomic uint64_t last_number;    /* of a publication; written by the backend's thread */
     struct kj_subscription *subscription;
     struct kj__renewals renewals;
     struct kj__strikes strikes;

@@ -314,7 +314,12 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
                                   &events->endpoint, &origin);
         if (session) {
             session->has_place = true;
-        } else {
+        }
+        if (session && !kj__replay_prepare(events, session, handshake->query)) {
+            kj__connection_unref(&session->connection);
+            session = NULL;
+            kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
+        } else if (!session) {
             kj__events_give_place(events, handshake->remote_address);
             kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
         }

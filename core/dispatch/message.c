@@ -2,9 +2,17 @@
 #include "dispatch/message.h"
 
 #include "base/clock.h"
+#include "codec/event.h"
 #include "model/event.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+enum {
+    SEQ_SIZE = 40,
+    ENVELOPE_BYTES = 160, /* of an event beside its entity: its other members, a header */
+};
 
 struct kj__message *kj__message_new_take(struct kj_event *event,
                                          const struct kj_dispatch_handler *handler,
@@ -49,7 +57,7 @@ void kj__message_unref(struct kj__message *message)
     if (message->summary && message->handler->free_summary) {
         message->handler->free_summary(message->summary, message->handler->ctx);
     }
-    for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
+    for (size_t i = 0; i < KJ__FORM_COUNT; i++) {
         kj__out_frame_unref(atomic_load(&message->frames[i]));
     }
     pthread_mutex_destroy(&message->encode_lock);
@@ -63,13 +71,18 @@ struct kj__out_frame *kj__event_frame(const struct kj_event *event, enum kj_enco
     return kj__event_frame_as(NULL, event, encoding);
 }
 
-struct kj__out_frame *kj__event_frame_as(const struct kj_model *model, const struct kj_event *event,
-                                         enum kj_encoding encoding)
+/* `seq` NULL: without. */
+static struct kj__out_frame *make_frame(const struct kj_model *model, const struct kj_event *event,
+                                        enum kj_encoding encoding, const char *seq)
 {
     struct kj__buffer bytes;
     kj__buffer_init(&bytes);
     struct kj__out_frame *frame = NULL;
-    if (!kj__model_encode_event(model, event, encoding, &bytes) && !bytes.failed) {
+    enum kj_status status = kj__model_encode_event(model, event, encoding, &bytes);
+    if (!status && seq) {
+        kj__event_append_seq(&bytes, 0, encoding, seq);
+    }
+    if (!status && !bytes.failed) {
         frame = kj__out_frame_new(encoding == KJ_ENCODING_JSON ? KJ__FRAME_TEXT : KJ__FRAME_BINARY,
                                   bytes.data, bytes.len);
     }
@@ -77,19 +90,43 @@ struct kj__out_frame *kj__event_frame_as(const struct kj_model *model, const str
     return frame;
 }
 
-struct kj__out_frame *kj__message_frame(struct kj__message *message, enum kj_encoding encoding)
+struct kj__out_frame *kj__event_frame_as(const struct kj_model *model, const struct kj_event *event,
+                                         enum kj_encoding encoding)
 {
-    struct kj__out_frame *frame = atomic_load_explicit(&message->frames[encoding],
+    return make_frame(model, event, encoding, NULL);
+}
+
+static struct kj__out_frame *make_form(const struct kj__message *message, uint32_t form)
+{
+    enum kj_encoding encoding = (enum kj_encoding)(form % KJ_ENCODING_COUNT);
+    char seq[SEQ_SIZE];
+    snprintf(seq, sizeof seq, "%s-%" PRIu64, message->stream, message->number);
+    return make_frame(message->model, message->event, encoding,
+                      form < KJ_ENCODING_COUNT ? NULL : seq);
+}
+
+struct kj__out_frame *kj__message_frame(struct kj__message *message, uint32_t form)
+{
+    struct kj__out_frame *frame = atomic_load_explicit(&message->frames[form],
                                                        memory_order_acquire);
     if (frame) {
         return frame;
     }
     pthread_mutex_lock(&message->encode_lock);
-    frame = atomic_load_explicit(&message->frames[encoding], memory_order_acquire);
+    frame = atomic_load_explicit(&message->frames[form], memory_order_acquire);
     if (!frame) {
-        frame = kj__event_frame_as(message->model, message->event, encoding);
-        atomic_store_explicit(&message->frames[encoding], frame, memory_order_release);
+        frame = make_form(message, form);
+        atomic_store_explicit(&message->frames[form], frame, memory_order_release);
     }
     pthread_mutex_unlock(&message->encode_lock);
     return frame;
+}
+
+size_t kj__message_weight(const struct kj__message *message)
+{
+    size_t len;
+    enum kj_encoding encoding;
+    kj_event_entity_bytes(message->event, &len, &encoding);
+    return sizeof *message + message->verdict_count * sizeof *message->verdicts +
+           (1 + KJ_ENCODING_COUNT) * (len + ENVELOPE_BYTES);
 }

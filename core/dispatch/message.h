@@ -1,7 +1,8 @@
 /* message.h - one event on its way to the sessions of this node.
  *
- * Made by the dispatcher, posted to every shard, shared by reference. The event's wire forms
- * are made when the first session needs one, and at most once each.
+ * Made by the dispatcher, posted to every shard, shared by reference, and kept a while for sessions
+ * that come back (recent.h). The event's wire forms are made when the first session needs one, and
+ * at most once each.
  */
 #ifndef KJ_DISPATCH_MESSAGE_H
 #define KJ_DISPATCH_MESSAGE_H
@@ -13,6 +14,16 @@
 #include <kujata/model.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What an event is written as: an encoding, with `seq` or without. */
+enum { KJ__FORM_COUNT = 2 * KJ_ENCODING_COUNT };
+
+static inline uint32_t kj__form_of(enum kj_encoding encoding, bool has_seq)
+{
+    return (uint32_t)encoding + (has_seq ? KJ_ENCODING_COUNT : 0);
+}
 
 struct kj__message;
 
@@ -34,10 +45,12 @@ struct kj__message {
     int64_t received_ns;        /* wall clock; what now() is in filters */
     int64_t arrived_ns;         /* by the monotonic clock */
     uint64_t serial;            /* of this node */
+    uint64_t number;            /* of the publication, in the stream; see replay.h */
+    const char *stream;         /* its name; borrowed */
     _Atomic uint64_t *verdicts; /* by the number of an interest; see kj__interest_wants */
     uint32_t verdict_count;
-    pthread_mutex_t encode_lock; /* only for the first use of an encoding */
-    struct kj__out_frame *_Atomic frames[KJ_ENCODING_COUNT];
+    pthread_mutex_t encode_lock; /* only for the first use of a form */
+    struct kj__out_frame *_Atomic frames[KJ__FORM_COUNT];
     struct kj__message_post posts[]; /* one for each shard */
 };
 
@@ -52,8 +65,11 @@ struct kj__message *kj__message_new_take(struct kj_event *event,
 struct kj__message *kj__message_ref(struct kj__message *message); /* [any thread] */
 void kj__message_unref(struct kj__message *message);              /* [any thread] */
 
-/* The frame of an encoding, owned by the message; NULL when it cannot be made. [any thread] */
-struct kj__out_frame *kj__message_frame(struct kj__message *message, enum kj_encoding encoding);
+/* The frame of a form, owned by the message; NULL when it cannot be made. [any thread] */
+struct kj__out_frame *kj__message_frame(struct kj__message *message, uint32_t form);
+
+/* The bytes it takes, about, with its frames in both encodings; always the same. [any thread] */
+size_t kj__message_weight(const struct kj__message *message);
 
 /* An event as a frame: text for JSON, binary for msgpack (browsers refuse msgpack in text). */
 struct kj__out_frame *kj__event_frame(const struct kj_event *event, enum kj_encoding encoding);

@@ -29,6 +29,10 @@ static void hold(struct kj_session *session, struct kj__message *message)
 {
     const struct kj__endpoint *endpoint = session->connection.endpoint;
     struct kj__tally *tally = &session->connection.shard->tally;
+    if (session->replay) {
+        kj__replay_note(session, message); /* it is fed from what is kept */
+        return;
+    }
     if (session->held_count >= endpoint->queue_messages) {
         tally->events_queued++;
         KJ__COUNT(message->counters, dropped_queue_full);
@@ -45,15 +49,19 @@ static void hold(struct kj_session *session, struct kj__message *message)
     held[session->held_count++] = kj__message_ref(message);
 }
 
-void kj__events_offer(struct kj_session *session, struct kj__message *message)
+bool kj__events_admits(struct kj_session *session, struct kj__message *message)
 {
     const struct kj_dispatch_handler *handler = message->handler;
-    if (kj_event_timestamp_ns(message->event) < session->start_ns ||
-        (handler->should_dispatch &&
-         !handler->should_dispatch(session, message->event, message->summary, handler->ctx))) {
-        return;
+    if (!session->hears_all && kj_event_timestamp_ns(message->event) < session->start_ns) {
+        return false;
     }
-    struct kj__out_frame *frame = kj__message_frame(message, session->write_encoding);
+    return !handler->should_dispatch ||
+           handler->should_dispatch(session, message->event, message->summary, handler->ctx);
+}
+
+void kj__events_send(struct kj_session *session, struct kj__message *message)
+{
+    struct kj__out_frame *frame = kj__message_frame(message, kj__session_form(session));
     session->connection.shard->tally.events_queued++;
     if (frame) {
         kj__connection_send(&session->connection, frame);
@@ -62,9 +70,18 @@ void kj__events_offer(struct kj_session *session, struct kj__message *message)
     }
 }
 
+void kj__events_offer(struct kj_session *session, struct kj__message *message)
+{
+    if (kj__events_admits(session, message)) {
+        kj__events_send(session, message);
+    }
+}
+
 void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
                         struct kj__message *message)
 {
+    size_t index = (size_t)(shard - events->options.delivery->shards);
+    kj__replays_keep(&events->replays[index], message);
     for (struct kj__list *link = shard->prepared.next; link != &shard->prepared;
          link = link->next) {
         struct kj__connection *connection = KJ__CONTAINER_OF(link, struct kj__connection,
@@ -73,7 +90,8 @@ void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
             hold(kj__session_of(connection), message);
         }
     }
-    kj__roster_deliver(&events->rosters[shard - events->options.delivery->shards], message);
+    kj__roster_deliver(&events->rosters[index], message);
+    kj__replays_catch_up(&events->replays[index]);
 }
 
 /* Decides what was held, or counts it as lost. */
@@ -93,8 +111,7 @@ static void release_held(struct kj_session *session, bool deliver)
     session->held_count = 0;
 }
 
-/* Seats the session by what it asked for. */
-static void enter(struct kj_session *session)
+void kj__events_enter(struct kj_session *session)
 {
     if (session->connection.state == KJ__CONNECTION_OPEN &&
         !kj__roster_enter(roster_of(session), session)) {
@@ -113,8 +130,12 @@ static void on_open(struct kj__connection *connection)
     if (options->dispatch->on_session_start) {
         options->dispatch->on_session_start(session, options->dispatch->ctx);
     }
+    if (session->replay) {
+        kj__replay_open(session);
+        return; /* mute until its first config */
+    }
     release_held(session, true);
-    enter(session);
+    kj__events_enter(session);
 }
 
 static void give_place(struct kj_session *session)
@@ -130,6 +151,9 @@ static void on_closed(struct kj__connection *connection, bool was_open)
     struct kj_session *session = kj__session_of(connection);
     const struct kj__events_options *options = &events_of(session)->options;
     release_held(session, false);
+    if (session->replay) {
+        kj__replay_end(session);
+    }
     kj__roster_leave(roster_of(session), session);
     atomic_store(&session->is_open, false);
     give_place(session); /* whoever keeps the session, it counts no more */
@@ -146,6 +170,7 @@ static void release(struct kj__connection *connection)
     struct kj_session *session = kj__session_of(connection);
     struct kj__events *events = events_of(session);
     give_place(session);
+    kj__replay_free(session);
     kj__interest_unref(session->interest);
     kj__session_free(&events->sessions_slab, session);
 }
@@ -191,6 +216,11 @@ static void send_error_event(struct kj_session *session, const struct kj_api_err
     kj__out_frame_unref(frame);
 }
 
+void kj__events_tell(struct kj_session *session, const struct kj_api_error *error)
+{
+    send_error_event(session, error, true);
+}
+
 /* ---- credentials that run out ---- */
 
 static void on_expired(struct kj__connection *connection)
@@ -218,13 +248,22 @@ static void on_dropped(struct kj__connection *connection)
     }
 }
 
-/* How many events it has missed, and since when. */
+static void on_drained(struct kj__connection *connection)
+{
+    struct kj_session *session = kj__session_of(connection);
+    if (session->replay) {
+        kj__replay_go_on(session);
+    }
+}
+
+/* How many events it has missed, and since when. Who asked to resume relies on having missed
+ * none. */
 static void on_room(struct kj__connection *connection)
 {
     struct kj_session *session = kj__session_of(connection);
     uint32_t dropped = session->dropped;
     session->dropped = 0;
-    if (!session->wants_errors || dropped == 0) {
+    if (!(session->wants_errors || session->wants_seq) || dropped == 0) {
         return;
     }
     char since[KJ__TIMESTAMP_TEXT_SIZE];
@@ -331,7 +370,11 @@ static enum kj_status take_config(struct kj_session *session, struct kj_push_con
     session->interest = interest;
     session->is_in_error = false;
     KJ__COUNT(events->options.counters, push_configs);
-    enter(session);
+    if (session->replay) {
+        kj__replay_begin(session);
+    } else {
+        kj__events_enter(session);
+    }
     if (is_new_token && events->options.authenticator_count > 0) {
         kj__renewal_begin(session);
     }
@@ -368,6 +411,7 @@ const struct kj__protocol kj__events_protocol = {
     .on_closed = on_closed,
     .on_dropped = on_dropped,
     .on_room = on_room,
+    .on_drained = on_drained,
     .on_expired = on_expired,
     .release = release,
 };

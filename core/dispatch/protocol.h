@@ -16,6 +16,22 @@ void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
 /* Decides for one open session whose interest lets the event through, and queues it. */
 void kj__events_offer(struct kj_session *session, struct kj__message *message);
 
+/* The two halves of it: whether the session is to have the event, and the frame. */
+bool kj__events_admits(struct kj_session *session, struct kj__message *message);
+void kj__events_send(struct kj_session *session, struct kj__message *message);
+
+/* Seats an open session by what it asked for. */
+void kj__events_enter(struct kj_session *session);
+
+/* Sends an error event, whatever waits for the session. */
+void kj__events_tell(struct kj_session *session, const struct kj_api_error *error);
+
+/* What the session's events are written as. */
+static inline uint32_t kj__session_form(const struct kj_session *session)
+{
+    return kj__form_of(session->write_encoding, session->wants_seq);
+}
+
 /* Asks a chain of authenticators: KJ_AUTH_REFUSE with a reason in `error`, or how it ended.
  *                                                                      [a thread that may wait] */
 enum kj_auth kj__events_ask(const struct kj_session_authenticator *authenticators, size_t count,

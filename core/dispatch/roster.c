@@ -117,13 +117,39 @@ static bool list(struct kj__roster *roster, struct kj__row *row)
     return true;
 }
 
+/* NULL: there are no sessions with this form. */
+static struct kj__audience *audience_of(struct kj__row *row, uint32_t form)
+{
+    if (form < KJ_ENCODING_COUNT) {
+        return &row->audiences[form];
+    }
+    return row->numbered ? &row->numbered[form - KJ_ENCODING_COUNT] : NULL;
+}
+
+/* The same, made when it is the first. NULL when there is no memory. */
+static struct kj__audience *get_audience(struct kj__roster *roster, struct kj__row *row,
+                                         uint32_t form)
+{
+    if (form >= KJ_ENCODING_COUNT && !row->numbered) {
+        row->numbered = calloc(KJ_ENCODING_COUNT, sizeof *row->numbered);
+        for (size_t i = 0; row->numbered && i < KJ_ENCODING_COUNT; i++) {
+            kj__audience_init(&row->numbered[i], roster->shard);
+        }
+    }
+    return audience_of(row, form);
+}
+
 static void row_free(struct kj__roster *roster, struct kj__row *row)
 {
     unlist(roster, row);
     kj__list_unlink(&row->empty_link);
-    for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
-        kj__audience_fini(&row->audiences[i]);
+    for (uint32_t form = 0; form < KJ__FORM_COUNT; form++) {
+        struct kj__audience *audience = audience_of(row, form);
+        if (audience) {
+            kj__audience_fini(audience);
+        }
     }
+    free(row->numbered);
     row->interest->rows[roster->index] = NULL;
     kj__interest_unref(row->interest);
     free(row);
@@ -150,11 +176,12 @@ static struct kj__row *row_new(struct kj__roster *roster, struct kj__interest *i
 }
 
 /* A flush may be going through an audience whose last member has just left. */
-static bool may_free(const struct kj__row *row)
+static bool may_free(struct kj__row *row)
 {
     bool may = true;
-    for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
-        may &= row->audiences[i].count == 0 && !kj__audience_is_flushing(&row->audiences[i]);
+    for (uint32_t form = 0; form < KJ__FORM_COUNT; form++) {
+        const struct kj__audience *audience = audience_of(row, form);
+        may &= !audience || (audience->count == 0 && !kj__audience_is_flushing(audience));
     }
     return may;
 }
@@ -192,15 +219,15 @@ bool kj__roster_enter(struct kj__roster *roster, struct kj_session *session)
     if (!row && !(row = row_new(roster, interest))) {
         return false;
     }
-    if (!kj__audience_seat(&row->audiences[session->write_encoding], &session->seat,
-                           &session->connection)) {
+    struct kj__audience *audience = get_audience(roster, row, kj__session_form(session));
+    if (!audience || !kj__audience_seat(audience, &session->seat, &session->connection)) {
         if (kj__list_is_empty(&row->empty_link) && may_free(row)) {
             kj__list_append(&roster->empty, &row->empty_link);
         }
         return false;
     }
     kj__list_unlink(&row->empty_link);
-    if (session->start_ns > row->newest_start_ns) {
+    if (!session->hears_all && session->start_ns > row->newest_start_ns) {
         row->newest_start_ns = session->start_ns;
     }
     return true;
@@ -213,8 +240,9 @@ void kj__roster_leave(struct kj__roster *roster, struct kj_session *session)
                                                             : roster->everything;
     struct kj__row *row = interest->rows[roster->index];
     bool is_empty = row != NULL;
-    for (size_t i = 0; is_empty && i < KJ_ENCODING_COUNT; i++) {
-        is_empty = row->audiences[i].count == 0;
+    for (uint32_t form = 0; is_empty && form < KJ__FORM_COUNT; form++) {
+        const struct kj__audience *audience = audience_of(row, form);
+        is_empty = !audience || audience->count == 0;
     }
     if (is_empty && kj__list_is_empty(&row->empty_link)) {
         kj__list_append(&roster->empty, &row->empty_link);
@@ -234,9 +262,9 @@ static void deliver_one_by_one(struct kj__audience *audience, struct kj__message
 }
 
 static void deliver_to_all(struct kj__audience *audience, struct kj__message *message,
-                           enum kj_encoding encoding)
+                           uint32_t form)
 {
-    struct kj__out_frame *frame = kj__message_frame(message, encoding);
+    struct kj__out_frame *frame = kj__message_frame(message, form);
     if (!frame || !kj__audience_append(audience, frame)) {
         audience->shard->tally.events_queued += audience->count;
         KJ__COUNT_BY(message->counters, dropped_no_memory, audience->count);
@@ -252,13 +280,13 @@ static void deliver_to_row(struct kj__row *row, struct kj__message *message)
     }
     bool is_for_all = !message->handler->should_dispatch &&
                       kj_event_timestamp_ns(message->event) >= row->newest_start_ns;
-    for (size_t i = 0; i < KJ_ENCODING_COUNT; i++) {
-        struct kj__audience *audience = &row->audiences[i];
-        if (audience->count == 0) {
+    for (uint32_t form = 0; form < KJ__FORM_COUNT; form++) {
+        struct kj__audience *audience = audience_of(row, form);
+        if (!audience || audience->count == 0) {
             continue;
         }
         if (is_for_all) {
-            deliver_to_all(audience, message, (enum kj_encoding)i);
+            deliver_to_all(audience, message, form);
         } else {
             deliver_one_by_one(audience, message);
         }

@@ -19,6 +19,8 @@
 struct kj__row {
     struct kj__interest *interest; /* a reference */
     struct kj__audience audiences[KJ_ENCODING_COUNT];
+    struct kj__audience
+        *numbered;              /* as many, of sessions whose events have `seq`; NULL: none yet */
     int64_t newest_start_ns;    /* of any session it had: an older event is not for all of them */
     uint64_t seen;              /* the serial of the last message held against it */
     struct kj__list empty_link; /* in the roster's list of rows without sessions */

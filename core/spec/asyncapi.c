@@ -88,6 +88,11 @@ static json_t *handshake_query(struct kj__spec *spec)
         {"token", "A token; `Authorization` and a cookie come before it."},
         {"enableErrors",
          "There, whatever its value: error events tell what is wrong with a push config."},
+        {"resume", "There, whatever its value: events have `seq`, their place in the stream."},
+        {"since",
+         "The `seq` of the last event before the connection broke: the session goes on after it, "
+         "once it has sent a push config. Where that cannot be, an error event with code 410 "
+         "comes first."},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         kj__spec_set(spec, properties, texts[i][0],
@@ -185,8 +190,11 @@ static json_t *messages(struct kj__spec *spec)
 /* What events of each kind share; the entity is taken over. */
 static json_t *event_members(const char *encoding, json_t *identity, json_t *type, json_t *entity)
 {
-    return json_pack("{s:{s:s, s:s}, s:o, s:o, s:{s:[s, s], s:s, s:s}, s:o}", "encoding", "type",
-                     "string", "const", encoding, "entity", entity, "identity", identity,
+    return json_pack("{s:{s:s, s:s}, s:o, s:o, s:{s:s, s:s}, s:{s:[s, s], s:s, s:s}, s:o}",
+                     "encoding", "type", "string", "const", encoding, "entity", entity, "identity",
+                     identity, "seq", "type", "string", "description",
+                     "Its place in the stream; only in sessions with `resume` or `since`, and not "
+                     "in error events.",
                      "timestamp", "type", "string", "null", "format", "date-time", "description",
                      "By the publisher's clock.", "type", type);
 }

@@ -41,6 +41,10 @@ void kj_event_unref(struct kj_event *event);           /* [any thread]; NULL is 
 const char *kj_event_type(const struct kj_event *event);
 const char *kj_event_identity(const struct kj_event *event);
 
+/* Its place in the stream of the node it came from, to go on from (see since of
+ * kj_subscriber_options); NULL for one that came without. Lives as long as the event. */
+const char *kj_event_seq(const struct kj_event *event);
+
 /* Nanoseconds since 1970 by the publisher's clock; INT64_MIN for the zero time. */
 int64_t kj_event_timestamp_ns(const struct kj_event *event);
 

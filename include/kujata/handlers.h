@@ -50,7 +50,8 @@ struct kj_dispatch_handler {
     void (*on_session_stop)(struct kj_session *session, void *ctx);
 
     /* Backend thread, once per event and node. *summary goes to should_dispatch and then,
-     * once every shard is done, to free_summary. A failure drops the event, counted.
+     * once every shard is done and no longer keeps the event for sessions that come back, to
+     * free_summary, on any thread. A failure drops the event, counted.
      * Default: no summary. */
     enum kj_status (*summarize_event)(const struct kj_event *event, void **summary, void *ctx);
     void (*free_summary)(void *summary, void *ctx);

@@ -73,6 +73,9 @@ struct kj_limits {
     uint32_t bad_config_wait_ms;     /* before a bad push config ends its session, when it is not
                                       * the address's first, and twice as long each time; 1,000 */
     uint32_t bad_config_wait_max_ms; /* and no longer than this; 10,000 */
+    /* Events that each shard keeps for sessions that come back. */
+    uint32_t resume_events; /* 1,024; at most 16,777,216 */
+    uint32_t resume_bytes;  /* with their frames; 4 MiB */
 };
 
 struct kj_server_options {
@@ -92,6 +95,7 @@ struct kj_server_options {
     enum kj_queue_policy queue_policy;
     enum kj_io io;
     bool ignore_idempotency_keys; /* Idempotency-Key means nothing */
+    bool no_resume;               /* no events are kept for sessions that come back */
 
     /* PEM files: with a certificate (its chain behind it) the server speaks TLS, 1.2 or later,
      * and nothing else. tls_key NULL: in the same file. Read again by kj_server_reload_tls. */

@@ -24,6 +24,12 @@ struct kj_subscriber_options {
     const char *const *identities; /* "name" or "name:type,type", NULL at the end; NULL: all */
     uint32_t timeout_ms;           /* for connecting; 0: 10,000 */
 
+    /* To go on where a connection broke: `resume` has events tell their place (see
+     * kj_subscriber_position), and `since` is the place of the last one, after which the server
+     * begins. An error event with code 410 comes first where it cannot. */
+    bool resume;
+    const char *since; /* NULL: from now on */
+
     /* For TLS: PEM files. */
     const char *ca;          /* who may sign the server's certificate; NULL: the system's list */
     const char *certificate; /* our own, its chain behind it; NULL: none */
@@ -33,7 +39,7 @@ struct kj_subscriber_options {
 
 /* Connects, shakes hands and sends the filter. KJ_EINVAL for a bad URL, file or filter, KJ_EIO
  * or KJ_ETIMEOUT when the server is not reached, KJ_EREFUSED when its certificate is no good or
- * with its answer in `error`. */
+ * with its answer in `error`, whose position is the status then. */
 enum kj_status kj_subscriber_connect(const struct kj_subscriber_options *options,
                                      struct kj_subscriber **subscriber, struct kj_error *error);
 
@@ -41,6 +47,10 @@ enum kj_status kj_subscriber_connect(const struct kj_subscriber_options *options
  * ever), KJ_ECLOSED with the close code in `error` when the server ended the session. */
 enum kj_status kj_subscriber_next(struct kj_subscriber *subscriber, uint32_t timeout_ms,
                                   struct kj_event **event, struct kj_error *error);
+
+/* The place of the last event that kj_subscriber_next returned and that had one; NULL: none had.
+ * Lives until the next such event. */
+const char *kj_subscriber_position(const struct kj_subscriber *subscriber);
 
 /* Makes a running and every later kj_subscriber_next return KJ_ECLOSED. Async-signal-safe.
  *                                                                      [any thread] */

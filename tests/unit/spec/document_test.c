@@ -283,7 +283,7 @@ static void push_document_has_channel_events_and_configs(void **state)
     assert_at(document, "components schemas thing properties entity",
               "{\"$ref\":\"#/components/schemas/thing.v1\"}");
     assert_keys(document, "channels events bindings ws query properties",
-                "namespace token enableErrors mode");
+                "namespace token enableErrors resume since mode");
     json_decref(document);
 
     document = make_document(kj_spec_asyncapi, NULL);

@@ -1,0 +1,497 @@
+"""Sessions that come back get exactly what they missed, or are told that they cannot."""
+
+import json
+import random
+import select
+import socket
+import threading
+
+import msgpack
+import pytest
+
+from deadline import eventually
+from programs import KUJATA, free_port
+from rawws import BINARY, CLOSE, PING, PONG, TEXT, RawWebSocket
+
+JSON, MSGPACK = "application/json", "application/msgpack"
+ENCODINGS = [JSON, MSGPACK]
+TASKS = {"identities": {"task": ["create"]}, "filters": {"task": "title == 'wanted'"}}
+FILLER = "x" * 30000
+SMALL = 4096
+
+
+class Session(RawWebSocket):
+    def __init__(self, node, query="", encoding=JSON, config=None, **options):
+        self.encoding = encoding
+        headers = {"Accept": encoding, "Content-Type": encoding}
+        super().__init__(node.port, "/events" + query, headers, **options)
+        if config is not None:
+            self.configure(config)
+
+    def configure(self, config):
+        if self.encoding == JSON:
+            self.send(TEXT, json.dumps(config).encode())
+        else:
+            self.send(BINARY, msgpack.packb(config))
+
+    def event(self):
+        opcode, payload = self.message()
+        assert opcode == (TEXT if self.encoding == JSON else BINARY), payload
+        if self.encoding == JSON:
+            return json.loads(payload)
+        event = msgpack.unpackb(payload, timestamp=0)
+        event["entity"] = msgpack.unpackb(event["entity"], timestamp=0)
+        return event
+
+    def events(self, count):
+        return [self.event() for _ in range(count)]
+
+    def numbers(self, count):
+        return [event["entity"]["number"] for event in self.events(count)]
+
+    def notice(self, reason):
+        """The next event, which says why the session could not go on where it was."""
+        event = self.event()
+        assert (event["type"], event["identity"]) == ("error", "") and "seq" not in event
+        entity = event["entity"]
+        assert (entity["code"], entity["title"]) == (410, "Cannot resume")
+        assert entity["data"] == {"reason": reason} and entity["description"]
+
+    def is_silent(self):
+        """Whether nothing had come by the pong to a ping sent now."""
+        self.send(PING, b"so far")
+        return self.receive()[2:] == (PONG, b"so far")
+
+    def wait(self):
+        assert self.is_silent()
+        return self
+
+
+def start(serve, *flags):
+    return serve("--print-counters", "--limit-close-timeout-ms", "200",
+                 "--limit-drain-timeout-ms", "500", *flags)  # fmt: skip
+
+
+def publish(node, numbers, title="wanted"):
+    for number in numbers:
+        node.create(title=title, number=number)
+
+
+def publish_fast(port, count):
+    """As fast as the node takes them: of each three tasks one is wanted."""
+    requests = bytearray()
+    for number in range(count):
+        body = json.dumps({"title": "other" if number % 3 else "wanted", "number": number}).encode()
+        requests += (
+            f"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
+    with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(requests,))
+        sender.start()
+        answers, tail = 0, b""
+        while answers < count:
+            data = connection.recv(1 << 18)
+            assert data, f"the connection ended after {answers} answers"
+            answers += (tail + data).count(b"HTTP/1.1 200 ")
+            tail = (tail + data)[-12:]
+        sender.join()
+
+
+def place_of(node, encoding=JSON):
+    """The place of an event that was published just now."""
+    session = Session(node, "?resume", encoding).wait()
+    node.create(title="here", number=-1)
+    place = session.event()["seq"]
+    session.close()
+    return place
+
+
+def moved(place, by):
+    stream, _, number = place.rpartition("-")
+    return f"{stream}-{int(number) + by}"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_events_tell_their_place_only_to_who_asks(serve, encoding):
+    node = start(serve)
+    plain = Session(node, encoding=encoding).wait()
+    asking = [Session(node, query, encoding).wait() for query in ("?resume", "?resume=no&a=b")]
+    publish(node, range(3))
+    for _ in range(3):
+        _, bytes_of_plain = plain.message()
+        first, second = (session.message()[1] for session in asking)
+        assert first == second and b"seq" not in bytes_of_plain
+        if encoding == JSON:
+            event = json.loads(first)
+            seq = event.pop("seq")
+            assert first == bytes_of_plain[:-1] + f',"seq":"{seq}"}}'.encode()
+        else:
+            event = msgpack.unpackb(first, timestamp=0)
+            seq = event.pop("seq")
+            tail = msgpack.packb("seq") + msgpack.packb(seq)
+            assert first == bytes([bytes_of_plain[0] + 1]) + bytes_of_plain[1:] + tail
+        assert sorted(event) == ["encoding", "entity", "identity", "timestamp", "type"]
+    assert int(seq.rpartition("-")[2]) == 3
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_session_gets_what_it_missed_and_then_goes_on(serve, encoding):
+    node = start(serve)
+    session = Session(node, "?resume", encoding, TASKS).wait()
+    publish(node, [0, 1])
+    place = session.events(2)[-1]["seq"]
+    session.close()
+    publish(node, [2, 3])
+    publish(node, [100, 101], title="other")
+    publish(node, [4])
+    node.create("/lists", name="no task")
+    again = Session(node, f"?since={place}", encoding)
+    assert again.is_silent()  # until it has said what it wants
+    publish(node, [5])
+    assert again.is_silent()
+    again.configure(TASKS)
+    missed = again.events(4)
+    assert [event["entity"]["number"] for event in missed] == [2, 3, 4, 5]
+    assert [event["seq"] for event in missed] == [moved(place, by) for by in (1, 2, 5, 7)]
+    publish(node, [6])
+    assert again.numbers(1) == [6]
+    # The same once more, now asking for everything.
+    other = Session(node, f"?since={place}", encoding, {})
+    assert [event["identity"] for event in other.events(8)].count("list") == 1
+    assert other.is_silent() and again.is_silent()
+    assert node.counters()["session_resumes_total"] == 2
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_nothing_is_lost_or_doubled_while_events_are_published(serve, encoding):
+    node = start(serve, "--resume-events", "100000", "--resume-bytes", "1000000000")
+    place = place_of(node, encoding)
+    total = 3000
+    publisher = threading.Thread(target=publish_fast, args=(node.port, total))
+    publisher.start()
+    wanted = list(range(0, total, 3))
+    seen, breaks = [], 0
+    while len(seen) < len(wanted):
+        session = Session(node, f"?since={place}", encoding, TASKS)
+        for event in session.events(min(random.randint(1, 40), len(wanted) - len(seen))):
+            seen.append(event["entity"]["number"])
+            place = event["seq"]
+        session.close()
+        breaks += 1
+    publisher.join()
+    assert seen == wanted and breaks >= 25
+    assert node.counters()["session_resumes_too_old_total"] == 0
+
+
+def test_many_sessions_come_back_at_once(serve):
+    node = start(serve)
+    place = place_of(node)
+    publish(node, range(200))
+    configs = [TASKS, {}, {"identities": {"list": None}},
+               {"identities": {"task": None}, "filters": {"task": "number == 170"}}]  # fmt: skip
+    expected = [range(202), range(202), [], [170]]
+    sessions = []
+    for turn in range(40):
+        skipped = random.randint(0, 160)
+        query = f"?since={moved(place, skipped)}"
+        session = Session(node, query, ENCODINGS[turn % 2], configs[turn % 4])
+        sessions.append((session, [number for number in expected[turn % 4] if number >= skipped]))
+    publish(node, [200, 201])
+    for session, numbers in sessions:
+        assert session.numbers(len(numbers)) == numbers
+        assert session.is_silent()
+    assert node.counters()["session_resumes_total"] == 40
+
+
+def test_a_replay_larger_than_the_queue_is_fed_as_the_client_reads(serve):
+    node = start(serve, "--shards", "1", "--limit-session-queue-messages", "4",
+                 "--resume-bytes", "1000000000")  # fmt: skip
+    place = place_of(node)
+    publish(node, range(300), title=FILLER)
+    session = Session(node, f"?since={place}", config={}, receive_buffer=SMALL)
+    assert session.numbers(100) == list(range(100))
+    publish(node, range(300, 310), title=FILLER)
+    session.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    assert session.numbers(210) == list(range(100, 310))
+    assert session.is_silent()
+    counters = node.counters()
+    assert counters["events_dropped_queue_full_total"] == 0
+    assert counters["session_resumes_total"] == 1
+
+
+def test_a_session_that_falls_behind_what_is_kept_is_told(serve):
+    node = start(serve, "--shards", "1", "--resume-events", "200", "--resume-bytes", "1000000000",
+                 "--limit-session-queue-messages", "8")  # fmt: skip
+    place = place_of(node)
+    publish(node, range(200), title=FILLER)
+    session = Session(node, f"?since={place}", config={}, receive_buffer=SMALL)
+    assert session.numbers(1) == [0]
+    publish(node, range(200, 700), title=FILLER)
+    session.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    numbers = []
+    while (event := session.event())["type"] != "error":
+        numbers.append(event["entity"]["number"])
+    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) < 500
+    assert event["entity"]["data"] == {"reason": "too-old"}
+    publish(node, [700], title=FILLER)
+    rest = session.numbers(1)
+    while rest[-1] != 700:
+        rest += session.numbers(1)
+    assert rest == list(range(rest[0], 701)) and rest[0] >= 500
+    counters = node.counters()
+    assert counters["session_resumes_too_old_total"] == 1
+    assert counters["session_resumes_total"] == counters["events_dropped_queue_full_total"] == 0
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_place_that_is_too_old_is_refused(serve, encoding):
+    node = start(serve, "--resume-events", "8")
+    place = place_of(node)
+    publish(node, range(8))
+    kept = Session(node, f"?since={place}", encoding, {})
+    assert kept.numbers(8) == list(range(8))
+    publish(node, [8])
+    session = Session(node, f"?since={place}", encoding)
+    session.notice("too-old")
+    session.configure({})
+    assert session.is_silent()
+    publish(node, [9])
+    event = session.event()
+    assert (event["entity"]["number"], event["seq"]) == (9, moved(place, 10))
+    # Given up between the handshake and the config.
+    late = Session(node, f"?since={moved(place, 10)}", encoding).wait()
+    publish(node, range(10, 20))
+    late.configure({})
+    late.notice("too-old")
+    assert late.numbers(8) == list(range(12, 20))
+    assert late.is_silent()
+    assert node.counters()["session_resumes_too_old_total"] == 2
+
+
+def test_bytes_are_a_bound_too(serve):
+    node = start(serve, "--resume-bytes", "100000")
+    place = place_of(node)
+    publish(node, [0], title="x" * 20000)
+    assert Session(node, f"?since={place}", config={}).numbers(1) == [0]
+    publish(node, [1], title="x" * 20000)
+    session = Session(node, f"?since={place}", config={})
+    session.notice("too-old")
+    # One that alone is too large leaves nothing before it.
+    publish(node, [2], title="x" * 200000)
+    assert session.numbers(1) == [2]
+    Session(node, f"?since={moved(place, 2)}", config={}).notice("too-old")
+    assert Session(node, f"?since={moved(place, 3)}", config={}).is_silent()
+    assert node.counters()["session_resumes_too_old_total"] == 2
+
+
+@pytest.mark.parametrize(
+    "since, reason, counter",
+    [
+        ("", "malformed", "malformed"),
+        ("7", "malformed", "malformed"),
+        ("-7", "malformed", "malformed"),
+        ("{stream}-", "malformed", "malformed"),
+        ("{stream}-7x", "malformed", "malformed"),
+        ("{stream}--7", "malformed", "malformed"),
+        ("{stream}-99999999999999999999999", "malformed", "malformed"),
+        ("%ff%00-1", "malformed", "malformed"),
+        ("{stream}0-1", "other-stream", "other_stream"),
+        ("0000000000000000-1", "other-stream", "other_stream"),
+        ("{stream}-2", "ahead", "ahead"),
+        ("{stream}-18446744073709551615", "ahead", "ahead"),
+    ],
+)
+def test_what_is_no_place_is_refused_and_the_session_goes_on(serve, since, reason, counter):
+    node = start(serve)
+    stream = place_of(node).rpartition("-")[0]
+    session = Session(node, "?since=" + since.format(stream=stream))
+    session.notice(reason)
+    publish(node, [1])
+    assert session.is_silent()
+    session.configure(TASKS)
+    publish(node, [2])
+    assert session.numbers(2) == [1, 2]
+    assert session.is_silent()
+    counters = node.counters()
+    assert counters[f"session_resumes_{counter}_total"] == 1
+    assert counters["session_resumes_total"] == 0
+
+
+def test_a_node_that_keeps_nothing_says_so(serve):
+    node = start(serve, "--resume-events", "0")
+    plain = Session(node, "?resume").wait()
+    session = Session(node, "?since=0123456789abcdef-1", config=TASKS)
+    session.notice("off")
+    session.wait()
+    publish(node, [0])
+    for events in (plain.event(), session.event()):
+        assert "seq" not in events and events["entity"]["number"] == 0
+    assert node.counters()["session_resumes_off_total"] == 1
+
+
+def test_a_node_that_was_started_again_says_so(serve):
+    port = free_port()
+    first = serve(listen=f"127.0.0.1:{port}")
+    place = place_of(first)
+    first.stop()
+    second = serve(listen=f"127.0.0.1:{port}")
+    publish(second, [0])
+    session = Session(second, f"?since={place}", config={})
+    session.notice("other-stream")
+    publish(second, [1])
+    assert session.numbers(1) == [1]
+
+
+def test_another_node_says_so(serve, broker):
+    nodes = [start(serve, "--pubsub", broker.url) for _ in range(2)]
+
+    def joined():
+        session = Session(nodes[1]).wait()
+        nodes[0].create(title="hello", number=-1)
+        return session.has_data(0.5)
+
+    eventually(joined, what="hearing the other node")
+    place = place_of(nodes[0])
+    publish(nodes[0], [0])
+    here = Session(nodes[0], f"?since={place}", config=TASKS)
+    there = Session(nodes[1], f"?since={place}", config=TASKS)
+    there.notice("other-stream")
+    assert here.numbers(1) == [0]
+    there.wait()
+    publish(nodes[0], [1])
+    assert here.numbers(1) == there.numbers(1) == [1]
+
+
+def test_a_bad_config_leaves_the_session_mute(serve):
+    node = start(serve)
+    place = place_of(node)
+    publish(node, [0])
+    session = Session(node, f"?since={place}&enableErrors")
+    session.send(TEXT, b"3")
+    assert session.event()["type"] == "error"
+    assert session.is_silent()
+    session.configure(TASKS)
+    assert session.numbers(1) == [0]
+    ended = Session(node, f"?since={place}")
+    ended.send(TEXT, b"3")
+    assert ended.close_code() == 1003
+
+
+def test_namespaces_hold_for_what_was_missed(serve, tmp_path):
+    model = tmp_path / "model.json"
+    attributes = [{"name": "namespace", "type": "string"}, {"name": "number", "type": "integer"}]
+    identity = {"name": "task", "category": "tasks", "attributes": attributes}
+    relation = {"parent": "root", "child": "task", "operations": ["create"]}
+    document = {"version": 1, "identities": [identity], "relations": [relation]}
+    model.write_text(json.dumps(document))
+    command = [KUJATA, "serve", "--model", str(model), "--listen", "127.0.0.1:0", "--namespaces"]
+    node = serve(program=command)
+    session = Session(node, "?resume&namespace=/a").wait()
+    node.create(namespace="/a", number=0)
+    place = session.event()["seq"]
+    session.close()
+    for number in range(1, 7):
+        node.create(namespace="/a" if number % 2 else "/b", number=number)
+    mine = Session(node, f"?namespace=/a&since={place}", config={})
+    assert mine.numbers(3) == [1, 3, 5]
+    assert mine.is_silent()
+
+
+class Proxy:
+    """Between a client and a node, to break their connections."""
+
+    def __init__(self, port):
+        self.target = port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.pairs = []
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.target))
+            self.pairs.append((client, server))
+            threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
+
+    def _pass(self, client, server):
+        try:
+            while True:
+                for end in select.select([client, server], [], [])[0]:
+                    data = end.recv(1 << 16)
+                    if not data:
+                        return
+                    (server if end is client else client).sendall(data)
+        except (OSError, ValueError):
+            return
+
+    def break_all(self):
+        for pair in self.pairs:
+            for end in pair:
+                end.shutdown(socket.SHUT_RDWR)
+        self.pairs = []
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_sub_goes_on_where_it_was(serve, start, encoding):
+    node = serve()
+    proxy = Proxy(node.port)
+    url = f"ws://127.0.0.1:{proxy.port}/events?enableErrors"
+    sub = start(KUJATA, "sub", url, "--resume", "--encoding", encoding, "--identity", "task")
+
+    def heard():
+        node.create(title="hello", number=-1)
+        return sub.process.poll() is None and not sub.lines.empty()
+
+    eventually(heard, what="the first event")
+    last = 0
+    for _ in range(5):
+        publish(node, [last])
+        while json.loads(sub.line())["entity"]["number"] != last:
+            pass
+        proxy.break_all()
+        publish(node, range(last + 1, last + 20))
+        numbers = [json.loads(sub.line())["entity"]["number"] for _ in range(19)]
+        assert numbers == list(range(last + 1, last + 20))
+        last += 20
+    assert sub.stderr().count("connected again") == 5
+    sub.signal()
+    assert sub.wait() == 0
+
+
+def test_sub_prints_that_it_could_not_go_on(serve, start):
+    port = free_port()
+    first = serve(listen=f"127.0.0.1:{port}")
+    sub = start(KUJATA, "sub", f"ws://127.0.0.1:{port}/events", "--resume")
+
+    def heard():
+        first.create(title="hello", number=-1)
+        return not sub.lines.empty()
+
+    eventually(heard, what="the first event")
+    first.stop()
+    second = serve(listen=f"127.0.0.1:{port}")
+    line = json.loads(sub.line())
+    while line["type"] != "error":
+        line = json.loads(sub.line())
+    assert (line["entity"]["code"], line["entity"]["title"]) == (410, "Cannot resume")
+    eventually(lambda: "connected again" in sub.stderr(), what="the new session")
+    publish(second, [7])
+    assert json.loads(sub.line())["entity"]["number"] == 7
+    sub.signal()
+    assert sub.wait() == 0
+
+
+def test_a_node_that_stops_ends_sessions_that_still_go_on(serve):
+    node = start(serve, "--shards", "1", "--resume-bytes", "1000000000")
+    place = place_of(node)
+    publish(node, range(300), title=FILLER)
+    session = Session(node, f"?since={place}", config={}, receive_buffer=SMALL)
+    assert session.numbers(1) == [0]
+    waiting = Session(node, f"?since={place}").wait()
+    node.stop()
+    assert waiting.message()[0] == CLOSE
