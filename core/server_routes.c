@@ -171,9 +171,8 @@ bool kj__server_routes_handle(struct kj__server_routes *routes,
     kj__route_exchange_finish(&exchange, response);
     kj__route_exchange_fini(&exchange);
     /* Without memory for them a page cannot read the answer, and that is all. */
-    (void)(kj__cors_put(cors, kj__fields_get(request->headers, "Origin"), is_preflight,
-                        &response->headers) &&
-           kj__cors_put_vary(cors, is_preflight, &response->headers));
+    (void)kj__cors_put(cors, kj__fields_get(request->headers, "Origin"), is_preflight,
+                       &response->headers);
     count(routes, request, place, response->status, before_ns);
     return true;
 }

@@ -5,8 +5,8 @@
 #include <kujata/store.h>
 #include <string.h>
 
-/* The object's member of that name, "" when it is no text; NULL for one with a zero byte, of which only
- * a part would be its key. */
+/* The object's member of that name, "" when it is no text; NULL for one with a zero byte, of which
+ * only a part would be its key. */
 static inline const char *kj__key_text(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);

@@ -45,8 +45,8 @@ struct kj__sqlite_connection {
     struct kj__sqlite_connection *next;         /* among those that are not in use */
 };
 
-/* Opens the file with the options' durability and limits, for a store of as many readers as they say.
- * As kj_store_sqlite_new. */
+/* Opens the file with the options' durability and limits, for a store of as many readers as they
+ * say. As kj_store_sqlite_new. */
 enum kj_status kj__sqlite_open(const struct kj_store_sqlite_options *options,
                                struct kj__sqlite_numbers *numbers,
                                struct kj__sqlite_connection **connection, struct kj_error *error);

@@ -15,8 +15,8 @@
 enum kj_status kj__value_decode(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
                                 json_t **value, struct kj_error *error);
 
-/* The same for an object of a client, whose members are of these kinds (see kj__msgpack_decode_as). A
- * number that would become another one is KJ_EPARSE. */
+/* The same for an object of a client, whose members are of these kinds (kj__msgpack_decode_as has
+ * them). A number that would become another one is KJ_EPARSE. */
 enum kj_status kj__value_decode_as(enum kj_encoding encoding, const uint8_t *bytes, size_t len,
                                    const struct kj__member_kinds *kinds, json_t **value,
                                    struct kj_error *error);

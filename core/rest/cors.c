@@ -124,9 +124,3 @@ bool kj__cors_put(const struct kj__cors *cors, const char *request_origin, bool 
     }
     return true;
 }
-
-bool kj__cors_put_vary(const struct kj__cors *cors, bool is_preflight, struct kj__fields *headers)
-{
-    bool varies = cors->is_mirror || (cors->others && *cors->others);
-    return !varies || is_preflight || kj__fields_add(headers, "Vary", "Origin");
-}

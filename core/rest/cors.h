@@ -28,8 +28,4 @@ void kj__cors_fini(struct kj__cors *cors);
 bool kj__cors_put(const struct kj__cors *cors, const char *request_origin, bool is_preflight,
                   struct kj__fields *headers);
 
-/* Adds `Vary: Origin` where other origins are told something else, so that no cache gives one the
- * answer to another. Preflights are not cached so. False when there is no memory. */
-bool kj__cors_put_vary(const struct kj__cors *cors, bool is_preflight, struct kj__fields *headers);
-
 #endif

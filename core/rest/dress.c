@@ -52,7 +52,6 @@ bool kj__answer_dress(const struct kj_context *context, struct kj__http_response
     bool is_whole = kj__cors_put(&context->policy->cors, kj_context_header(context, "Origin"),
                                  context->is_preflight, &extra) &&
                     add_compression(context, response, &extra) &&
-                    kj__cors_put_vary(&context->policy->cors, context->is_preflight, &extra) &&
                     merge(&response->headers, &extra, &merged);
     kj__fields_fini(&extra);
     if (!is_whole) {

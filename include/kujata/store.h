@@ -55,8 +55,8 @@ typedef enum kj_status (*kj_store_edit)(json_t *object, void *ctx);
  * cannot hold. */
 struct kj_store_ops {
     const char *name; /* "memory" */
-    /* KJ_EEXIST for an ID that is taken, KJ_EINVAL for an object without one, and for a zero byte in
-     * its ID, parentType or parentID. */
+    /* KJ_EEXIST for an ID that is taken, KJ_EINVAL for an object without one, and for a zero byte
+     * in its ID, parentType or parentID. */
     enum kj_status (*insert)(struct kj_store *self, const struct kj_identity *identity,
                              const json_t *object);
     enum kj_status (*get)(struct kj_store *self, const struct kj_identity *identity, const char *id,
