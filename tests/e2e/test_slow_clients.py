@@ -207,19 +207,28 @@ def test_100_stalled_of_200_cost_the_others_nothing(serve):
         stalled.append(connect(node, errors=True))
     before = resident_kib(node)
     witness, others = sessions[0], sessions[1:]
-    result = {"length": float("inf")}
+    result = {"length": float("inf"), "least": 0}
 
     def read_witness():
         result["numbers"], result["checksum"], result["length"] = numbers_of(witness, MANY)
 
     def read_others():
-        result["streams"] = read_streams(others, lambda: result["length"], 120)
+        def note(least):
+            result["least"] = least
+
+        result["streams"] = read_streams(others, lambda: result["length"], 120, note)
 
     readers = [threading.Thread(target=read) for read in (read_witness, read_others)]
     for reader in readers:
         reader.start()
     for first in range(0, MANY, 10):
         publish(node, first, 10)
+        # Those that read must not fall behind: they have no more room than the stalled.
+        eventually(
+            lambda heard=first + 10: result["least"] >= heard * len(FILLER),
+            seconds=60,
+            what="readers that keep up",
+        )
         if not SANITIZED:
             assert resident_kib(node) - before < len(stalled) * queue_kib + slack_kib
     for reader in readers:

@@ -74,8 +74,9 @@ def numbers_of(session, count):
     return numbers, checksum, length
 
 
-def read_streams(sessions, length, seconds):
-    """Reads every session until each has `length` bytes; returns their streams."""
+def read_streams(sessions, length, seconds, progress=None):
+    """Reads every session until each has `length` bytes; returns their streams. `progress` is told
+    of the fewest bytes that one of them has."""
     streams = {session.socket.fileno(): Stream(session) for session in sessions}
     poller = select.epoll()
     for descriptor, stream in streams.items():
@@ -90,6 +91,8 @@ def read_streams(sessions, length, seconds):
             data = stream.socket.recv(1 << 18)
             assert data, "the server ended a session"
             stream.add(data)
+        if progress:
+            progress(min(stream.length for stream in streams.values()))
         waiting = {fd for fd in waiting if streams[fd].length < length()}
     poller.close()
     return list(streams.values())
