@@ -251,24 +251,66 @@ void kj__roster_leave(struct kj__roster *roster, struct kj_session *session)
 
 /* ---- messages ---- */
 
-/* One session at a time: the handler has a say for each, or not all may have the event. */
-static void deliver_one_by_one(struct kj__audience *audience, struct kj__message *message)
+static struct kj_session *session_at(const struct kj__audience *audience, size_t index)
 {
-    /* Backwards, since a session that is closed swaps places with the last. */
-    for (size_t i = audience->count; i > 0; i--) {
-        struct kj__seat *seat = audience->members[i - 1].seat;
-        kj__events_offer(kj__session_of(seat->connection), message);
-    }
+    return kj__session_of(audience->members[index].seat->connection);
 }
 
-static void deliver_to_all(struct kj__audience *audience, struct kj__message *message,
+/* One session at a time: the handler has a say for each, or not all may have the event. Returns how
+ * many have it. */
+static size_t deliver_one_by_one(struct kj__audience *audience, struct kj__message *message)
+{
+    size_t heard = 0;
+    /* Backwards, since a session that is closed swaps places with the last. */
+    for (size_t i = audience->count; i > 0; i--) {
+        struct kj_session *session = session_at(audience, i - 1);
+        if (kj__events_admits(session, message)) {
+            kj__events_send(session, message);
+            heard++;
+        }
+    }
+    return heard;
+}
+
+static bool deliver_to_all(struct kj__audience *audience, struct kj__message *message,
                            uint32_t form)
 {
     struct kj__out_frame *frame = kj__message_frame(message, form);
-    if (!frame || !kj__audience_append(audience, frame)) {
+    bool is_appended = frame && kj__audience_append(audience, frame);
+    if (!is_appended) {
         audience->shard->tally.events_queued += audience->count;
         KJ__COUNT_BY(message->counters, dropped_no_memory, audience->count);
     }
+    return is_appended;
+}
+
+/* The same as one by one, where most have the event: theirs are shared writes, as of those who are
+ * not asked, and it is taken back from the others. */
+static size_t deliver_to_most(struct kj__audience *audience, struct kj__message *message,
+                              uint32_t form)
+{
+    size_t heard = 0;
+    if (!deliver_to_all(audience, message, form)) {
+        return 0;
+    }
+    for (size_t i = audience->count; i > 0; i--) {
+        struct kj_session *session = session_at(audience, i - 1);
+        if (kj__events_admits(session, message)) {
+            heard++;
+        } else {
+            kj__seat_skip(&session->seat, 1);
+        }
+    }
+    return heard;
+}
+
+static void deliver_to_some(struct kj__row *row, struct kj__audience *audience,
+                            struct kj__message *message, uint32_t form)
+{
+    size_t asked = audience->count;
+    size_t heard = row->most_hear ? deliver_to_most(audience, message, form)
+                                  : deliver_one_by_one(audience, message);
+    row->most_hear = 2 * heard >= asked;
 }
 
 static void deliver_to_row(struct kj__row *row, struct kj__message *message)
@@ -288,7 +330,7 @@ static void deliver_to_row(struct kj__row *row, struct kj__message *message)
         if (is_for_all) {
             deliver_to_all(audience, message, form);
         } else {
-            deliver_one_by_one(audience, message);
+            deliver_to_some(row, audience, message, form);
         }
     }
 }

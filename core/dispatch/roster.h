@@ -23,6 +23,7 @@ struct kj__row {
         *numbered;              /* as many, of sessions whose events have `seq`; NULL: none yet */
     int64_t newest_start_ns;    /* of any session it had: an older event is not for all of them */
     uint64_t seen;              /* the serial of the last message held against it */
+    bool most_hear;             /* of sessions that were asked about the last message */
     struct kj__list empty_link; /* in the roster's list of rows without sessions */
 };
 

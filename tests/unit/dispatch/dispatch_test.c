@@ -159,6 +159,60 @@ static void each_event_is_summarised_once_and_decided_per_session(void **state)
     }
 }
 
+/* ---- most hear, or few ---- */
+
+enum { CROWD = 60, CROWD_EVENTS = 600 };
+
+/* For a hundred events most hear, then few, then about half, each time others. */
+static bool hears(unsigned listener, unsigned number)
+{
+    static const unsigned hundredths[] = {95, 4, 50, 100, 0, 80};
+    unsigned hash = (listener * 2654435761U) ^ (number * 2246822519U);
+    return (hash ^ (hash >> 15)) * 2654435761U / 42949673U <
+           hundredths[number / 100 % (sizeof hundredths / sizeof *hundredths)];
+}
+
+static bool dispatch_to_hearers(struct kj_session *session, const struct kj_event *event,
+                                const void *summary, void *ctx)
+{
+    (void)summary;
+    (void)ctx;
+    json_int_t number = json_integer_value(json_object_get(kj_event_entity(event), "n"));
+    unsigned long listener = strtoul(kj_session_parameter(session, "listener"), NULL, 10);
+    return hears((unsigned)listener, (unsigned)number);
+}
+
+static void everybody_hears_what_the_handler_says_whether_few_do_or_most(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->dispatch.should_dispatch = dispatch_to_hearers;
+    start(fixture);
+    int fds[CROWD];
+    for (unsigned i = 0; i < CROWD; i++) {
+        char query[32];
+        (void)snprintf(query, sizeof query, "listener=%u", i);
+        fds[i] = connect_session(fixture, query, NULL);
+    }
+    uint64_t queued = 0;
+    for (int number = 0; number < CROWD_EVENTS; number++) {
+        publish(fixture, "task", KJ_EVENT_CREATE, number);
+        for (unsigned i = 0; i < CROWD; i++) {
+            queued += hears(i, (unsigned)number);
+        }
+    }
+    for (unsigned i = 0; i < CROWD; i++) {
+        for (unsigned number = 0; number < CROWD_EVENTS; number++) {
+            if (hears(i, number)) {
+                assert_int_equal(read_number(fds[i]), number);
+            }
+        }
+    }
+    wait_for_counter(&fixture->counters.events_queued, queued);
+    for (unsigned i = 0; i < CROWD; i++) {
+        close(fds[i]);
+    }
+}
+
 static void a_publisher_posts_to_the_shards_itself_where_nothing_waits(void **state)
 {
     struct fixture *fixture = *state;
@@ -552,6 +606,7 @@ int main(void)
         WITH_FIXTURE(filters_choose_identities_and_types),
         WITH_FIXTURE(related_identities_let_an_event_pass),
         WITH_FIXTURE(each_event_is_summarised_once_and_decided_per_session),
+        WITH_FIXTURE(everybody_hears_what_the_handler_says_whether_few_do_or_most),
         WITH_FIXTURE(a_publisher_posts_to_the_shards_itself_where_nothing_waits),
         WITH_FIXTURE(a_summary_is_made_on_a_thread_of_the_backend),
         WITH_FIXTURE(tracking_reaches_handlers_and_no_session),
