@@ -251,14 +251,16 @@ static void take_turn(struct kj__replays *replays, struct kj__replay *replay, si
     struct kj_session *session = replay->session;
     struct kj__connection *connection = &session->connection;
     const struct kj__recent *recent = &replays->recent;
-    if (session->is_in_error) {
-        return; /* until it sends a good config */
+    if (session->is_in_error || connection->state != KJ__CONNECTION_OPEN) {
+        return; /* until it sends a good config; or for good */
     }
-    if (replay->next < recent->first) {
+    /* A config brings it here whether or not it reads: then notices would pile up. */
+    bool has_room = kj__connection_has_ample_room(connection, 0);
+    size_t looked_at = 0;
+    connection->waits_for_room = false; /* what is sent here may drain it */
+    if (has_room && replay->next < recent->first) {
         skip_lost(replays, replay);
     }
-    bool has_room = true;
-    size_t looked_at = 0;
     while (has_room && replay->next <= recent->last && looked_at < TURN_EVENTS &&
            connection->state == KJ__CONNECTION_OPEN) {
         has_room = feed(replays, replay);

@@ -172,6 +172,43 @@ static void handler_is_asked_once_for_each_event(void **state)
     close(fd);
 }
 
+/* ---- a client that does not read ---- */
+
+enum { LARGE = 400000 }; /* bytes, which no socket pair takes at once */
+
+static void publish_large(struct fixture *fixture, int count)
+{
+    static char text[LARGE];
+    memset(text, 'x', sizeof text - 1);
+    json_t *entity = json_pack("{s:s}", "text", text);
+    for (int i = 0; i < count; i++) {
+        struct kj_event *event;
+        assert_int_equal(kj_event_new_untyped("task", "create", entity, &event), KJ_OK);
+        assert_int_equal(kj__events_publish(&fixture->events, event), KJ_OK);
+        kj_event_unref(event);
+    }
+    json_decref(entity);
+}
+
+/* What it missed goes on being given up, and its configs go on being heard. */
+static void notices_do_not_pile_up(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->limits.session_queue_messages = 2;
+    start_keeping(fixture, 2);
+    publish_large(fixture, 2);
+    int fd = connect_session(fixture, since(fixture, 0), NULL);
+    send_config(fixture, fd, "{}");
+    wait_for_counter(&fixture->counters.events_queued, 1);
+    for (int round = 0; round < 20; round++) {
+        publish_large(fixture, 3);
+        send_config(fixture, fd, "{}");
+    }
+    assert_int_equal(fixture->counters.resumes_too_old, 0);
+    assert_int_equal(fixture->counters.error_events, 0);
+    close(fd);
+}
+
 /* ---- at full speed ---- */
 
 static void *publish_many(void *argument)
@@ -218,6 +255,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(event_from_before_the_session_reaches_one_that_goes_on,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(handler_is_asked_once_for_each_event, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(notices_do_not_pile_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sessions_miss_nothing_while_events_are_published, set_up,
                                         tear_down),
     };
