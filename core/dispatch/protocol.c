@@ -29,8 +29,7 @@ static void hold(struct kj_session *session, struct kj__message *message)
 {
     const struct kj__endpoint *endpoint = session->connection.endpoint;
     struct kj__tally *tally = &session->connection.shard->tally;
-    if (session->replay) {
-        kj__replay_note(session, message); /* it is fed from what is kept */
+    if (kj__replay_note(session, message)) {
         return;
     }
     if (session->held_count >= endpoint->queue_messages) {
@@ -132,10 +131,11 @@ static void on_open(struct kj__connection *connection)
     }
     if (session->replay) {
         kj__replay_open(session);
-        return; /* mute until its first config */
     }
-    release_held(session, true);
-    kj__events_enter(session);
+    if (!session->replay) { /* else it is mute until its first config */
+        release_held(session, true);
+        kj__events_enter(session);
+    }
 }
 
 static void give_place(struct kj_session *session)

@@ -172,6 +172,29 @@ static void handler_is_asked_once_for_each_event(void **state)
     close(fd);
 }
 
+/* ---- where nothing is kept ---- */
+
+static void session_of_a_node_that_keeps_nothing_misses_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    start_keeping(fixture, 0);
+    struct kj_session *session = prepare(fixture, "since=x", NULL, &refusal);
+    assert_int_equal(publish(fixture, "task", "create", 1), KJ_OK);
+    int fd = attach(session);
+    struct kj_event *notice = read_event(fd);
+    assert_string_equal(kj_event_type(notice), KJ_EVENT_ERROR);
+    assert_int_equal(publish(fixture, "task", "create", 2), KJ_OK);
+    expect_numbers(fd, 1, 2);
+    send_config(fixture, fd, "{\"identities\":{\"list\":null}}");
+    assert_int_equal(publish(fixture, "task", "create", 3), KJ_OK);
+    assert_int_equal(publish(fixture, "list", "create", 4), KJ_OK);
+    expect_numbers(fd, 4, 4);
+    assert_int_equal(fixture->counters.resumes_off, 1);
+    kj_event_unref(notice);
+    close(fd);
+}
+
 /* ---- a client that does not read ---- */
 
 enum { LARGE = 400000 }; /* bytes, which no socket pair takes at once */
@@ -255,6 +278,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(event_from_before_the_session_reaches_one_that_goes_on,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(handler_is_asked_once_for_each_event, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(session_of_a_node_that_keeps_nothing_misses_nothing, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(notices_do_not_pile_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sessions_miss_nothing_while_events_are_published, set_up,
                                         tear_down),
