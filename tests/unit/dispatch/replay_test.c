@@ -195,6 +195,31 @@ static void session_of_a_node_that_keeps_nothing_misses_nothing(void **state)
     close(fd);
 }
 
+/* ---- what could not wait for the socket ---- */
+
+static void session_is_told_what_could_not_wait_for_its_socket(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    fixture->limits.session_queue_messages = 2;
+    start_keeping(fixture, KEPT);
+    struct kj_session *session = prepare(fixture, "resume", NULL, &refusal);
+    for (int number = 1; number <= 5; number++) {
+        assert_int_equal(publish(fixture, "task", "create", number), KJ_OK);
+    }
+    wait_for_counter(&fixture->counters.dropped_queue_full, 3);
+    int fd = attach(session);
+    expect_numbers(fd, 1, 2);
+    struct kj_event *gap = read_event(fd);
+    assert_string_equal(kj_event_type(gap), KJ_EVENT_ERROR);
+    const json_t *data = json_object_get(kj_event_entity(gap), "data");
+    assert_int_equal(json_integer_value(json_object_get(data, "dropped")), 3);
+    assert_int_equal(publish(fixture, "task", "create", 6), KJ_OK);
+    expect_numbers(fd, 6, 6);
+    kj_event_unref(gap);
+    close(fd);
+}
+
 /* ---- a client that does not read ---- */
 
 enum { LARGE = 400000 }; /* bytes, which no socket pair takes at once */
@@ -279,6 +304,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(handler_is_asked_once_for_each_event, set_up, tear_down),
         cmocka_unit_test_setup_teardown(session_of_a_node_that_keeps_nothing_misses_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(session_is_told_what_could_not_wait_for_its_socket, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(notices_do_not_pile_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sessions_miss_nothing_while_events_are_published, set_up,
