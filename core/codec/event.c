@@ -7,6 +7,7 @@
 #include "codec/event_parts.h"
 #include "codec/json.h"
 #include "codec/msgpack.h"
+#include "codec/msgpack_reader.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -149,6 +150,31 @@ const uint8_t *kj_event_entity_bytes(const struct kj_event *event, size_t *len,
     *len = event->entity_len;
     *encoding = event->encoding;
     return event->entity;
+}
+
+/* A character between two values stands for one, in a text too. */
+static size_t count_json(const struct kj_event *event)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < event->entity_len; i++) {
+        uint8_t byte = event->entity[i];
+        count += byte == ',' || byte == ':' || byte == '[' || byte == '{';
+    }
+    return count;
+}
+
+size_t kj__event_value_count(const struct kj_event *event)
+{
+    if (event->encoding == KJ_ENCODING_JSON) {
+        return count_json(event);
+    }
+    size_t count = 0;
+    struct kj__msgpack_item item;
+    struct kj__msgpack_reader reader = kj__msgpack_reader_make(event->entity, event->entity_len);
+    while (reader.at < reader.end && !kj__msgpack_next(&reader, &item, NULL)) {
+        count++;
+    }
+    return count;
 }
 
 static struct kj__timestamp timestamp_of(const struct kj_event *event)

@@ -27,6 +27,9 @@ enum kj_status kj__event_encode_into(const struct kj_event *event, enum kj_encod
 enum kj_status kj__event_encode_as(const struct kj_event *event, enum kj_encoding encoding,
                                    const struct kj__member_kinds *kinds, struct kj__buffer *out);
 
+/* How many values its entity holds once it is decoded, about; found without decoding it. */
+size_t kj__event_value_count(const struct kj_event *event);
+
 /* Lets the event encoded from `start` to the end carry one member more, behind the others. `seq`
  * has nothing that JSON escapes. */
 void kj__event_append_seq(struct kj__buffer *out, size_t start, enum kj_encoding encoding,

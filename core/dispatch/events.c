@@ -209,6 +209,7 @@ static void on_publication(struct kj_publication *publication, void *ctx)
                         kj_event_identity(event));
     } else {
         message->stream = events->stream;
+        message->weight = options->limits->resume_events > 0 ? kj__message_weigh(message) : 0;
         message->number = atomic_fetch_add(&events->last_number, 1) + 1;
         post_to_shards(options->delivery, message);
     }

@@ -12,6 +12,7 @@
 enum {
     SEQ_SIZE = 40,
     ENVELOPE_BYTES = 160, /* of an event beside its entity: its other members, a header */
+    VALUE_BYTES = 64,     /* of a decoded value or a member's name, with its place */
 };
 
 struct kj__message *kj__message_new_take(struct kj_event *event,
@@ -122,11 +123,12 @@ struct kj__out_frame *kj__message_frame(struct kj__message *message, uint32_t fo
     return frame;
 }
 
-size_t kj__message_weight(const struct kj__message *message)
+size_t kj__message_weigh(const struct kj__message *message)
 {
     size_t len;
     enum kj_encoding encoding;
     kj_event_entity_bytes(message->event, &len, &encoding);
     return sizeof *message + message->verdict_count * sizeof *message->verdicts +
-           (1 + KJ_ENCODING_COUNT) * (len + ENVELOPE_BYTES);
+           (1 + KJ_ENCODING_COUNT) * (len + ENVELOPE_BYTES) + len +
+           kj__event_value_count(message->event) * VALUE_BYTES;
 }

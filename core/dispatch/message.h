@@ -47,6 +47,7 @@ struct kj__message {
     uint64_t serial;            /* of this node */
     uint64_t number;            /* of the publication, in the stream; see replay.h */
     const char *stream;         /* its name; borrowed */
+    size_t weight;              /* see kj__message_weigh; not set where nothing is kept */
     _Atomic uint64_t *verdicts; /* by the number of an interest; see kj__interest_wants */
     uint32_t verdict_count;
     pthread_mutex_t encode_lock; /* only for the first use of a form */
@@ -68,8 +69,9 @@ void kj__message_unref(struct kj__message *message);              /* [any thread
 /* The frame of a form, owned by the message; NULL when it cannot be made. [any thread] */
 struct kj__out_frame *kj__message_frame(struct kj__message *message, uint32_t form);
 
-/* The bytes it takes, about, with its frames in both encodings; always the same. [any thread] */
-size_t kj__message_weight(const struct kj__message *message);
+/* The bytes it takes, about, with its frames in both encodings and its entity decoded, as filters
+ * leave it. [the backend's thread: it goes over the entity] */
+size_t kj__message_weigh(const struct kj__message *message);
 
 /* An event as a frame: text for JSON, binary for msgpack (browsers refuse msgpack in text). */
 struct kj__out_frame *kj__event_frame(const struct kj_event *event, enum kj_encoding encoding);

@@ -24,16 +24,24 @@ static struct kj__roster *roster_of(const struct kj_session *session)
 
 /* ---- events out ---- */
 
+static void on_dropped(struct kj__connection *connection)
+{
+    struct kj_session *session = kj__session_of(connection);
+    if (session->dropped++ == 0) {
+        session->dropped_since_ns = kj__clock_wall_ns();
+    }
+}
+
 /* The session's socket is not there yet; the decision waits for it, in order. */
 static void hold(struct kj_session *session, struct kj__message *message)
 {
     const struct kj__endpoint *endpoint = session->connection.endpoint;
     struct kj__tally *tally = &session->connection.shard->tally;
-    if (session->replay) {
-        kj__replay_note(session, message); /* it is fed from what is kept */
+    if (kj__replay_note(session, message)) {
         return;
     }
     if (session->held_count >= endpoint->queue_messages) {
+        on_dropped(&session->connection);
         tally->events_queued++;
         KJ__COUNT(message->counters, dropped_queue_full);
         return;
@@ -41,6 +49,7 @@ static void hold(struct kj_session *session, struct kj__message *message)
     size_t size = (session->held_count + 1) * sizeof(struct kj__message *);
     struct kj__message **held = realloc(session->held, size);
     if (!held) {
+        on_dropped(&session->connection);
         tally->events_queued++;
         KJ__COUNT(message->counters, dropped_no_memory);
         return;
@@ -111,6 +120,16 @@ static void release_held(struct kj_session *session, bool deliver)
     session->held_count = 0;
 }
 
+/* It is told behind what was held, as of any gap. */
+static void report_unheld(struct kj_session *session)
+{
+    struct kj__connection *connection = &session->connection;
+    if (session->dropped > 0 && connection->state == KJ__CONNECTION_OPEN) {
+        connection->has_dropped = true;
+        kj__shard_mark_dirty(connection->shard, connection);
+    }
+}
+
 void kj__events_enter(struct kj_session *session)
 {
     if (session->connection.state == KJ__CONNECTION_OPEN &&
@@ -132,10 +151,12 @@ static void on_open(struct kj__connection *connection)
     }
     if (session->replay) {
         kj__replay_open(session);
-        return; /* mute until its first config */
     }
-    release_held(session, true);
-    kj__events_enter(session);
+    if (!session->replay) { /* else it is mute until its first config */
+        release_held(session, true);
+        report_unheld(session);
+        kj__events_enter(session);
+    }
 }
 
 static void give_place(struct kj_session *session)
@@ -239,14 +260,6 @@ static void on_expired(struct kj__connection *connection)
 }
 
 /* ---- slow clients ---- */
-
-static void on_dropped(struct kj__connection *connection)
-{
-    struct kj_session *session = kj__session_of(connection);
-    if (session->dropped++ == 0) {
-        session->dropped_since_ns = kj__clock_wall_ns();
-    }
-}
 
 static void on_drained(struct kj__connection *connection)
 {

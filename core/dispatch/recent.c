@@ -15,7 +15,7 @@ bool kj__recent_init(struct kj__recent *recent, uint32_t capacity, size_t bytes_
 static void give_up_oldest(struct kj__recent *recent)
 {
     struct kj__message *message = kj__recent_at(recent, recent->first++);
-    recent->bytes -= kj__message_weight(message);
+    recent->bytes -= message->weight;
     kj__message_unref(message);
 }
 
@@ -34,7 +34,7 @@ void kj__recent_fini(struct kj__recent *recent)
 
 void kj__recent_add(struct kj__recent *recent, struct kj__message *message)
 {
-    size_t weight = kj__message_weight(message);
+    size_t weight = message->weight;
     bool is_kept = recent->ring && weight <= recent->bytes_max;
     if (!is_kept || message->number != recent->last + 1) {
         give_up_all(recent);

@@ -18,7 +18,7 @@
 struct kj__recent {
     struct kj__message **ring; /* references; the message of a number is at its rest by capacity */
     uint32_t capacity;         /* 0: nothing is kept */
-    size_t bytes_max, bytes;   /* as kj__message_weight has them */
+    size_t bytes_max, bytes;   /* as the weights of the messages have them */
     uint64_t first;            /* the oldest that is kept; last + 1: none is */
     uint64_t last;             /* the latest the shard was given */
 };

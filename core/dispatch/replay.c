@@ -89,11 +89,11 @@ static enum kj__replay_fault read_since(struct kj__events *events, const char *s
     bool is_number = *digits && digits[strspn(digits, "0123456789")] == '\0';
     errno = 0;
     *number = is_number ? strtoull(digits, NULL, 10) : 0;
-    if (!is_number || dash == since || errno) {
-        return KJ__REPLAY_MALFORMED;
-    }
     if (events->options.limits->resume_events == 0) {
         return KJ__REPLAY_OFF;
+    }
+    if (!is_number || dash == since || errno) {
+        return KJ__REPLAY_MALFORMED;
     }
     size_t len = strlen(events->stream);
     if ((size_t)(dash - since) != len || memcmp(since, events->stream, len) != 0) {
@@ -145,15 +145,24 @@ static void note_opening(struct kj__replay *replay, uint64_t number)
     }
 }
 
-void kj__replay_note(struct kj_session *session, const struct kj__message *message)
+bool kj__replay_note(struct kj_session *session, const struct kj__message *message)
 {
-    note_opening(session->replay, message->number);
+    bool is_kept = session->replay && session->replay->fault != KJ__REPLAY_OFF;
+    if (is_kept) {
+        note_opening(session->replay, message->number);
+    }
+    return is_kept;
 }
 
 void kj__replay_open(struct kj_session *session)
 {
     struct kj__replay *replay = session->replay;
     const struct kj__recent *recent = &replays_of(session)->recent;
+    if (replay->fault == KJ__REPLAY_OFF) {
+        tell(session, replay->fault);
+        kj__replay_free(session);
+        return;
+    }
     note_opening(replay, recent->last + 1);
     if (!replay->fault && replay->next < recent->first) {
         replay->fault = KJ__REPLAY_TOO_OLD;
@@ -196,7 +205,7 @@ void kj__replay_free(struct kj_session *session)
 
 /* ---- feeding ---- */
 
-/* What was given up meanwhile: the client is told, unless it was told that nothing is kept. */
+/* What was given up meanwhile: the client is told. */
 static void skip_lost(struct kj__replays *replays, struct kj__replay *replay)
 {
     struct kj_session *session = replay->session;
@@ -208,10 +217,8 @@ static void skip_lost(struct kj__replays *replays, struct kj__replay *replay)
     if (replay->next < replays->recent.first) {
         replay->next = replays->recent.first;
     }
-    if (replay->fault != KJ__REPLAY_OFF) {
-        replay->fault = KJ__REPLAY_TOO_OLD;
-        tell(session, replay->fault);
-    }
+    replay->fault = KJ__REPLAY_TOO_OLD;
+    tell(session, replay->fault);
 }
 
 /* Gives the next event to the session if it is for it; false when there is no room. */
@@ -251,14 +258,16 @@ static void take_turn(struct kj__replays *replays, struct kj__replay *replay, si
     struct kj_session *session = replay->session;
     struct kj__connection *connection = &session->connection;
     const struct kj__recent *recent = &replays->recent;
-    if (session->is_in_error) {
-        return; /* until it sends a good config */
+    if (session->is_in_error || connection->state != KJ__CONNECTION_OPEN) {
+        return; /* until it sends a good config; or for good */
     }
-    if (replay->next < recent->first) {
+    /* A config brings it here whether or not it reads: then notices would pile up. */
+    bool has_room = kj__connection_has_ample_room(connection, 0);
+    size_t looked_at = 0;
+    connection->waits_for_room = false; /* what is sent here may drain it */
+    if (has_room && replay->next < recent->first) {
         skip_lost(replays, replay);
     }
-    bool has_room = true;
-    size_t looked_at = 0;
     while (has_room && replay->next <= recent->last && looked_at < TURN_EVENTS &&
            connection->state == KJ__CONNECTION_OPEN) {
         has_room = feed(replays, replay);

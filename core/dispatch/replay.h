@@ -9,7 +9,8 @@
  * between two events.
  *
  * A session that cannot be given what it asks for is told so by an error event (410), and
- * then is like one that said nothing: it gets what was published since its own handshake.
+ * then is like one that said nothing: it gets what was published since its own handshake. Where
+ * nothing is kept it is not mute either, since nothing could be given to it later.
  *
  * Threads: the shard's, but for the preparation.
  */
@@ -72,9 +73,12 @@ void kj__replays_catch_up(struct kj__replays *replays);
  *                                                                      [an HTTP worker] */
 bool kj__replay_prepare(struct kj__events *events, struct kj_session *session, const char *query);
 
-/* Where the session has a replay: a message came before its socket; the socket is there; there is
- * a good push config, or room again; the session has closed; its memory goes. */
-void kj__replay_note(struct kj_session *session, const struct kj__message *message);
+/* A message came before the session's socket: whether the session is to be fed it from what is
+ * kept. */
+bool kj__replay_note(struct kj_session *session, const struct kj__message *message);
+
+/* Where the session has a replay: the socket is there, which may end the replay; there is a good
+ * push config, or room again; the session has closed; its memory goes. */
 void kj__replay_open(struct kj_session *session);
 void kj__replay_begin(struct kj_session *session);
 void kj__replay_go_on(struct kj_session *session);

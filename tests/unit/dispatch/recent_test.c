@@ -28,6 +28,7 @@ static struct kj__message *make(uint64_t number, size_t len)
     assert_non_null(message);
     message->number = number;
     message->stream = "0123456789abcdef";
+    message->weight = kj__message_weigh(message);
     return message;
 }
 
@@ -47,7 +48,7 @@ static void assert_holds(const struct kj__recent *recent, uint64_t first, uint64
     for (uint64_t number = first; number <= last; number++) {
         const struct kj__message *message = kj__recent_at(recent, number);
         assert_int_equal(message->number, number);
-        bytes += kj__message_weight(message);
+        bytes += message->weight;
     }
     assert_int_equal(recent->bytes, bytes);
     assert_true(bytes <= recent->bytes_max);
@@ -68,11 +69,43 @@ static void ring_keeps_the_latest(void **state)
     }
 }
 
+/* A filter that looks at an event has its entity decoded, which stays with it. */
+static void weight_is_of_a_decoded_entity_too(void **state)
+{
+    (void)state;
+    enum { VALUES = 1000 };
+    static const struct kj__delivery delivery;
+    json_t *numbers = json_array();
+    for (int i = 0; i < VALUES; i++) {
+        json_array_append_new(numbers, json_integer(1));
+    }
+    json_t *entity = json_pack("{s:o}", "numbers", numbers);
+    size_t decoded = VALUES * (sizeof(json_t) + sizeof(json_int_t) + sizeof(json_t *));
+    for (int is_json = 0; is_json < 2; is_json++) {
+        struct kj_event *event;
+        assert_int_equal(kj_event_new_untyped("task", KJ_EVENT_CREATE, entity, &event), KJ_OK);
+        if (is_json) {
+            uint8_t *bytes;
+            size_t len;
+            assert_int_equal(kj_event_encode(event, KJ_ENCODING_JSON, &bytes, &len), KJ_OK);
+            kj_event_unref(event);
+            assert_int_equal(kj_event_decode(bytes, len, KJ_ENCODING_JSON, &event), KJ_OK);
+            free(bytes);
+        }
+        struct kj__message *message = kj__message_new_take(event, &handler, &delivery, &endpoint,
+                                                           0);
+        assert_non_null(message);
+        assert_true(kj__message_weigh(message) > decoded);
+        kj__message_unref(message);
+    }
+    json_decref(entity);
+}
+
 static void bytes_are_a_bound(void **state)
 {
     (void)state;
     struct kj__message *sample = make(1, 1000);
-    size_t weight = kj__message_weight(sample);
+    size_t weight = sample->weight;
     kj__message_unref(sample);
     assert_true(weight > 3000);
     struct kj__recent recent;
@@ -157,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ring_keeps_the_latest),
+        cmocka_unit_test(weight_is_of_a_decoded_entity_too),
         cmocka_unit_test(bytes_are_a_bound),
         cmocka_unit_test(gap_gives_up_what_was_before_it),
         cmocka_unit_test(ring_without_room_keeps_nothing),

@@ -172,6 +172,91 @@ static void handler_is_asked_once_for_each_event(void **state)
     close(fd);
 }
 
+/* ---- where nothing is kept ---- */
+
+static void session_of_a_node_that_keeps_nothing_misses_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    start_keeping(fixture, 0);
+    struct kj_session *session = prepare(fixture, "since=x", NULL, &refusal);
+    assert_int_equal(publish(fixture, "task", "create", 1), KJ_OK);
+    int fd = attach(session);
+    struct kj_event *notice = read_event(fd);
+    assert_string_equal(kj_event_type(notice), KJ_EVENT_ERROR);
+    assert_int_equal(publish(fixture, "task", "create", 2), KJ_OK);
+    expect_numbers(fd, 1, 2);
+    send_config(fixture, fd, "{\"identities\":{\"list\":null}}");
+    assert_int_equal(publish(fixture, "task", "create", 3), KJ_OK);
+    assert_int_equal(publish(fixture, "list", "create", 4), KJ_OK);
+    expect_numbers(fd, 4, 4);
+    assert_int_equal(fixture->counters.resumes_off, 1);
+    kj_event_unref(notice);
+    close(fd);
+}
+
+/* ---- what could not wait for the socket ---- */
+
+static void session_is_told_what_could_not_wait_for_its_socket(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    fixture->limits.session_queue_messages = 2;
+    start_keeping(fixture, KEPT);
+    struct kj_session *session = prepare(fixture, "resume", NULL, &refusal);
+    for (int number = 1; number <= 5; number++) {
+        assert_int_equal(publish(fixture, "task", "create", number), KJ_OK);
+    }
+    wait_for_counter(&fixture->counters.dropped_queue_full, 3);
+    int fd = attach(session);
+    expect_numbers(fd, 1, 2);
+    struct kj_event *gap = read_event(fd);
+    assert_string_equal(kj_event_type(gap), KJ_EVENT_ERROR);
+    const json_t *data = json_object_get(kj_event_entity(gap), "data");
+    assert_int_equal(json_integer_value(json_object_get(data, "dropped")), 3);
+    assert_int_equal(publish(fixture, "task", "create", 6), KJ_OK);
+    expect_numbers(fd, 6, 6);
+    kj_event_unref(gap);
+    close(fd);
+}
+
+/* ---- a client that does not read ---- */
+
+enum { LARGE = 400000 }; /* bytes, which no socket pair takes at once */
+
+static void publish_large(struct fixture *fixture, int count)
+{
+    static char text[LARGE];
+    memset(text, 'x', sizeof text - 1);
+    json_t *entity = json_pack("{s:s}", "text", text);
+    for (int i = 0; i < count; i++) {
+        struct kj_event *event;
+        assert_int_equal(kj_event_new_untyped("task", "create", entity, &event), KJ_OK);
+        assert_int_equal(kj__events_publish(&fixture->events, event), KJ_OK);
+        kj_event_unref(event);
+    }
+    json_decref(entity);
+}
+
+/* What it missed goes on being given up, and its configs go on being heard. */
+static void notices_do_not_pile_up(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->limits.session_queue_messages = 2;
+    start_keeping(fixture, 2);
+    publish_large(fixture, 2);
+    int fd = connect_session(fixture, since(fixture, 0), NULL);
+    send_config(fixture, fd, "{}");
+    wait_for_counter(&fixture->counters.events_queued, 1);
+    for (int round = 0; round < 20; round++) {
+        publish_large(fixture, 3);
+        send_config(fixture, fd, "{}");
+    }
+    assert_int_equal(fixture->counters.resumes_too_old, 0);
+    assert_int_equal(fixture->counters.error_events, 0);
+    close(fd);
+}
+
 /* ---- at full speed ---- */
 
 static void *publish_many(void *argument)
@@ -218,6 +303,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(event_from_before_the_session_reaches_one_that_goes_on,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(handler_is_asked_once_for_each_event, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(session_of_a_node_that_keeps_nothing_misses_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(session_is_told_what_could_not_wait_for_its_socket, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(notices_do_not_pile_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sessions_miss_nothing_while_events_are_published, set_up,
                                         tear_down),
     };
