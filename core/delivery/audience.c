@@ -209,13 +209,15 @@ static struct kj__piece join(const struct kj__audience *audience, uint32_t from,
 static bool add_sealed(struct kj__shard *shard, struct kj__member *member, struct kj__piece *piece)
 {
     struct kj__batch *batch = &shard->batch;
+    struct kj__tls *tls = member->seat->connection->tls;
     uint8_t *room = shard->sealed_records + batch->sealed;
-    if (KJ__TLS_SEALED_MAX(piece->len) > sizeof shard->sealed_records - batch->sealed) {
-        return false;
+    size_t len = 0;
+    if (piece->len <= KJ__TLS_RECORD_MAX) {
+        if (KJ__TLS_SEALED_MAX(piece->len) > sizeof shard->sealed_records - batch->sealed) {
+            return false;
+        }
+        len = kj__tls_seal(tls, piece->bytes, piece->len, room);
     }
-    size_t len = piece->len > KJ__TLS_RECORD_MAX
-                     ? 0
-                     : kj__tls_seal(member->seat->connection->tls, piece->bytes, piece->len, room);
     if (len == 0) {
         kj__seat_settle(member->seat);
         return true;
