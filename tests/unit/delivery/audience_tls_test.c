@@ -187,12 +187,38 @@ static void frames_of_every_size_reach_every_member(void **state)
     }
 }
 
+/* As an answer to a peer's new keys, which the socket had no room for when it was made. */
+static void keep_and_append(struct call *call)
+{
+    struct kj__connection *connection = &call->member->connection;
+    uint8_t room[KJ__TLS_SEALED_MAX(5)];
+    size_t len = kj__tls_seal(connection->tls, (const uint8_t *)"first", 5, room);
+    assert_true(len > 0 && kj__tls_keep(connection->tls, room, len));
+    kj__shard_mark_dirty(connection->shard, connection);
+    append(call);
+}
+
+static void what_reading_left_to_be_sent_leaves_before_the_next_frame(void **state)
+{
+    struct fixture *fixture = *state;
+    write_script(fixture, 2, medium_sizes);
+    struct peer peer = join_peer(fixture);
+    for (size_t i = 0; i < 2; i++) {
+        post(fixture,
+             (struct call){.run = keep_and_append, .member = peer.member, .from = i, .to = i + 1});
+        expect(&peer, "first", 5);
+        expect(&peer, fixture->script.frames[i]->bytes, fixture->script.frames[i]->len);
+    }
+    leave(&peer);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(frames_of_every_size_reach_every_member),
+        WITH_FIXTURE(what_reading_left_to_be_sent_leaves_before_the_next_frame),
     };
     int failed = 0;
     for (int way = 0; way < count_ways(); way++) {
