@@ -336,12 +336,12 @@ ssize_t kj__tls_write(struct kj__tls *tls, const struct iovec *vector, int count
     if (!send_kept(tls)) {
         return errno == EAGAIN && tls->has_sent ? 0 : -1;
     }
-    if (!be_ready(tls)) {
-        return -1;
-    }
     const uint8_t *bytes = next_record(vector, count, scratch, &len);
     if (len == 0) {
-        return 0;
+        return 0; /* also while the handshake is not over: what was kept has left */
+    }
+    if (!be_ready(tls)) {
+        return -1;
     }
     return write_record(tls, bytes, len) ? (ssize_t)len : -1;
 }

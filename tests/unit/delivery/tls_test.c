@@ -213,6 +213,19 @@ static void nothing_to_write_is_no_record(struct pair *pair)
     assert_int_equal(recv(pair->peer_fd, &byte, 1, 0), -1);
 }
 
+static void nothing_to_write_waits_for_no_handshake(struct pair *pair)
+{
+    uint8_t bytes[8];
+    SSL *fresh = SSL_new(pair->server_context);
+    SSL_set_accept_state(fresh);
+    struct kj__tls *tls = kj__tls_new_take(fresh, pair->fd);
+    assert_true(kj__tls_keep(tls, (const uint8_t *)"rest", 4));
+    assert_int_equal(kj__tls_write(tls, NULL, 0, pair->scratch), 0);
+    assert_false(kj__tls_has_unsent(tls) || kj__tls_waits_for_output(tls));
+    assert_int_equal(recv(pair->peer_fd, bytes, sizeof bytes, 0), 4);
+    kj__tls_free(tls);
+}
+
 /* Writes until the socket is full; appends what was accepted to `expected`. Each call offers
  * other bytes, as a queue does from which frames are dropped. */
 static size_t fill_socket(struct pair *pair, uint8_t *expected)
@@ -458,6 +471,7 @@ int main(void)
         TEST(what_a_small_buffer_leaves_is_announced),
         TEST(frames_of_one_flush_are_one_record),
         TEST(nothing_to_write_is_no_record),
+        TEST(nothing_to_write_waits_for_no_handshake),
         TEST(what_was_sealed_leaves_ahead_of_what_is_written_then),
         TEST(the_largest_record_has_room),
         TEST(a_peer_that_asks_and_does_not_read_is_not_answered_for_ever),
