@@ -30,7 +30,9 @@ struct kj__tls *kj__tls_new_take(struct ssl_st *ssl, int fd);
 /* Without a word to the peer; NULL is fine. */
 void kj__tls_free(struct kj__tls *tls);
 
-/* Reads until `bytes` has no room for another record or the socket is empty. */
+/* Reads until `bytes` has no room for another record, the socket is empty, or a good many records
+ * have come, of which a peer may send any number that hold no data: the socket still announces the
+ * rest. */
 ssize_t kj__tls_read(struct kj__tls *tls, uint8_t *bytes, size_t size);
 
 /* The last read left something for another that the socket will not announce: bytes that are

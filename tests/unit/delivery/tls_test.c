@@ -389,6 +389,32 @@ static void a_peer_that_asks_and_does_not_read_is_not_answered_for_ever(struct p
     assert_true(kj__tls_waits_for_output(pair->tls));
 }
 
+/* Others wait for the thread while one is read from. */
+static void what_holds_no_data_is_read_some_at_a_time(struct pair *pair)
+{
+    enum { KEYS = 2000 };
+    uint8_t bytes[KJ__TLS_RECORD_MAX];
+    ssize_t got = -1;
+    int reads = 0;
+    if (SSL_version(pair->peer) != TLS1_3_VERSION) {
+        return;
+    }
+    for (int i = 0; i < KEYS; i++) {
+        assert_int_equal(SSL_key_update(pair->peer, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(pair->peer), 1);
+    }
+    peer_says(pair, "question");
+    assert_true(peer_sends(pair, LARGE));
+    for (; got < 0; reads++) {
+        assert_true(recv(pair->fd, bytes, 1, MSG_PEEK) == 1); /* it announces what is left */
+        got = kj__tls_read(pair->tls, bytes, sizeof bytes);
+        assert_true(got > 0 || errno == EAGAIN);
+        assert_false(kj__tls_has_more(pair->tls));
+    }
+    assert_int_equal(got, 8);
+    assert_in_range(reads, 3, KEYS);
+}
+
 static void the_end_is_told_and_heard(struct pair *pair)
 {
     uint8_t bytes[KJ__TLS_RECORD_MAX];
@@ -478,6 +504,7 @@ int main(void)
         TEST(what_was_accepted_arrives_however_full_the_socket),
         TEST(reading_goes_on_while_writing_is_blocked),
         TEST(keys_may_change_on_the_way),
+        TEST(what_holds_no_data_is_read_some_at_a_time),
         TEST(the_end_is_told_and_heard),
         TEST(an_end_behind_data_is_announced),
         TEST(a_peer_without_manners_is_an_end_and_no_signal),
