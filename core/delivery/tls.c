@@ -402,6 +402,11 @@ bool kj__tls_waits_for_output(const struct kj__tls *tls)
     return tls && (tls->read_waits_for_output || tls->kept.len);
 }
 
+bool kj__tls_read_waits_for_output(const struct kj__tls *tls)
+{
+    return tls && tls->read_waits_for_output;
+}
+
 /* ---- sockets that may be plain ---- */
 
 ssize_t kj__socket_read(int fd, struct kj__tls *tls, uint8_t *bytes, size_t size)

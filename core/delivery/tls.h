@@ -69,6 +69,9 @@ bool kj__tls_has_unsent(const struct kj__tls *tls);
  * tried then; reading may need to write and, less often, the other way round. */
 bool kj__tls_waits_for_output(const struct kj__tls *tls);
 
+/* The same of reading alone: the input there is cannot be taken before something has left. */
+bool kj__tls_read_waits_for_output(const struct kj__tls *tls);
+
 /* The handshake is over; true for NULL. */
 bool kj__tls_is_ready(const struct kj__tls *tls);
 

@@ -212,6 +212,44 @@ static void what_reading_left_to_be_sent_leaves_before_the_next_frame(void **sta
     leave(&peer);
 }
 
+static _Atomic bool is_deaf;
+
+static void look_whether_deaf(struct call *call)
+{
+    atomic_store(&is_deaf, call->member->connection.is_deaf);
+}
+
+/* Asks for new keys, whose coming it does not look at, until it is not heard any more. */
+static void ask_until_not_heard(struct fixture *fixture, struct peer *peer)
+{
+    atomic_store(&is_deaf, false);
+    for (int waited = 0; !is_deaf;) {
+        if (push(peer)) {
+            waited = 0;
+            assert_int_equal(SSL_key_update(peer->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+            assert_int_equal(SSL_do_handshake(peer->ssl), 1);
+        } else {
+            post_and_wait(fixture, (struct call){.run = look_whether_deaf, .member = peer->member});
+            assert_true(waited++ < DEADLINE_MS);
+            poll(NULL, 0, 1);
+        }
+    }
+}
+
+static void who_asks_for_keys_and_does_not_read_is_heard_once_it_reads(void **state)
+{
+    static const uint8_t ping[] = {0x89, 0x80, 0, 0, 0, 0};
+    static const uint8_t pong[] = {0x8a, 0};
+    struct fixture *fixture = *state;
+    struct peer peer = join_peer(fixture);
+    ask_until_not_heard(fixture, &peer);
+    assert_int_equal(SSL_write(peer.ssl, ping, sizeof ping), sizeof ping);
+    expect(&peer, pong, sizeof pong);
+    post_and_wait(fixture, (struct call){.run = look_whether_deaf, .member = peer.member});
+    assert_false(is_deaf);
+    leave(&peer);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -219,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(frames_of_every_size_reach_every_member),
         WITH_FIXTURE(what_reading_left_to_be_sent_leaves_before_the_next_frame),
+        WITH_FIXTURE(who_asks_for_keys_and_does_not_read_is_heard_once_it_reads),
     };
     int failed = 0;
     for (int way = 0; way < count_ways(); way++) {
