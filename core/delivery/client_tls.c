@@ -90,7 +90,19 @@ static enum kj_status explain(const SSL *ssl, struct kj_error *error)
     return KJ_EIO;
 }
 
-static enum kj_status shake_hands(SSL *ssl, int fd, uint64_t deadline_ms, struct kj_error *error)
+/* What is to be waited for. A part of what OpenSSL wrote may be kept, and the server says nothing
+ * before it has all of it. */
+static short events_wanted(struct kj__tls *tls, int wanted)
+{
+    if (kj__tls_has_unsent(tls)) {
+        (void)kj__tls_write(tls, NULL, 0, NULL); /* a fault shows when it is read from */
+    }
+    short events = wanted == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
+    return kj__tls_has_unsent(tls) ? (short)(events | POLLOUT) : events;
+}
+
+static enum kj_status shake_hands(SSL *ssl, struct kj__tls *tls, int fd, uint64_t deadline_ms,
+                                  struct kj_error *error)
 {
     for (;;) {
         ERR_clear_error();
@@ -102,7 +114,7 @@ static enum kj_status shake_hands(SSL *ssl, int fd, uint64_t deadline_ms, struct
         if (wanted != SSL_ERROR_WANT_READ && wanted != SSL_ERROR_WANT_WRITE) {
             return explain(ssl, error);
         }
-        if (!kj__client_wait(fd, wanted == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline_ms)) {
+        if (!kj__client_wait(fd, events_wanted(tls, wanted), deadline_ms)) {
             kj_error_set(error, 0, "the TLS handshake: %s", kj_status_text(KJ_ETIMEOUT));
             return KJ_ETIMEOUT;
         }
@@ -131,7 +143,7 @@ enum kj_status kj__client_tls_start(const struct kj_subscriber_options *options,
         kj_error_set(error, 0, "%s", kj_status_text(KJ_ENOMEM));
         return KJ_ENOMEM;
     }
-    status = shake_hands(ssl, fd, deadline_ms, error);
+    status = shake_hands(ssl, made, fd, deadline_ms, error);
     if (status) {
         kj__tls_free(made);
         return status;

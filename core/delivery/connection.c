@@ -449,8 +449,8 @@ void kj__connection_on_readable(struct kj__connection *connection)
     }
     /* Writing may have waited for the end of the handshake, and reading may now wait for room to
      * write. */
-    if (connection->tls &&
-        (kj__tls_waits_for_output(connection->tls) || !kj__out_queue_is_empty(&connection->out))) {
+    if (connection->tls && (kj__tls_waits_for_output(connection->tls) || connection->is_deaf ||
+                            !kj__out_queue_is_empty(&connection->out))) {
         kj__shard_mark_dirty(connection->shard, connection);
     }
 }

@@ -112,6 +112,7 @@ struct kj__connection {
     bool check_utf8;
     bool is_dirty;        /* in the shard's list to flush */
     bool waits_for_write; /* registered for writability */
+    bool is_deaf;         /* not registered for readability: reading waits for output */
     bool has_dropped;     /* since the protocol's on_room ran last */
     bool waits_for_room;  /* set by the protocol until its on_drained has run */
     bool is_listed, was_open;

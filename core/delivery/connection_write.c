@@ -39,15 +39,20 @@ static void update_seats(const struct kj__connection *connection)
 
 /* ---- the socket ---- */
 
+/* Input that cannot be taken yet would be announced over and over: it is tried again once there is
+ * room for output. */
 static void set_waits_for_write(struct kj__connection *connection, bool waits)
 {
-    if (connection->waits_for_write == waits) {
+    bool is_deaf = kj__tls_read_waits_for_output(connection->tls);
+    if (connection->waits_for_write == waits && connection->is_deaf == is_deaf) {
         return;
     }
-    struct epoll_event event = {.events = EPOLLIN | (waits ? (uint32_t)EPOLLOUT : 0),
+    struct epoll_event event = {.events = (is_deaf ? 0 : (uint32_t)EPOLLIN) |
+                                          (waits ? (uint32_t)EPOLLOUT : 0),
                                 .data.ptr = connection};
     epoll_ctl(connection->shard->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event);
     connection->waits_for_write = waits;
+    connection->is_deaf = is_deaf;
 }
 
 void kj__connection_note_blocked(struct kj__connection *connection)
@@ -113,7 +118,11 @@ static bool write_all(struct kj__connection *connection)
 
 void kj__connection_flush(struct kj__connection *connection)
 {
-    if (connection->fd < 0 || connection->state == KJ__CONNECTION_SHUT) {
+    if (connection->fd < 0) {
+        return;
+    }
+    if (connection->state == KJ__CONNECTION_SHUT) { /* and there is room for output for ever */
+        set_waits_for_write(connection, kj__tls_read_waits_for_output(connection->tls));
         return;
     }
     bool is_done = write_all(connection);

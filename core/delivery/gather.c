@@ -15,15 +15,15 @@ enum {
     NAP_NS = 100000,
 };
 
-/* How many members are to be written to, about. */
-static size_t members_behind(const struct kj__shard *shard)
+/* Whether many members are to be written to, about. There may be thousands of small audiences. */
+static bool are_many_behind(const struct kj__shard *shard)
 {
     size_t members = 0;
-    for (const struct kj__list *link = shard->behind.next; link != &shard->behind;
-         link = link->next) {
+    for (const struct kj__list *link = shard->behind.next;
+         link != &shard->behind && members < GATHER_MEMBERS; link = link->next) {
         members += KJ__CONTAINER_OF(link, struct kj__audience, behind_link)->count;
     }
-    return members;
+    return members >= GATHER_MEMBERS;
 }
 
 /* Whether the last flush of some large audience carried more than there is now. */
@@ -50,8 +50,7 @@ static int64_t patience_ns(const struct kj__shard *shard)
 static void let_others_post(struct kj__shard *shard)
 {
     uint64_t ran = 0;
-    for (int turn = 0;
-         turn < GATHER_TURNS && ran != shard->jobs_ran && members_behind(shard) >= GATHER_MEMBERS;
+    for (int turn = 0; turn < GATHER_TURNS && ran != shard->jobs_ran && are_many_behind(shard);
          turn++) {
         ran = shard->jobs_ran;
         kj__shard_take_more(shard, 0);

@@ -9,8 +9,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* What a peer that does not read can make us keep; a record and more fits. */
-enum { KEPT_MAX = 4 * KJ__TLS_RECORD_MAX };
+enum {
+    /* What a peer that does not read can make us keep; a record and more fits. */
+    KEPT_MAX = 4 * KJ__TLS_RECORD_MAX,
+    /* Calls of recv for one read, two for a record. A peer may send new keys or empty handshakes
+     * without end, and OpenSSL does not return before it has data or nothing more to read. */
+    RECEIVES_MAX = 512,
+};
 
 /* Bytes of records that the socket did not take yet; nothing is allocated while there are none. */
 struct kept {
@@ -26,6 +31,8 @@ struct kj__tls {
     bool read_waits_for_output; /* and not, as usual, for input */
     bool is_ready;              /* the handshake was over when a call began */
     bool has_sent;              /* the socket took bytes during the call under way */
+    bool is_reading;            /* kj__tls_read is under way */
+    unsigned receives;          /* calls of recv in it */
     struct kept kept;
     uint8_t *room; /* where records go instead of to the socket; NULL: there is none */
     size_t room_size, room_len;
@@ -109,8 +116,13 @@ static int bio_write(BIO *bio, const char *text, int size)
 static int bio_read(BIO *bio, char *bytes, int size)
 {
     struct kj__tls *tls = BIO_get_data(bio);
-    ssize_t got = recv(tls->fd, bytes, (size_t)size, MSG_DONTWAIT);
     BIO_clear_retry_flags(bio);
+    if (tls->is_reading && tls->receives++ >= RECEIVES_MAX) {
+        errno = EAGAIN;
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    ssize_t got = recv(tls->fd, bytes, (size_t)size, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         BIO_set_retry_read(bio);
     } else if (got == 0) {
@@ -244,12 +256,10 @@ static ssize_t end_read(struct kj__tls *tls)
     return error == SSL_ERROR_ZERO_RETURN ? 0 : -1;
 }
 
-ssize_t kj__tls_read(struct kj__tls *tls, uint8_t *bytes, size_t size)
+static ssize_t read_records(struct kj__tls *tls, uint8_t *bytes, size_t size)
 {
     size_t used = 0;
     size_t got;
-    tls->read_waits_for_output = false;
-    tls->is_ready = kj__tls_is_ready(tls);
     do {
         errno = 0;
         ERR_clear_error();
@@ -260,6 +270,17 @@ ssize_t kj__tls_read(struct kj__tls *tls, uint8_t *bytes, size_t size)
         used += got;
     } while (size - used >= KJ__TLS_RECORD_MAX);
     return (ssize_t)used;
+}
+
+ssize_t kj__tls_read(struct kj__tls *tls, uint8_t *bytes, size_t size)
+{
+    tls->read_waits_for_output = false;
+    tls->is_ready = kj__tls_is_ready(tls);
+    tls->is_reading = true;
+    tls->receives = 0;
+    ssize_t used = read_records(tls, bytes, size);
+    tls->is_reading = false;
+    return used;
 }
 
 const char *kj__tls_fault(const struct kj__tls *tls)
@@ -336,12 +357,12 @@ ssize_t kj__tls_write(struct kj__tls *tls, const struct iovec *vector, int count
     if (!send_kept(tls)) {
         return errno == EAGAIN && tls->has_sent ? 0 : -1;
     }
-    if (!be_ready(tls)) {
-        return -1;
-    }
     const uint8_t *bytes = next_record(vector, count, scratch, &len);
     if (len == 0) {
-        return 0;
+        return 0; /* also while the handshake is not over: what was kept has left */
+    }
+    if (!be_ready(tls)) {
+        return -1;
     }
     return write_record(tls, bytes, len) ? (ssize_t)len : -1;
 }
@@ -379,6 +400,11 @@ bool kj__tls_has_unsent(const struct kj__tls *tls)
 bool kj__tls_waits_for_output(const struct kj__tls *tls)
 {
     return tls && (tls->read_waits_for_output || tls->kept.len);
+}
+
+bool kj__tls_read_waits_for_output(const struct kj__tls *tls)
+{
+    return tls && tls->read_waits_for_output;
 }
 
 /* ---- sockets that may be plain ---- */

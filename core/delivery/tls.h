@@ -30,7 +30,9 @@ struct kj__tls *kj__tls_new_take(struct ssl_st *ssl, int fd);
 /* Without a word to the peer; NULL is fine. */
 void kj__tls_free(struct kj__tls *tls);
 
-/* Reads until `bytes` has no room for another record or the socket is empty. */
+/* Reads until `bytes` has no room for another record, the socket is empty, or a good many records
+ * have come, of which a peer may send any number that hold no data: the socket still announces the
+ * rest. */
 ssize_t kj__tls_read(struct kj__tls *tls, uint8_t *bytes, size_t size);
 
 /* The last read left something for another that the socket will not announce: bytes that are
@@ -66,6 +68,9 @@ bool kj__tls_has_unsent(const struct kj__tls *tls);
 /* What is to be tried again waits for the socket to be writable. Both directions are to be
  * tried then; reading may need to write and, less often, the other way round. */
 bool kj__tls_waits_for_output(const struct kj__tls *tls);
+
+/* The same of reading alone: the input there is cannot be taken before something has left. */
+bool kj__tls_read_waits_for_output(const struct kj__tls *tls);
 
 /* The handshake is over; true for NULL. */
 bool kj__tls_is_ready(const struct kj__tls *tls);

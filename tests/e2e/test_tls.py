@@ -449,7 +449,7 @@ def test_what_does_not_decrypt_ends_the_session_alone(secure, authority):
 def test_a_slow_reader_gets_large_events_whole(secure, authority):
     node = secure()
     slow = RawWebSocket(node.port, receive_buffer=4096, tls=authority.context())
-    texts = [os.urandom(100 * 1024).hex() for _ in range(3)]  # 200 KiB each
+    texts = [os.urandom(size * 1024).hex() for size in (100, 150, 50)]  # twice as many bytes
     for text in texts:
         node.create("/lists", name="large", description=text)
     for text in texts:

@@ -7,4 +7,6 @@ kujata_test(acceptor_test SOURCES delivery/acceptor_test.c MODULES delivery code
 kujata_test(stream_test SOURCES delivery/stream_test.c MODULES delivery codec base)
 kujata_test(audience_test SOURCES delivery/audience_test.c delivery/audience_fixture.c
     MODULES delivery codec base)
+kujata_test(audience_tls_test SOURCES delivery/audience_tls_test.c delivery/audience_fixture.c
+    MODULES delivery codec base)
 kujata_test(dispatch_times_test SOURCES delivery/dispatch_times_test.c MODULES delivery codec base)

@@ -213,6 +213,19 @@ static void nothing_to_write_is_no_record(struct pair *pair)
     assert_int_equal(recv(pair->peer_fd, &byte, 1, 0), -1);
 }
 
+static void nothing_to_write_waits_for_no_handshake(struct pair *pair)
+{
+    uint8_t bytes[8];
+    SSL *fresh = SSL_new(pair->server_context);
+    SSL_set_accept_state(fresh);
+    struct kj__tls *tls = kj__tls_new_take(fresh, pair->fd);
+    assert_true(kj__tls_keep(tls, (const uint8_t *)"rest", 4));
+    assert_int_equal(kj__tls_write(tls, NULL, 0, pair->scratch), 0);
+    assert_false(kj__tls_has_unsent(tls) || kj__tls_waits_for_output(tls));
+    assert_int_equal(recv(pair->peer_fd, bytes, sizeof bytes, 0), 4);
+    kj__tls_free(tls);
+}
+
 /* Writes until the socket is full; appends what was accepted to `expected`. Each call offers
  * other bytes, as a queue does from which frames are dropped. */
 static size_t fill_socket(struct pair *pair, uint8_t *expected)
@@ -376,6 +389,32 @@ static void a_peer_that_asks_and_does_not_read_is_not_answered_for_ever(struct p
     assert_true(kj__tls_waits_for_output(pair->tls));
 }
 
+/* Others wait for the thread while one is read from. */
+static void what_holds_no_data_is_read_some_at_a_time(struct pair *pair)
+{
+    enum { KEYS = 2000 };
+    uint8_t bytes[KJ__TLS_RECORD_MAX];
+    ssize_t got = -1;
+    int reads = 0;
+    if (SSL_version(pair->peer) != TLS1_3_VERSION) {
+        return;
+    }
+    for (int i = 0; i < KEYS; i++) {
+        assert_int_equal(SSL_key_update(pair->peer, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(pair->peer), 1);
+    }
+    peer_says(pair, "question");
+    assert_true(peer_sends(pair, LARGE));
+    for (; got < 0; reads++) {
+        assert_true(recv(pair->fd, bytes, 1, MSG_PEEK) == 1); /* it announces what is left */
+        got = kj__tls_read(pair->tls, bytes, sizeof bytes);
+        assert_true(got > 0 || errno == EAGAIN);
+        assert_false(kj__tls_has_more(pair->tls));
+    }
+    assert_int_equal(got, 8);
+    assert_in_range(reads, 3, KEYS);
+}
+
 static void the_end_is_told_and_heard(struct pair *pair)
 {
     uint8_t bytes[KJ__TLS_RECORD_MAX];
@@ -458,12 +497,14 @@ int main(void)
         TEST(what_a_small_buffer_leaves_is_announced),
         TEST(frames_of_one_flush_are_one_record),
         TEST(nothing_to_write_is_no_record),
+        TEST(nothing_to_write_waits_for_no_handshake),
         TEST(what_was_sealed_leaves_ahead_of_what_is_written_then),
         TEST(the_largest_record_has_room),
         TEST(a_peer_that_asks_and_does_not_read_is_not_answered_for_ever),
         TEST(what_was_accepted_arrives_however_full_the_socket),
         TEST(reading_goes_on_while_writing_is_blocked),
         TEST(keys_may_change_on_the_way),
+        TEST(what_holds_no_data_is_read_some_at_a_time),
         TEST(the_end_is_told_and_heard),
         TEST(an_end_behind_data_is_announced),
         TEST(a_peer_without_manners_is_an_end_and_no_signal),
