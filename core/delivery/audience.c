@@ -203,9 +203,9 @@ static struct kj__piece join(const struct kj__audience *audience, uint32_t from,
     return piece;
 }
 
-/* The piece as a record of the member's own. What is larger than a record goes through the queue,
- * as does what cannot be sealed: since reading left an answer of TLS itself to be sent first, or for
- * good, which ends the connection there. False when the batch has no room for it. */
+/* The piece as a record of the member's own. What is larger than a record goes through the queue.
+ * So does what cannot be sealed: because reading left an answer of TLS itself to be sent first, or
+ * for good, which ends the connection there. False when the batch has no room for it. */
 static bool add_sealed(struct kj__shard *shard, struct kj__member *member, struct kj__piece *piece)
 {
     struct kj__batch *batch = &shard->batch;
