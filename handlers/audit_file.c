@@ -1,4 +1,6 @@
 /* audit_file.c - see kujata/audit.h. */
+#include "handlers/writers_first.h"
+
 #include <kujata/audit.h>
 
 #include <errno.h>
@@ -29,16 +31,6 @@ static int open_file(const char *path, struct kj_error *error)
     return fd;
 }
 
-/* With the default, who reopens the file would wait until a moment in which nobody writes. */
-static void init_lock(pthread_rwlock_t *lock)
-{
-    pthread_rwlockattr_t attributes;
-    pthread_rwlockattr_init(&attributes);
-    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(lock, &attributes);
-    pthread_rwlockattr_destroy(&attributes);
-}
-
 enum kj_status kj_audit_file_new(const char *path, struct kj_audit_file **file,
                                  struct kj_error *error)
 {
@@ -57,7 +49,7 @@ enum kj_status kj_audit_file_new(const char *path, struct kj_audit_file **file,
     }
     made->path = copy;
     made->fd = fd;
-    init_lock(&made->lock);
+    kj__writers_first_init(&made->lock);
     *file = made;
     return KJ_OK;
 }

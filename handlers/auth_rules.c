@@ -1,5 +1,6 @@
 /* auth_rules.c - see kujata/auth_rules.h. */
 #include "handlers/file.h"
+#include "handlers/writers_first.h"
 
 #include <kujata/auth_rules.h>
 #include <pthread.h>
@@ -208,16 +209,6 @@ enum kj_status kj_auth_rules_reload(struct kj_auth_rules *rules, struct kj_error
 
 /* ---- life ---- */
 
-/* With the default, who reads the file again would wait until a moment in which nobody looks. */
-static void init_lock(pthread_rwlock_t *lock)
-{
-    pthread_rwlockattr_t attributes;
-    pthread_rwlockattr_init(&attributes);
-    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(lock, &attributes);
-    pthread_rwlockattr_destroy(&attributes);
-}
-
 enum kj_status kj_auth_rules_new(const struct kj_auth_rules_options *options,
                                  struct kj_auth_rules **rules, struct kj_error *error)
 {
@@ -228,7 +219,7 @@ enum kj_status kj_auth_rules_new(const struct kj_auth_rules_options *options,
     }
     struct kj_auth_rules *made = calloc(1, sizeof *made);
     if (made) {
-        init_lock(&made->lock);
+        kj__writers_first_init(&made->lock);
         made->model = options->model;
         made->file = strdup(options->file);
     }

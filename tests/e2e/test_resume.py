@@ -10,6 +10,7 @@ import msgpack
 import pytest
 
 from deadline import eventually
+from fleet import create_all
 from programs import KUJATA, free_port
 from rawws import BINARY, CLOSE, PING, PONG, TEXT, RawWebSocket
 
@@ -79,23 +80,7 @@ def publish(node, numbers, title="wanted"):
 
 def publish_fast(port, count):
     """As fast as the node takes them: of each three tasks one is wanted."""
-    requests = bytearray()
-    for number in range(count):
-        body = json.dumps({"title": "other" if number % 3 else "wanted", "number": number}).encode()
-        requests += (
-            f"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        ).encode() + body
-    with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
-        sender = threading.Thread(target=connection.sendall, args=(requests,))
-        sender.start()
-        answers, tail = 0, b""
-        while answers < count:
-            data = connection.recv(1 << 18)
-            assert data, f"the connection ended after {answers} answers"
-            answers += (tail + data).count(b"HTTP/1.1 200 ")
-            tail = (tail + data)[-12:]
-        sender.join()
+    create_all(port, count, title=lambda number: "other" if number % 3 else "wanted")
 
 
 def place_of(node, encoding=JSON):

@@ -19,10 +19,11 @@ def raise_file_limit(wanted):
 
 def create_all(port, count, path="/tasks", first=0, title="t"):
     """Creates `count` tasks, numbered from `first`, in order: every request is on the way before
-    the first answer is read."""
+    the first answer is read. `title` may be a function of the number."""
     requests = bytearray()
     for number in range(first, first + count):
-        body = json.dumps({"title": title, "number": number}).encode()
+        words = title(number) if callable(title) else title
+        body = json.dumps({"title": words, "number": number}).encode()
         requests += (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"

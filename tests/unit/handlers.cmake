@@ -5,6 +5,9 @@ endforeach()
 # What every storage promises is tested on each of them.
 foreach(part store store_bytes store_processor store_random store_threads)
     set(sources handlers/${part}_test.c handlers/storage.c rest/fixture.c)
+    if(part MATCHES "bytes|processor")
+        list(APPEND sources handlers/stored_lists.c)
+    endif()
     kujata_test(handlers_${part}_test SOURCES ${sources}
         MODULES handlers rest delivery model codec base)
     kujata_test(handlers_${part}_sqlite_test SOURCES ${sources}
