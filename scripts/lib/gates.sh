@@ -53,7 +53,7 @@ check_tidy() {
 }
 
 build_preset() {
-    cmake --preset "$1" >"/dev/null" && cmake --build "build/$1"
+    cmake --preset "$1" >"/dev/null" && cmake --build --preset "$1"
 }
 
 # test_preset PRESET [CTEST FLAGS...]: two tests at a time, since most of them wait for something.
