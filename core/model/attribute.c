@@ -3,6 +3,7 @@
 
 #include "base/timestamp.h"
 #include "model/locate.h"
+#include "model/pattern.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -223,6 +224,11 @@ static enum kj_status copy_pattern(struct kj__attribute *attribute,
     if (has_back_reference(spec->pattern)) {
         return kj__walk_fail(walk, "pattern",
                              "pattern has a back-reference, which takes more than linear time");
+    }
+    if (!kj__pattern_is_small(spec->pattern)) {
+        return kj__walk_fail(walk, "pattern",
+                             "pattern repeats too much: more than %d pieces, or %d groups deep",
+                             KJ__PATTERN_SIZE_MAX, KJ__PATTERN_DEPTH_MAX);
     }
     int fault = regcomp(&attribute->regex, spec->pattern, REG_EXTENDED | REG_NOSUB);
     if (fault) {

@@ -267,6 +267,35 @@ static void model_refuses_patterns_that_do_not_compile_or_refer_back(void **stat
     assert_non_null(strstr(error.text, "identity \"thing\", attribute \"a\": pattern: "));
 }
 
+static void model_refuses_patterns_that_repeat_too_much(void **state)
+{
+    (void)state;
+    static const char refusal[] =
+        "pattern repeats too much: more than 2000 pieces, or 50 groups deep";
+    static const char *const large[] = {
+        "a++++++++++++++",  "((a{101}){101})",     "(((((((((((((((a)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+",
+        "[]+]{99}{99}{99}", "a{x+}++++++++++++++", "[[:alpha:]]{200}{99}",
+    };
+    static const char *const fine[] = {"([a-z]{1,50}[.]){0,20}[a-z]{2,50}",
+                                       "[++++++++++++++++++]",
+                                       "\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+\\+",
+                                       "a************",
+                                       "^[]{99}{99}{99}]$",
+                                       "(a{40}){40}"};
+    for (size_t i = 0; i < COUNT(large); i++) {
+        assert_attribute_refused((struct kj_attribute_spec){.name = "a", .pattern = large[i]},
+                                 refusal);
+    }
+    for (size_t i = 0; i < COUNT(fine); i++) {
+        assert_attribute_accepted((struct kj_attribute_spec){.name = "a", .pattern = fine[i]});
+    }
+    char deep[2 * 51 + 1];
+    memset(deep, '(', 51);
+    memset(deep + 51, ')', 51);
+    deep[2 * 51] = '\0';
+    assert_attribute_refused((struct kj_attribute_spec){.name = "a", .pattern = deep}, refusal);
+}
+
 static void model_refuses_defaults_that_do_not_fit(void **state)
 {
     (void)state;
@@ -348,6 +377,7 @@ int main(void)
         cmocka_unit_test(model_refuses_members_that_do_not_suit_the_type),
         cmocka_unit_test(model_refuses_empty_ranges),
         cmocka_unit_test(model_refuses_patterns_that_do_not_compile_or_refer_back),
+        cmocka_unit_test(model_refuses_patterns_that_repeat_too_much),
         cmocka_unit_test(model_refuses_defaults_that_do_not_fit),
         cmocka_unit_test(model_refuses_bad_relations),
         cmocka_unit_test(operations_have_bahamuts_names),
