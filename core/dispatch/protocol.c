@@ -79,11 +79,13 @@ void kj__events_send(struct kj_session *session, struct kj__message *message)
     }
 }
 
-void kj__events_offer(struct kj_session *session, struct kj__message *message)
+bool kj__events_offer(struct kj_session *session, struct kj__message *message)
 {
-    if (kj__events_admits(session, message)) {
+    bool is_admitted = kj__events_admits(session, message);
+    if (is_admitted) {
         kj__events_send(session, message);
     }
+    return is_admitted;
 }
 
 void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
@@ -108,7 +110,7 @@ static void release_held(struct kj_session *session, bool deliver)
 {
     for (size_t i = 0; i < session->held_count; i++) {
         if (deliver && session->connection.state == KJ__CONNECTION_OPEN) {
-            kj__events_offer(session, session->held[i]); /* there is no push config yet */
+            (void)kj__events_offer(session, session->held[i]); /* there is no push config yet */
         } else {
             session->connection.shard->tally.events_queued++;
             KJ__COUNT(session->held[i]->counters, dropped_closing);

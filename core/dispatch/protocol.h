@@ -13,8 +13,9 @@ extern const struct kj__protocol kj__events_protocol;
 void kj__events_deliver(struct kj__events *events, struct kj__shard *shard,
                         struct kj__message *message);
 
-/* Decides for one open session whose interest lets the event through, and queues it. */
-void kj__events_offer(struct kj_session *session, struct kj__message *message);
+/* Decides for one open session whose interest lets the event through, and queues it; whether it is
+ * to have it. */
+bool kj__events_offer(struct kj_session *session, struct kj__message *message);
 
 /* The two halves of it: whether the session is to have the event, and the frame. */
 bool kj__events_admits(struct kj_session *session, struct kj__message *message);

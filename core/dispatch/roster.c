@@ -263,11 +263,7 @@ static size_t deliver_one_by_one(struct kj__audience *audience, struct kj__messa
     size_t heard = 0;
     /* Backwards, since a session that is closed swaps places with the last. */
     for (size_t i = audience->count; i > 0; i--) {
-        struct kj_session *session = session_at(audience, i - 1);
-        if (kj__events_admits(session, message)) {
-            kj__events_send(session, message);
-            heard++;
-        }
+        heard += kj__events_offer(session_at(audience, i - 1), message);
     }
     return heard;
 }
