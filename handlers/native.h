@@ -20,11 +20,11 @@ struct native_counts {
     _Atomic uint64_t asked, sent, kept, unreadable, failed;
 };
 
-/* Large rooms that clients came to or went from since they were last told. */
+/* Large rooms that clients came to or went from since they were last told, or not long before. */
 struct native_crowds {
     pthread_mutex_t lock;
-    json_t *rooms; /* guarded by lock, as is the next: NAME: [JOINED, LEFT] */
-    bool is_due;   /* they will be told */
+    json_t *rooms; /* guarded by lock, as is the next: by name */
+    bool is_due;   /* they will be looked at */
     _Atomic(struct kj_gateway *) gateway;
     _Atomic uint64_t told, untold;
 };

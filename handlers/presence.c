@@ -185,6 +185,11 @@ void kj_presence_stop(struct kj_presence_board *board)
     kj_pubsub_unsubscribe(board->options.pubsub, board->questions);
 }
 
+uint32_t kj_presence_interval_ms(const struct kj_presence_board *board)
+{
+    return board->options.interval_ms;
+}
+
 void kj_presence_free(struct kj_presence_board *board)
 {
     if (!board) {

@@ -54,6 +54,9 @@ void kj_presence_stop(struct kj_presence_board *board);
 /* Stops it. After the server, whose clients may be asking; before the backend. NULL is fine. */
 void kj_presence_free(struct kj_presence_board *board);
 
+/* The interval_ms it has.                                               [any thread] */
+uint32_t kj_presence_interval_ms(const struct kj_presence_board *board);
+
 /* ---- figures: of this node as of now, of others as of their last report  [any thread] ---- */
 
 struct kj_presence_totals {
