@@ -13,7 +13,7 @@
 
 static bool authenticate(struct kj_session *session, struct kj_error *error, void *ctx)
 {
-    return kj__events_authenticate(ctx, session, error);
+    return kj__events_authenticate_later(ctx, session, error);
 }
 
 static void give_place(const char *remote_address, void *ctx)

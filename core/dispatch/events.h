@@ -120,10 +120,6 @@ bool kj__events_refuse_token(struct kj__events *events, const struct kj_session 
 void kj__events_audit(const struct kj__events *events, const struct kj_session *session,
                       const struct kj_api_error *error, int64_t started_ns);
 
-/* The same of anything else that authenticators are asked for. */
-void kj__events_audit_as(const struct kj__events *events, const struct kj_session *session,
-                         int status, const char *error_title, int64_t started_ns);
-
 /* Checks, authenticates and announces a session; the caller has one reference and owes
  * kj__connection_attach or kj__connection_abandon. NULL with `refusal` filled. */
 struct kj_session *kj__events_prepare(struct kj__events *events,

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { SWITCHING_PROTOCOLS = 101, NS_PER_US = 1000 };
+enum { SWITCHING_PROTOCOLS = 101, ACCEPTED = 200, UNAUTHORIZED = 401, NS_PER_US = 1000 };
 
 /* ---- places ---- */
 
@@ -263,15 +263,8 @@ bool kj__events_admit_stream(struct kj__events *events, const char *remote_addre
 
 /* ---- what is told of it ---- */
 
-void kj__events_audit(const struct kj__events *events, const struct kj_session *session,
-                      const struct kj_api_error *error, int64_t started_ns)
-{
-    kj__events_audit_as(events, session, error ? error->code : SWITCHING_PROTOCOLS,
-                        error ? error->title : NULL, started_ns);
-}
-
-void kj__events_audit_as(const struct kj__events *events, const struct kj_session *session,
-                         int status, const char *error_title, int64_t started_ns)
+static void audit(const struct kj__events *events, const struct kj_session *session, int status,
+                  const char *error_title, int64_t started_ns)
 {
     const struct kj_auditor *auditor = events->options.audit;
     if (!auditor || !auditor->audit_session) {
@@ -291,6 +284,23 @@ void kj__events_audit_as(const struct kj__events *events, const struct kj_sessio
     KJ__COUNT(events->options.counters, audit_lost);
     kj__log_limited(&limit, KJ__LOG_ERROR, "dispatch", "an audit record (--audit) was lost: %s",
                     kj_status_text(kept));
+}
+
+void kj__events_audit(const struct kj__events *events, const struct kj_session *session,
+                      const struct kj_api_error *error, int64_t started_ns)
+{
+    audit(events, session, error ? error->code : SWITCHING_PROTOCOLS, error ? error->title : NULL,
+          started_ns);
+}
+
+bool kj__events_authenticate_later(struct kj__events *events, struct kj_session *stand_in,
+                                   struct kj_error *error)
+{
+    int64_t started_ns = kj__clock_monotonic_ns();
+    bool is_accepted = kj__events_authenticate(events, stand_in, error);
+    audit(events, stand_in, is_accepted ? ACCEPTED : UNAUTHORIZED,
+          is_accepted ? NULL : "Unauthorized", started_ns);
+    return is_accepted;
 }
 
 /* Asks everyone who may refuse it, and tells who must know. */

@@ -42,6 +42,11 @@ enum kj_auth kj__events_ask(const struct kj_session_authenticator *authenticator
 bool kj__events_authenticate(struct kj__events *events, struct kj_session *session,
                              struct kj_error *error);
 
+/* The same for a token that came after the handshake, of which the auditor is told; `stand_in` is
+ * a copy of the session with that token.               [a thread that may wait] */
+bool kj__events_authenticate_later(struct kj__events *events, struct kj_session *stand_in,
+                                   struct kj_error *error);
+
 /* Ends a session whose token was refused, with a last error event where it wants one. */
 void kj__events_end_unauthorized(struct kj_session *session, const char *reason);
 

@@ -1,7 +1,6 @@
 /* renewal.c - see renewal.h. */
 #include "dispatch/renewal.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "dispatch/events.h"
 #include "dispatch/protocol.h"
@@ -56,12 +55,8 @@ static void run_verdict(struct kj__job *job, struct kj__shard *shard)
 
 static void look_at(struct kj__renewals *renewals, struct kj__renewal *renewal)
 {
-    enum { ACCEPTED = 200, REFUSED = 401 };
-    int64_t started_ns = kj__clock_monotonic_ns();
-    bool is_accepted = kj__events_authenticate(renewals->events, renewal->stand_in, &renewal->text);
-    kj__events_audit_as(renewals->events, renewal->stand_in, is_accepted ? ACCEPTED : REFUSED,
-                        is_accepted ? NULL : "Unauthorized", started_ns);
-    renewal->is_accepted = is_accepted;
+    renewal->is_accepted = kj__events_authenticate_later(renewals->events, renewal->stand_in,
+                                                         &renewal->text);
     renewal->job.run = run_verdict;
     if (!kj__shard_post(renewal->session->connection.shard, &renewal->job)) {
         renewal_free(renewal);

@@ -42,7 +42,8 @@ struct kj__gateway_options {
     uint32_t linger_ms;
     const char *token_cookie;       /* see kj_session_token; NULL: none */
     const struct kj_limits *limits; /* every default filled in */
-    /* Asks the server's session authenticators; NULL: there are none. [a thread that may wait] */
+    /* Asks the server's session authenticators for a token that came in a message, and tells the
+     * auditor; NULL: there are none. [a thread that may wait] */
     bool (*authenticate)(struct kj_session *session, struct kj_error *error, void *ctx);
     uint32_t threads; /* that may wait, for it and for works of clients */
     void (*give_place)(const char *remote_address, void *ctx); /* of one client, which is gone */

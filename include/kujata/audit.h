@@ -3,8 +3,9 @@
  * A line holds the time (`time`), what it is about (`kind`: "operation" or "session"), who asked
  * (`remoteAddress`, `claims` with the values of credentials and of e-mail addresses masked), for a
  * call what it asked for (`request`, `operation`, `identity`, `objectID`, `parentIdentity`,
- * `parentID`, `namespace`), for a handshake the `session`, what came of it (`status`,
- * `durationUS`, `error`) and the caller's `traceparent`. Members with nothing to say are left out.
+ * `parentID`, `namespace`), for a handshake and for a token that came later the `session`, what
+ * came of it (`status`, `durationUS`, `error`) and the caller's `traceparent`. Members with nothing
+ * to say are left out.
  *
  * Each line is one write to the end of the file, so several nodes may share one.
  */

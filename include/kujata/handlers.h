@@ -67,16 +67,18 @@ struct kj_dispatch_handler {
     void *ctx;
 };
 
-/* What became of a REST call, or of a handshake. */
+/* What became of a REST call, of a handshake, or of a token that came later. */
 struct kj_audit_outcome {
-    int status;              /* of the answer; 101: the session may start; of a session's new
-                              * token 200 or 401 */
+    int status;              /* of the answer; 101: the session may start; of a token that came
+                              * later 200 or 401 */
     const char *error_title; /* of the first error; NULL: there is none */
     uint64_t duration_us;    /* from the parsed head to the answer, before it is sent */
 };
 
 /* Told once of every REST call that came as far as the authenticators, whatever became of it, and
- * of every handshake that came as far as theirs; on its HTTP worker, before the answer leaves.
+ * of every handshake that came as far as theirs; on its HTTP worker, before the answer leaves. And
+ * of every token that they looked at later, in a push config or a message of a client of gateway.h:
+ * on the thread they ran on, with what they have set on a copy of the session.
  * Anything but KJ_OK is counted and logged as a lost record. Default: nobody is told. */
 struct kj_auditor {
     enum kj_status (*audit)(const struct kj_context *context,
