@@ -184,6 +184,7 @@ static enum kj_status init_push(struct kj_server *server)
                                  .model = options->model,
                                  .topic = options->topic,
                                  .subject_hierarchies = options->subject_hierarchies,
+                                 .node_prefix = options->gateway_prefix,
                                  .dispatch = &options->dispatch,
                                  .publish = &options->publish,
                                  .authenticators = options->session_authenticators,
@@ -470,10 +471,8 @@ enum kj_status kj_server_start(struct kj_server *server, struct kj_error *error)
     if (status) {
         stop_parts(server);
         stop_health(server);
-    } else {
-        if (server->has_push) {
-            kj__server_http_log_room(server->http, server->options.values.limits.sessions);
-        }
+    } else if (server->has_push) {
+        kj__server_http_log_room(server->http, server->options.values.limits.sessions);
     }
     set_life(server, status ? LIFE_STOPPED : LIFE_STARTED);
     return status;
@@ -572,7 +571,7 @@ void kj_server_free(struct kj_server *server)
 
 size_t kj_server_end_sessions(struct kj_server *server, uint64_t credential)
 {
-    return server->delivery ? kj__credential_end(server->delivery, credential) : 0;
+    return server->has_push ? kj__endings_end(&server->events.endings, credential) : 0;
 }
 
 /* ---- counters ---- */

@@ -98,6 +98,16 @@
     X(auth_reloads, "auth_reloads_total", COUNTER, "Times tokens or keys were read again.")        \
     X(auth_reloads_failed, "auth_reloads_failed_total", COUNTER,                                   \
       "Times tokens or keys could not be read again.")                                             \
+    X(endings_told, "session_endings_told_total", COUNTER,                                         \
+      "Ends of credentials that other nodes were told of.")                                        \
+    X(endings_untold, "session_endings_untold_total", COUNTER,                                     \
+      "Ends of credentials that the backend did not take.")                                        \
+    X(endings_heard, "session_endings_heard_total", COUNTER,                                       \
+      "Ends of credentials that other nodes told of.")                                             \
+    X(endings_sessions, "session_endings_sessions_total", COUNTER,                                 \
+      "Sessions and clients ended since another node told of their credential.")                   \
+    X(endings_undecodable, "session_endings_undecodable_total", COUNTER,                           \
+      "Publications that tell of no end of a credential.")                                         \
     X(audit_records, "audit_records_total", COUNTER, "Records an auditor took.")                   \
     X(audit_lost, "audit_records_lost_total", COUNTER, "Records an auditor could not keep.")       \
     X(frames_in, "frames_received_total", COUNTER, "Frames received.")                             \

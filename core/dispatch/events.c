@@ -296,6 +296,9 @@ enum kj_status kj__events_init(struct kj__events *events, const struct kj__event
     kj__interests_init(&events->interests, delivery->shard_count, options->counters);
     enum kj_status status = make_everything(events);
     name_stream(events->stream);
+    enum kj_status endings = kj__endings_init(&events->endings, delivery, options->pubsub,
+                                              options->node_prefix);
+    status = status ? status : endings;
     return status ? status : init_shards(events);
 }
 
@@ -320,6 +323,7 @@ enum kj_status kj__events_start(struct kj__events *events)
 {
     struct kj_pubsub *pubsub = events->options.pubsub;
     enum kj_status status = subscribe(events);
+    status = status ? status : kj__endings_start(&events->endings);
     if (!status && kj_pubsub_ping(pubsub, PING_TIMEOUT_MS) != KJ_OK) {
         kj__log(KJ__LOG_WARNING, "dispatch",
                 "the broker does not answer yet; until it does, events of this node wait and "
@@ -355,6 +359,7 @@ static void wait_until_quiet(struct kj__events *events, uint32_t timeout_ms)
 void kj__events_stop(struct kj__events *events, uint32_t timeout_ms)
 {
     kj__renewals_stop(&events->renewals);
+    kj__endings_stop(&events->endings);
     if (events->subscription) {
         wait_until_quiet(events, timeout_ms);
         kj_pubsub_unsubscribe(events->options.pubsub, events->subscription);
@@ -374,6 +379,7 @@ void kj__events_fini(struct kj__events *events)
     free(events->rosters);
     kj__interest_unref(events->everything);
     kj__interests_fini(&events->interests);
+    kj__endings_fini(&events->endings);
     kj__renewals_fini(&events->renewals);
     kj__strikes_fini(&events->strikes);
     kj__slab_fini(&events->sessions_slab);

@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "delivery/delivery.h"
 #include "delivery/session.h"
+#include "dispatch/endings.h"
 #include "dispatch/renewal.h"
 #include "dispatch/replay.h"
 #include "dispatch/roster.h"
@@ -33,6 +34,7 @@ struct kj__events_options {
     const struct kj_model *model; /* NULL: every identity is unknown */
     const char *topic;
     bool subject_hierarchies;
+    const char *node_prefix; /* see endings.h; NULL: none */
     const struct kj_dispatch_handler *dispatch;
     const struct kj_publish_handler *publish;
     const struct kj_session_authenticator *authenticators;
@@ -56,6 +58,7 @@ struct kj__events {
     char stream[KJ__STREAM_SIZE];    /* this run's name */
     _Atomic uint64_t last_number;    /* of a publication; written by the backend's thread */
     struct kj_subscription *subscription;
+    struct kj__endings endings;
     struct kj__renewals renewals;
     struct kj__strikes strikes;
     _Atomic uint64_t sessions; /* prepared and open, against limits->sessions */

@@ -123,7 +123,8 @@ struct kj_request_authenticator kj_accounts_request(struct kj_accounts *accounts
 struct kj_session_authenticator kj_accounts_session(struct kj_accounts *accounts);
 struct kj_counter_source kj_accounts_counters(struct kj_accounts *accounts);
 
-/* Before the server's start: tokens that end, end their sessions there. */
+/* Before the server's start: tokens that end, end their sessions there, and on the other nodes of
+ * its gateway_prefix, which have the same file. */
 void kj_accounts_attach(struct kj_accounts *accounts, struct kj_server *server);
 
 /* The same, and the routes POST /v1/accounts/register, /login, /check, /logout and /password of its

@@ -123,7 +123,8 @@ struct kj_server_options {
     /* What the application's own parts count, shown with the server's counters. Zero: nothing. */
     struct kj_counter_source counter_source;
     /* Of what kj_server_mount mounts (gateway.h). */
-    const char *gateway_prefix; /* of its topics on the backend: nodes with the same one are one;
+    const char *gateway_prefix; /* of its topics on the backend: nodes with the same one are one,
+                                  * also without anything mounted, for kj_server_end_sessions;
                                   * NULL: "gateway" */
     uint32_t gateway_topics;    /* rooms and users of this node; 0: 262,144; beyond: KJ_ELIMIT */
     uint32_t gateway_linger_ms; /* a topic is heard on after its last client left; 0: 5,000 */
@@ -189,8 +190,10 @@ enum kj_status kj_server_push(struct kj_server *server, const struct kj_event *e
  * those under way go on.                                               [any thread] */
 void kj_server_set_read_only(struct kj_server *server, bool is_read_only);
 
-/* Ends the sessions, and the clients of gateway.h, that a credential has let in on this node
- * (kj_session_set_credential), as if it had run out; how many. 0: none.  [any thread] */
+/* Ends the sessions, and the clients of gateway.h, that a credential has let in
+ * (kj_session_set_credential), as if it had run out: at once on this node, and on the others of its
+ * gateway_prefix when they hear of it through the backend. How many on this node; that the backend
+ * did not take it is counted and logged. Never blocks. 0: none.        [any thread] */
 size_t kj_server_end_sessions(struct kj_server *server, uint64_t credential);
 
 /* Stops accepting, flushes what sessions have queued within drain_timeout_ms, closes them

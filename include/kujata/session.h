@@ -85,9 +85,9 @@ const char *kj_session_token(const struct kj_session *session);
 void kj_session_set_expiry(struct kj_session *session, int64_t unix_ms);
 int64_t kj_session_expiry(const struct kj_session *session); /* [any thread, with a reference] */
 
-/* For authenticators: a number for what lets it in, such as a part of a token's hash, by which
- * kj_server_end_sessions ends it. 0, as at first: none. Set it before the last look at whether the
- * credential still holds, and an end in between is not missed. */
+/* For authenticators: a number for what lets it in, the same on every node, such as a part of a
+ * token's hash, by which kj_server_end_sessions ends it. 0, as at first: none. Set it before the
+ * last look at whether the credential still holds, and an end in between is not missed. */
 void kj_session_set_credential(struct kj_session *session, uint64_t credential);
 
 /* Strings of the form "key=value". A new set replaces the old one; the array is copied.

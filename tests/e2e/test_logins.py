@@ -1,4 +1,4 @@
-"""Tokens of clients of every kind: what is audited."""
+"""Tokens of clients of every kind: who hears of a logout on another node, and what is audited."""
 
 import json
 import re
@@ -166,6 +166,80 @@ def read_ports(node):
         assert match
         node.ports[match[1]] = int(match[2])
     return node
+
+
+@pytest.fixture
+def fleet(serve, broker, tmp_path):
+    """fleet(*flags) starts two nodes with one broker and one file of accounts."""
+
+    def start(*flags):
+        common = ("--accounts", f"sqlite:{tmp_path / 'accounts.db'}", *CHEAP)
+        common = (*common, "--pubsub", broker.url, "--print-counters")
+        return [serve(*common, *flags) for _ in range(2)]
+
+    return start
+
+
+# ---- what ends on another node
+
+
+def test_a_logout_ends_clients_of_every_kind_on_every_node(fleet):
+    here, there = (read_ports(node) for node in fleet(*PROFILES))
+    # One user each: some protocols let a user have one client alone.
+    tokens = [register(here, kind.__name__) for kind in KINDS]
+    clients = [kind(there, token) for kind, token in zip(KINDS, tokens)]
+    own, other = Events(here, tokens[0]), Native(there, login(there, "Events"))
+    for token in tokens:
+        call(here, "logout", token, status=204)
+    for client in clients:
+        assert client.ends() == client.ending, type(client)
+    assert own.ends() == 1008
+    other.say(type="PING", id=1)
+    assert b"PONG" in other.hear()
+    told, heard = here.counters(), there.counters()
+    assert told["accounts_sessions_ended_total"] == 1
+    assert told["session_endings_told_total"] == len(KINDS)
+    assert told["session_endings_heard_total"] == 0
+    assert heard["session_endings_heard_total"] == len(KINDS)
+    assert heard["session_endings_sessions_total"] == len(KINDS)
+    assert heard["accounts_sessions_ended_total"] == 0
+    assert heard["sessions_closed_expired_total"] == 1  # clients are not sessions
+
+
+def test_a_new_password_ends_the_other_tokens_on_every_node(fleet):
+    here, there = fleet("--gateway")
+    tokens = [register(here, "ann"), *(login(here, "ann") for _ in range(3))]
+    clients = [Native(there, token) for token in tokens]
+    call(
+        here, "password", tokens[2], password=PASSWORD, newPassword="battery staple", status=204
+    )
+    kept = clients.pop(2)
+    assert {client.ends() for client in clients} == {4401}
+    kept.say(type="PING", id=1)
+    assert b"PONG" in kept.hear()
+
+
+def test_one_login_holds_on_every_node(fleet):
+    here, there = fleet("--gateway", "--account-one-login")
+    client = Native(there, register(there, "ann"))
+    token = login(here, "ann")
+    assert client.ends() == 4401
+    Native(there, token)
+
+
+def test_nodes_of_another_prefix_hear_nothing(fleet, serve, broker, tmp_path):
+    here, there = fleet("--gateway")
+    strange = serve(
+        *("--accounts", f"sqlite:{tmp_path / 'accounts.db'}", *CHEAP, "--gateway"),
+        *("--pubsub", broker.url, "--gateway-topic", "other", "--print-counters"),
+    )
+    token = register(here, "ann")
+    client, apart = Native(there, token), Native(strange, token)
+    call(here, "logout", token, status=204)
+    assert client.ends() == 4401
+    apart.say(type="PING", id=1)
+    assert b"PONG" in apart.hear()
+    assert strange.counters()["session_endings_heard_total"] == 0
 
 
 # ---- what is audited

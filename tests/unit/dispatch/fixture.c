@@ -35,6 +35,7 @@ void start(struct fixture *fixture)
                         .model = fixture->model,
                         .topic = "events",
                         .subject_hierarchies = fixture->subject_hierarchies,
+                        .node_prefix = fixture->node_prefix,
                         .renewal_threads = 2,
                         .dispatch = &fixture->dispatch,
                         .publish = &fixture->publish,

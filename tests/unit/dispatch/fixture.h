@@ -31,6 +31,7 @@ struct fixture {
     size_t authenticator_count;
     const char *origins[2];
     bool subject_hierarchies;
+    const char *node_prefix;
     struct kj_auditor audit;
     const char *token_cookie;
     struct kj__events events;
