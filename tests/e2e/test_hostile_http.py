@@ -172,6 +172,17 @@ def test_a_handshake_is_a_plain_get_of_http_1_1(node, old, new):
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
+@OWN_CIVETWEB
+def test_spaces_behind_a_header_are_no_part_of_it(node):
+    answer = exchange(
+        node.port,
+        b"POST /tasks HTTP/1.1\r\nHost: x \r\nConnection: close \r\nX-Fields: title  \r\n"
+        b"Content-Type: application/json \r\nContent-Length: 13 \r\n\r\n" + BODY,
+    )
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b'\r\n\r\n{"title":"a"}')
+
+
 def test_no_answer_says_keep_alive_and_closes(node):
     answer = exchange(node.port, b"GET /tasks HTTP/1.1\r\nHost: x\r\nConnection: TE\r\n\r\n")
     assert b"\r\nConnection: close\r\n" in answer
