@@ -91,7 +91,8 @@ static bool is_handshake(struct mg_connection *connection, const struct kj__fiel
            !kj__fields_get(headers, "Transfer-Encoding") && !find_fault(connection);
 }
 
-/* The endpoint at a path; NULL: there is none. */
+/* The endpoint at a path as it was sent, which is what a proxy has seen of it; NULL: there is
+ * none. */
 static const struct kj__http_upgrade *find_endpoint(const struct kj__http *http, const char *path)
 {
     for (size_t i = 0; path && i < http->options.upgrade_count; i++) {
@@ -175,7 +176,7 @@ static int on_ws_connect(const struct mg_connection *const_connection, void *dat
         kj__exchange_send_error(connection, 503, "Out of memory");
         return 1;
     }
-    upgrade->endpoint = find_endpoint(http, info->local_uri);
+    upgrade->endpoint = find_endpoint(http, kj__exchange_path(info));
     if (!copy_socket(http, connection, upgrade)) {
         free(upgrade);
         return 1;
@@ -267,7 +268,8 @@ void kj__upgrade_add_handlers(struct kj__http *http)
 bool kj__upgrade_is_meant(const struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    return info && find_endpoint(kj__http_of(connection), info->local_uri) &&
+    return info && info->local_uri &&
+           find_endpoint(kj__http_of(connection), kj__exchange_path(info)) &&
            info->request_method && strcmp(info->request_method, "GET") == 0;
 }
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from deadline import eventually
-from rawws import TEXT, RawWebSocket, frame, request
+from rawws import TEXT, RawWebSocket, Refused, frame, request
 
 OWN_CIVETWEB = pytest.mark.skipif(
     os.environ.get("KUJATA_OWN_CIVETWEB") == "0", reason="the system's civetweb is more lenient"
@@ -170,6 +170,13 @@ def test_a_handshake_is_a_plain_get_of_http_1_1(node, old, new):
     head, _ = request(node.port)
     answer = exchange(node.port, head.replace(old, new, 1))
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("path", ["//events", "/./events", "/x/../events", "/events/x/.."])
+def test_a_session_has_the_path_a_proxy_has_seen(node, path):
+    with pytest.raises(Refused) as refused:
+        RawWebSocket(node.port, path)
+    assert refused.value.status == 404
 
 
 @OWN_CIVETWEB
