@@ -242,8 +242,8 @@ static enum kj_status refuse_unread(struct reader *reader)
     return status;
 }
 
-/* An empty value is true here. */
-static enum kj_status take_strict_flag(struct reader *reader, const char *name, bool *flag)
+/* Any value means true, as in bahamut, and none as well; unless flags are strict. */
+static enum kj_status take_flag(struct reader *reader, const char *name, bool *flag)
 {
     static const struct kj__parameter boolean = {.type = KJ_PARAMETER_BOOLEAN};
     union kj__parameter_value value = {.boolean = true};
@@ -251,7 +251,7 @@ static enum kj_status take_strict_flag(struct reader *reader, const char *name, 
     if (!text) {
         return KJ_OK;
     }
-    if (*text && !kj__parameter_read(&boolean, text, &value)) {
+    if (reader->rules->strict_flags && *text && !kj__parameter_read(&boolean, text, &value)) {
         return refuse(reader, "kujata", "Parameter `%s` must be a boolean", name);
     }
     *flag = value.boolean;
@@ -270,12 +270,7 @@ static enum kj_status take_flags(struct reader *reader)
                  {"override", &query->override_protection}};
     enum kj_status status = KJ_OK;
     for (size_t i = 0; !status && i < sizeof flags / sizeof *flags; i++) {
-        if (reader->rules->strict_flags) {
-            status = take_strict_flag(reader, flags[i].name, flags[i].flag);
-        } else {
-            /* Any value means true, "false" and "0" included, as in bahamut. */
-            *flags[i].flag = take(reader, flags[i].name) != NULL;
-        }
+        status = take_flag(reader, flags[i].name, flags[i].flag);
     }
     return status;
 }

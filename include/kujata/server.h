@@ -143,7 +143,7 @@ struct kj_server_options {
     bool api_open;
 
     /* The parameters recursive, propagated and override mean what they say: false, no and 0 are
-     * false, and an empty value is true. Else any value is true, and an empty one unknown. */
+     * false. Else any value is true. None is true either way. */
     bool strict_flags;
 
     struct kj_http_policy http;          /* zero: every default */
