@@ -22,6 +22,8 @@ void http_add_options(struct http_settings *settings, struct option_table *table
     const struct option rows[] = {
         {OPTION("--no-compression", OPTION_SWITCH, &settings->no_compression, NULL,
                 "never compress answers")},
+        {OPTION("--no-keep-alive", OPTION_SWITCH, &settings->no_keep_alive, NULL,
+                "each answer ends its connection")},
         {OPTION("--cors-origin", OPTION_TEXT, &settings->cors_origin, "URL|*|mirror",
                 "whose pages may call the API; default: the server's own")},
         {OPTION("--cors-also", OPTION_LIST, &settings->cors_others, "URL",
@@ -205,6 +207,7 @@ int http_make(struct http_parts *parts, const struct http_settings *settings,
 {
     *policy = (struct kj_http_policy){
         .no_compression = settings->no_compression,
+        .no_keep_alive = settings->no_keep_alive,
         .cors_origin = settings->cors_origin,
         .cors_origins = settings->cors_others.items,
         .read_only = settings->read_only,

@@ -8,7 +8,7 @@
 
 /* What the command line says. */
 struct http_settings {
-    bool no_compression, no_meta_routes, read_only;
+    bool no_compression, no_keep_alive, no_meta_routes, read_only;
     const char *cors_origin, *api_prefix, *service_name;
     const char *spec_title, *spec_version, *spec_url;
     struct text_list cors_others, read_only_except, service_versions, trusted_proxies;

@@ -368,6 +368,7 @@ static enum kj_status start_parts(struct kj_server *server, struct kj_error *err
                                    .body_bytes = limits->body_bytes,
                                    .head_timeout_ms = limits->head_timeout_ms,
                                    .keep_alive_ms = limits->keep_alive_ms,
+                                   .no_keep_alive = options->http.no_keep_alive,
                                    .exchange_timeout_ms = limits->exchange_timeout_ms,
                                    .handshakes = limits->handshakes,
                                    .handshakes_per_address = limits->handshakes_per_address,
@@ -392,8 +393,7 @@ static void set_life(struct kj_server *server, enum life life)
     pthread_mutex_unlock(&server->life_lock);
 }
 
-/* In the order of the flow: no new sessions, no new requests, no new events, then what the
- * sessions have queued. */
+/* In the order of the flow: no new sessions, requests, events, then what sessions have queued. */
 static void stop_parts(struct kj_server *server)
 {
     if (server->has_push) {

@@ -300,8 +300,9 @@ enum kj_status kj__server_options_copy(struct kj__server_options *copy,
                                        struct kj_error *error)
 {
     *copy = (struct kj__server_options){.values = *options};
-    copy->values.http = (struct kj_http_policy){0}; /* server_http.c keeps what it needs of it */
-    copy->values.announce = (struct kj_announce_options){0}; /* and so does announce.c */
+    /* What points somewhere is kept by server_http.c. */
+    copy->values.http = (struct kj_http_policy){.no_keep_alive = options->http.no_keep_alive};
+    copy->values.announce = (struct kj_announce_options){0}; /* announce.c does the same */
     fill_limits(&copy->values.limits);
     if (options->no_resume) {
         copy->values.limits.resume_events = 0;

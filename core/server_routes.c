@@ -237,6 +237,7 @@ enum kj_status kj__server_routes_start(struct kj__server_routes *routes, struct 
                                    .body_bytes = limits->body_bytes,
                                    .head_timeout_ms = limits->head_timeout_ms,
                                    .keep_alive_ms = limits->keep_alive_ms,
+                                   .no_keep_alive = options->http.no_keep_alive,
                                    .exchange_timeout_ms = limits->exchange_timeout_ms,
                                    .handshakes = API_WAITING,
                                    .handshakes_per_address = API_WAITING,

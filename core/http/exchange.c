@@ -117,7 +117,7 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
     /* Of the others a client reads none: it would take one for its next answer. */
     bool has_body = response->status != 204 && response->status != 304;
     /* A client that may ask again keeps its worker, which others may be waiting for. */
-    must_close = must_close || kj__door_is_crowded(&http->door);
+    must_close = must_close || http->options.no_keep_alive || kj__door_is_crowded(&http->door);
     kj__buffer_init(&out);
     append_status(&out, response->status);
     size_t cursor = 0;

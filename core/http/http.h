@@ -52,6 +52,7 @@ struct kj__http_options {
     uint32_t body_bytes;
     uint32_t head_timeout_ms;
     uint32_t keep_alive_ms;
+    bool no_keep_alive;
     uint32_t exchange_timeout_ms; /* for a body to arrive, and again for an answer to leave */
     uint32_t handshakes;          /* connections that wait for their head; 0: by descriptors */
     uint32_t handshakes_per_address;

@@ -34,6 +34,7 @@ struct kj_error_transformer {
 
 struct kj_http_policy {
     bool no_compression; /* answers of the API are compressed from 1,400 bytes on otherwise */
+    bool no_keep_alive;  /* each answer ends its connection, and says so */
 
     /* The origin whose pages may call the API; "*" for every one, without credentials;
      * "mirror" for every one, with credentials. NULL: no CORS. cors_origins may do so besides;

@@ -190,6 +190,13 @@ def test_spaces_behind_a_header_are_no_part_of_it(node):
     assert answer.endswith(b'\r\n\r\n{"title":"a"}')
 
 
+def test_without_keep_alive_each_answer_says_so(serve):
+    node = serve("--no-keep-alive")
+    answer = exchange(node.port, 2 * b"GET /tasks HTTP/1.1\r\nHost: x\r\n\r\n", seconds=4.0)
+    assert answer.count(b"HTTP/1.1 200 ") == 1
+    assert b"\r\nConnection: close\r\n" in answer
+
+
 def test_no_answer_says_keep_alive_and_closes(node):
     answer = exchange(node.port, b"GET /tasks HTTP/1.1\r\nHost: x\r\nConnection: TE\r\n\r\n")
     assert b"\r\nConnection: close\r\n" in answer
