@@ -76,9 +76,21 @@ const char *kj_identity_next_indexed(const struct kj_identity *identity, const c
     return index < identity->attribute_count ? identity->attributes[index].name : NULL;
 }
 
+/* As the identity declares it, or, where it does not, as the first version that does. */
+static const struct kj__attribute *attribute_of_any(const struct kj_identity *identity,
+                                                    const char *name)
+{
+    const struct kj__attribute *attribute = kj__identity_attribute(identity, name);
+    for (const struct kj_identity *version = identity->namesake; !attribute && version;
+         version = version->next_version) {
+        attribute = kj__identity_attribute(version, name);
+    }
+    return attribute;
+}
+
 static enum kj__member_kind kind_of(const void *ctx, const char *member)
 {
-    const struct kj__attribute *attribute = kj__identity_attribute(ctx, member);
+    const struct kj__attribute *attribute = attribute_of_any(ctx, member);
     if (!attribute) {
         return KJ__MEMBER_PLAIN;
     }
@@ -157,10 +169,28 @@ enum kj_status kj__identity_conform(const struct kj_identity *identity, json_t *
     return status;
 }
 
+/* Who writes by one version knows nothing of what only others declare. */
+static enum kj_status keep_others(const struct kj_identity *identity, json_t *object,
+                                  const json_t *stored)
+{
+    const char *name;
+    json_t *value;
+    enum kj_status status = KJ_OK;
+    json_object_foreach((json_t *)stored, name, value)
+    {
+        if (!status && !kj__identity_attribute(identity, name) &&
+            attribute_of_any(identity, name) && !json_object_get(object, name)) {
+            status = set_copy(object, name, value);
+        }
+    }
+    return status;
+}
+
 enum kj_status kj__identity_protect(const struct kj_identity *identity, json_t *object,
                                     const json_t *stored)
 {
-    enum kj_status status = KJ_OK;
+    bool is_alone = !identity->namesake->next_version;
+    enum kj_status status = stored && !is_alone ? keep_others(identity, object, stored) : KJ_OK;
     for (size_t i = 0; !status && i < identity->attribute_count; i++) {
         const struct kj__attribute *attribute = &identity->attributes[i];
         if (attribute->read_only || (stored && attribute->creation_only)) {

@@ -32,7 +32,8 @@ bool kj__identity_has_secrets(const struct kj_identity *identity);
  * long as the model. */
 const char *const *kj__identity_related(const struct kj_identity *identity);
 
-/* For the msgpack encoder; the result borrows the identity. */
+/* For the msgpack encoder; the result borrows the identity. What it does not declare is as the
+ * first version says that does, since versions share their objects. */
 struct kj__member_kinds kj__identity_kinds(const struct kj_identity *identity);
 
 /* Makes a client's object fit: unknown members are dropped, values coerced as Go's codec does
@@ -50,7 +51,8 @@ bool kj__identity_validate(const struct kj_identity *identity, const json_t *obj
                            json_t *errors, const char *trace);
 
 /* Resets what a client may not set: on a create (`stored` NULL) read-only attributes, to their
- * default; on an update read-only and creation-only ones, to what `stored` holds. */
+ * default; on an update read-only and creation-only ones, to what `stored` holds. An update keeps
+ * what only other versions declare, too. */
 enum kj_status kj__identity_protect(const struct kj_identity *identity, json_t *object,
                                     const json_t *stored);
 

@@ -234,6 +234,33 @@ def test_a_secret_of_one_version_is_one_in_those_without_the_attribute(tmp_path)
         node.stop()
 
 
+def test_versions_know_and_keep_what_others_declare(tmp_path):
+    versions = [
+        {"name": "user", "category": "users", "version": 1,
+         "attributes": [{"name": "name"}, {"name": "born", "type": "time"},
+                        {"name": "key", "type": "bytes"}, {"name": "word", "secret": True}]},
+        {"name": "user", "category": "users", "version": 2, "attributes": [{"name": "name"}]},
+    ]  # fmt: skip
+    model = {"identities": versions, "relations": [{"child": "user", "operations": ["all"]}]}
+    node = start(tmp_path / "model.json", model=model)
+    try:
+        session = RawWebSocket(node.port, headers={"Accept": MSGPACK})
+        user = {"name": "x", "born": "1970-01-01T00:00:01Z", "key": "AAE=", "word": "w"}
+        made = node.create("/v/1/users", **user)
+        path = f"/v/2/users/{made['ID']}"
+        node.request("PUT", path, json={"name": "y"})
+        shown = [get(node, MSGPACK, path=path).content]
+        for _ in range(2):
+            shown.append(msgpack.unpackb(session.message()[1], timestamp=0)["entity"])
+        for entity in (msgpack.unpackb(content, timestamp=0) for content in shown):
+            assert (entity["born"], entity["key"]) == (msgpack.Timestamp(1), b"\0\1")
+            assert entity["word"] == ""
+        assert get(node, path=path).json()["name"] == "y"
+        session.close()
+    finally:
+        node.stop()
+
+
 def test_fields_thin_every_object_of_a_list(tasks):
     answer = tasks.request("GET", "/tasks?order=number&limit=2", headers={"X-Fields": "number"})
     assert answer.json() == [{"number": 0}, {"number": 1}]
