@@ -2,6 +2,7 @@
 #include "delivery/session.h"
 
 #include "base/clock.h"
+#include "base/cookie.h"
 #include "base/url.h"
 #include "codec/status.h"
 #include "delivery/credential_index.h"
@@ -17,9 +18,14 @@ static bool add_cookies(struct kj__fields *cookies, const char *header)
     while (*header) {
         size_t len = strcspn(header, ";");
         const char *equals = memchr(header, '=', len);
-        if (equals && !kj__fields_add_len(cookies, header, (size_t)(equals - header), equals + 1,
-                                          len - (size_t)(equals - header) - 1)) {
-            return false;
+        if (equals) {
+            size_t name_len = (size_t)(equals - header);
+            const char *value = equals + 1;
+            size_t value_len = len - name_len - 1;
+            kj__cookie_trim(&value, &value_len);
+            if (!kj__fields_add_len(cookies, header, name_len, value, value_len)) {
+                return false;
+            }
         }
         header += len + (header[len] == ';');
         header += strspn(header, " ");

@@ -185,6 +185,9 @@ def test_cookie_and_query(serve, tmp_path):
     cookie = {"Cookie": "a=b; sid=good"}
     assert call(node, headers=cookie).status_code == 200
     assert session_status(node, headers=cookie) == 101
+    quoted = {"Cookie": 'sid="good" ; a=b'}
+    assert call(node, headers=quoted).status_code == 200
+    assert session_status(node, headers=quoted) == 101
     assert call(node, headers={**cookie, "Origin": node.url}).status_code == 200
     assert call(node, headers={**cookie, "Origin": "http://foe.example"}).status_code == 401
     assert call(node, path="/tasks?token=good").status_code == 200

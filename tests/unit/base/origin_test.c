@@ -43,6 +43,10 @@ static void cookies(void **state)
     expect("xsid=1; sid=2;sid=3", "2");
     expect("SID=1;;  ;a=b;sid=4", "4");
     expect("sidx=1; a=sid=2", NULL);
+    expect("sid=\"a b\" ; sid=2", "a b");
+    expect("sid=\"", "\"");
+    expect("sid=\"\"", "");
+    expect("sid=  ", "");
 }
 
 int main(void)
