@@ -47,10 +47,16 @@ static bool fill_request(const struct mg_connection *connection, struct parts *p
     return true;
 }
 
+/* Whether any line of a header has the word. */
 static bool names(const struct mg_connection *connection, const char *header, const char *word)
 {
-    const char *value = mg_get_header(connection, header);
-    return value && strcasestr(value, word);
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    bool is_named = false;
+    for (int i = 0; i < info->num_headers && !is_named; i++) {
+        is_named = strcasecmp(info->http_headers[i].name, header) == 0 &&
+                   strcasestr(info->http_headers[i].value, word);
+    }
+    return is_named;
 }
 
 /* Why bahamut takes a request for no handshake, in its words and its order; NULL: it is one. As

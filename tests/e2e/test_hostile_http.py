@@ -180,6 +180,15 @@ def test_a_session_has_the_path_a_proxy_has_seen(node, path):
 
 
 @OWN_CIVETWEB
+def test_any_line_of_connection_may_ask_for_the_upgrade(node):
+    head, _ = request(node.port)
+    lines = b"Connection: keep-alive\r\nConnection: Upgrade\r\n"
+    with socket.create_connection(("127.0.0.1", node.port), timeout=4.0) as connection:
+        connection.sendall(head.replace(b"Connection: Upgrade\r\n", lines))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101 ")
+
+
+@OWN_CIVETWEB
 def test_spaces_behind_a_header_are_no_part_of_it(node):
     answer = exchange(
         node.port,
