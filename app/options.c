@@ -191,6 +191,155 @@ static enum options_result parse_one(struct parsing *parsing, char *const *argv,
     return OPTIONS_OK;
 }
 
+/* ---- flags that would do nothing ---- */
+
+/* `wanted` is as in a set: up to its colon, where it has one. */
+static bool is_text(const char *text, const char *wanted)
+{
+    const char *colon = strchr(wanted, ':');
+    return colon ? strncmp(text, wanted, (size_t)(colon - wanted) + 1) == 0
+                 : strcmp(text, wanted) == 0;
+}
+
+static bool has_value(const struct option *option, const char *text)
+{
+    const struct text_list *list = option->target;
+    switch (option->kind) {
+    case OPTION_SWITCH:
+        break;
+    case OPTION_TEXT:
+    case OPTION_ADDRESS:
+        return is_text(*(const char **)option->target, text);
+    case OPTION_NUMBER:
+        return *(uint32_t *)option->target == strtoul(text, NULL, 10);
+    case OPTION_CHOICE:
+        return is_text(option->choices[*(int *)option->target], text);
+    case OPTION_LIST:
+        for (size_t i = 0; i < list->count; i++) {
+            if (is_text(list->items[i], text)) {
+                return true;
+            }
+        }
+        return false;
+    }
+    return true;
+}
+
+/* One of a set, "--flag" or "--flag value". */
+static bool is_given(const struct parsing *parsing, const char *one, size_t len)
+{
+    char name[64];
+    char value[64] = "";
+    assert(len < sizeof name);
+    (void)snprintf(name, sizeof name, "%.*s", (int)len, one);
+    char *blank = strchr(name, ' ');
+    if (blank) {
+        *blank = '\0';
+        (void)snprintf(value, sizeof value, "%s", blank + 1);
+    }
+    const struct option *option = find_option(parsing, name);
+    assert(option);
+    return parsing->seen[option - parsing->options] && (!*value || has_value(option, value));
+}
+
+/* Where in the set the first that is given stands; NULL: none is. */
+static const char *find_given(const struct parsing *parsing, const char *set)
+{
+    for (;;) {
+        size_t len = strcspn(set, "|");
+        if (is_given(parsing, set, len)) {
+            return set;
+        }
+        if (!set[len]) {
+            return NULL;
+        }
+        set += len + 1;
+    }
+}
+
+/* "--a|--b|--c" as "--a, --b or --c". */
+static void describe_set(const char *set, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    while (*set && used < size) {
+        size_t len = strcspn(set, "|");
+        const char *more = set[len] ? set + len + 1 : "";
+        const char *join = !*more ? "" : strchr(more, '|') ? ", " : " or ";
+        used += (size_t)snprintf(text + used, size - used, "%.*s%s", (int)len, set, join);
+        set = more;
+    }
+}
+
+static enum options_result check_use(const struct parsing *parsing, const struct option *option)
+{
+    char others[256];
+    char fault[sizeof others + 32];
+    for (size_t i = 0; i < OPTION_NEEDS_MAX && option->needs[i]; i++) {
+        if (!find_given(parsing, option->needs[i])) {
+            describe_set(option->needs[i], others, sizeof others);
+            snprintf(fault, sizeof fault, "does nothing without %s", others);
+            return wrong(parsing, option->name, fault);
+        }
+    }
+    const char *given = option->not_with ? find_given(parsing, option->not_with) : NULL;
+    if (given) {
+        snprintf(fault, sizeof fault, "does nothing with %.*s", (int)strcspn(given, "|"), given);
+        return wrong(parsing, option->name, fault);
+    }
+    return OPTIONS_OK;
+}
+
+static bool has_set(const struct option *option, const char *set)
+{
+    for (size_t i = 0; i < OPTION_NEEDS_MAX && option->needs[i]; i++) {
+        if (strcmp(option->needs[i], set) == 0) {
+            return true;
+        }
+    }
+    return option->not_with && strcmp(option->not_with, set) == 0;
+}
+
+/* A line for the set with the flags of all the rows that have it, at the first of them. */
+static void print_set(const struct parsing *parsing, const struct option *option, const char *word,
+                      const char *set)
+{
+    char others[256];
+    for (const struct option *before = parsing->options; before < option; before++) {
+        if (has_set(before, set)) {
+            return;
+        }
+    }
+    describe_set(set, others, sizeof others);
+    printf("  %s %s:", word, others);
+    for (; option < parsing->options + parsing->count; option++) {
+        if (has_set(option, set)) {
+            printf(" %s", option->name);
+        }
+    }
+    printf("\n");
+}
+
+static void print_sets(const struct parsing *parsing)
+{
+    bool has_heading = false;
+    for (size_t i = 0; i < parsing->count; i++) {
+        const struct option *option = &parsing->options[i];
+        if (!has_heading && (option->needs[0] || option->not_with)) {
+            printf("\nflags that need others, and do nothing otherwise:\n");
+            has_heading = true;
+        }
+        for (size_t j = 0; j < OPTION_NEEDS_MAX && option->needs[j]; j++) {
+            print_set(parsing, option, "with", option->needs[j]);
+        }
+        if (option->not_with) {
+            print_set(parsing, option, "without", option->not_with);
+        }
+    }
+}
+
+/* ---- all of it ---- */
+
 static void print_help(const struct parsing *parsing)
 {
     printf("usage: kujata %s", parsing->command);
@@ -212,6 +361,7 @@ static void print_help(const struct parsing *parsing)
                  option->name && option->value ? " " : "", option->value ? option->value : "");
         printf("  %-48s %s\n", left, option->help);
     }
+    print_sets(parsing);
 }
 
 void options_add(struct option_table *table, const char *heading, const struct option *rows,
@@ -240,6 +390,11 @@ enum options_result options_parse(const char *command, const struct option *opti
     for (size_t i = 0; i < count; i++) {
         if (options[i].required && !parsing.seen[i]) {
             return wrong(&parsing, shown_name(&options[i]), "is required");
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (parsing.seen[i] && check_use(&parsing, &options[i])) {
+            return OPTIONS_WRONG;
         }
     }
     return OPTIONS_OK;

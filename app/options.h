@@ -1,7 +1,8 @@
 /* options.h - a table of flags, and the one parser that reads it.
  *
- * Flags are written `--flag value` or `--flag=value`. The first fault ends the parsing with
- * one line on stderr that names the flag.
+ * Flags are written `--flag value` or `--flag=value`. The first fault ends the parsing with one
+ * line on stderr that names the flag. A flag that would do nothing is such a fault: its row says
+ * which others it needs, and beside which it is of no use.
  */
 #ifndef KUJATA_APP_OPTIONS_H
 #define KUJATA_APP_OPTIONS_H
@@ -10,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EXIT_USAGE = 2, TEXT_LIST_MAX = 256 };
+enum { EXIT_USAGE = 2, TEXT_LIST_MAX = 256, OPTION_NEEDS_MAX = 2 };
 
 /* Values of a flag that may be given more than once. */
 struct text_list {
@@ -37,6 +38,11 @@ struct option {
     uint32_t minimum, maximum;
     const char *const *choices; /* NULL at the end */
     const char *heading;        /* in the help, above this row; NULL: none */
+    /* Flags without which this one does nothing: one of each set must be given. A set is written
+     * "--flag|--flag value|--flag scheme:...": of the second this value counts alone, of the third
+     * each that begins with the scheme. */
+    const char *needs[OPTION_NEEDS_MAX];
+    const char *not_with; /* a set; beside any of it this flag does nothing */
 };
 
 /* What every row says; the rest follows by name where the kind needs it. */

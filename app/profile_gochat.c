@@ -15,16 +15,17 @@ static void add_options(struct option_table *table)
 {
     const struct option rows[] = {
         {OPTION("--gochat-path", OPTION_TEXT, &flags.path, "PATH",
-                "where clients of gochat connect; default /ws")},
+                "where clients of gochat connect; default /ws"),
+         .needs = {"--profile gochat"}},
         {OPTION("--gochat-told-members", OPTION_NUMBER, &flags.told_members, "N",
                 "a room of so many hears who is in it; default 100"),
-         .minimum = 1, .maximum = 1000},
+         .minimum = 1, .maximum = 1000, .needs = {"--profile gochat"}},
         {OPTION("--gochat-ping-ms", OPTION_NUMBER, &flags.ping_ms, "MS",
                 "between two pings on TCP; default 54000"),
-         .minimum = 10, .maximum = UINT32_MAX},
+         .minimum = 10, .maximum = UINT32_MAX, .needs = {"--profile gochat", "--tcp|--tcp-tls"}},
         {OPTION("--gochat-tcp-idle-ms", OPTION_NUMBER, &flags.stream_idle_ms, "MS",
                 "without a packet of the client's on TCP; default 86400000"),
-         .minimum = 2, .maximum = UINT32_MAX},
+         .minimum = 2, .maximum = UINT32_MAX, .needs = {"--profile gochat", "--tcp|--tcp-tls"}},
     };
     OPTIONS_ADD(table, "the profile gochat", rows);
 }

@@ -18,14 +18,20 @@ static void add_options(struct option_table *table)
     OPTION(flag, OPTION_NUMBER, target, "PORT", text), .minimum = 1, .maximum = UINT16_MAX
     const struct option rows[] = {
         {OPTION("--goim-path", OPTION_TEXT, &flags.path, "PATH",
-                "where websockets connect; default /sub")},
+                "where websockets connect; default /sub"),
+         .needs = {"--profile goim"}},
         {OPTION("--goim-trust-mid", OPTION_SWITCH, &flags.trusts_mid, NULL,
-                "with --gateway-open: a client is whom its mid names")},
+                "with --gateway-open: a client is whom its mid names"),
+         .needs = {"--profile goim", "--gateway-open|--profile live"}},
         {OPTION("--goim-domain", OPTION_TEXT, &flags.domain, "HOST",
-                "that clients are told to connect to; default 127.0.0.1")},
-        {PORT("--goim-tcp-port", &flags.tcp_port, "that clients are told; default of --tcp")},
-        {PORT("--goim-ws-port", &flags.ws_port, "the same for websockets; default of --listen")},
-        {PORT("--goim-wss-port", &flags.wss_port, "the same for websockets over TLS")},
+                "that clients are told to connect to; default 127.0.0.1"),
+         .needs = {"--profile goim"}},
+        {PORT("--goim-tcp-port", &flags.tcp_port, "that clients are told; default of --tcp"),
+         .needs = {"--profile goim"}},
+        {PORT("--goim-ws-port", &flags.ws_port, "the same for websockets; default of --listen"),
+         .needs = {"--profile goim"}},
+        {PORT("--goim-wss-port", &flags.wss_port, "the same for websockets over TLS"),
+         .needs = {"--profile goim"}},
     };
 #undef PORT
     OPTIONS_ADD(table, "goim", rows);

@@ -15,12 +15,14 @@ static void add_options(struct option_table *table)
 {
     const struct option rows[] = {
         {OPTION("--gopush-path", OPTION_TEXT, &flags.path, "PATH",
-                "where clients of go-push connect; default /connect")},
+                "where clients of go-push connect; default /connect"),
+         .needs = {"--profile go-push"}},
         {OPTION("--gopush-welcome", OPTION_SWITCH, &flags.tells_session, NULL,
-                "they are told their session, which /push/conn takes")},
+                "they are told their session, which /push/conn takes"),
+         .needs = {"--profile go-push"}},
         {OPTION("--gopush-batch-items", OPTION_NUMBER, &flags.batch_items, "N",
                 "of one message to them; default 100"),
-         .minimum = 1, .maximum = 1000},
+         .minimum = 1, .maximum = 1000, .needs = {"--profile go-push"}},
     };
     OPTIONS_ADD(table, "the profile go-push", rows);
 }

@@ -1,5 +1,6 @@
 /* profile_healing.c - `kujata serve --profile healing`: its websocket, its history, and with --api
  * what business code sends. */
+#include "serve_needs.h"
 #include "serve_profiles.h"
 #include "serve_settings.h"
 
@@ -22,11 +23,14 @@ static void add_options(struct option_table *table)
 {
     const struct option rows[] = {
         {OPTION("--healing-path", OPTION_TEXT, &flags.path, "PATH",
-                "where clients of healing connect; default /api/ws")},
+                "where clients of healing connect; default /api/ws"),
+         .needs = {"--profile healing"}},
         {OPTION("--healing-cookie", OPTION_TEXT, &flags.token_cookie, "NAME",
-                "the cookie that has the token of a user of --accounts")},
+                "the cookie that has the token of a user of --accounts"),
+         .needs = {"--profile healing", WITH_ACCOUNTS}},
         {OPTION("--user-cookie", OPTION_TEXT, &flags.user_cookie, "NAME",
-                "the cookie whose value is believed to be a client's user: for trials")},
+                "the cookie whose value is believed to be a client's user: for trials"),
+         .needs = {"--profile healing"}},
     };
     OPTIONS_ADD(table, "the profile healing", rows);
 }
@@ -77,18 +81,6 @@ static bool is_elsewhere(const char *user, void *ctx)
     return clients > 0;
 }
 
-static int fail_flags(const struct profile_context *context)
-{
-    if (flags.user_cookie && flags.token_cookie) {
-        return options_fail(EXIT_USAGE, context->command,
-                            "--healing-cookie and --user-cookie: one of them says who clients are");
-    }
-    return flags.token_cookie && !context->accounts
-               ? options_fail(EXIT_USAGE, context->command,
-                              "--healing-cookie needs users: give --accounts memory or sqlite:PATH")
-               : 0;
-}
-
 static struct kj_healing_options make_options(const struct profile_context *context,
                                               struct parts *parts)
 {
@@ -126,9 +118,9 @@ static enum kj_status mount(const struct profile_context *context, struct kj_hea
 static int start(const struct profile_context *context, void **state)
 {
     struct kj_error error = {0};
-    int exit_status = fail_flags(context);
-    if (exit_status) {
-        return exit_status;
+    if (flags.user_cookie && flags.token_cookie) {
+        return options_fail(EXIT_USAGE, context->command,
+                            "--healing-cookie and --user-cookie: one of them says who clients are");
     }
     struct parts *parts = calloc(1, sizeof *parts);
     *state = parts;

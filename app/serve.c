@@ -115,11 +115,6 @@ static int make_messages(struct node *node, struct serve_settings *settings)
         native->user_exists = has_account;
         native->ctx = node->security.accounts;
     }
-    if (settings->messages.where && node->profiles.count == 0) {
-        return options_fail(EXIT_USAGE, command,
-                            "--messages: there are no clients whose messages could be kept (see "
-                            "--gateway and --profile)");
-    }
     return messages_make(command, &settings->messages, native, &settings->counters,
                          &node->messages);
 }

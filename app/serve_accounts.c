@@ -1,6 +1,8 @@
 /* serve_accounts.c - see serve_accounts.h. */
 #include "serve_accounts.h"
 
+#include "serve_needs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,28 +17,39 @@ void accounts_add_options(struct accounts_settings *settings, struct option_tabl
         {OPTION("--accounts", OPTION_TEXT, &settings->where, "memory|sqlite:PATH",
                 "users with passwords, and routes to register and log in; see accounts.md")},
         {OPTION("--account-closed", OPTION_SWITCH, &options->is_closed, NULL,
-                "nobody registers: those there are log in")},
+                "nobody registers: those there are log in"),
+         .needs = {WITH_ACCOUNTS}},
         {OPTION("--account-one-login", OPTION_SWITCH, &options->one_login, NULL,
-                "a login ends the others of its account")},
+                "a login ends the others of its account"),
+         .needs = {WITH_ACCOUNTS}},
         {NUMBER("--account-tokens", tokens_per_account, KJ_ACCOUNT_TOKENS_MAX, "N",
-                "of one account; default 16, then the oldest ends")},
+                "of one account; default 16, then the oldest ends"),
+         .needs = {WITH_ACCOUNTS}},
         {NUMBER("--account-token-s", token_lifetime_s, UINT32_MAX, "SECONDS",
-                "a token is good; default 2592000")},
-        {NUMBER("--account-limit", accounts, UINT32_MAX, "N", "accounts; default 1000000")},
+                "a token is good; default 2592000"),
+         .needs = {WITH_ACCOUNTS}},
+        {NUMBER("--account-limit", accounts, UINT32_MAX, "N", "accounts; default 1000000"),
+         .needs = {WITH_ACCOUNTS}},
         {NUMBER("--account-limit-failures", failed_logins, 10000, "N",
-                "wrong logins of a name from an address, at once; default 5")},
+                "wrong logins of a name from an address, at once; default 5"),
+         .needs = {WITH_ACCOUNTS}},
         {NUMBER("--account-failure-s", failure_wait_s, 86400, "SECONDS",
-                "to wait for one more; default 60")},
+                "to wait for one more; default 60"),
+         .needs = {WITH_ACCOUNTS}},
         {NUMBER("--account-limit-registrations", registrations, UINT32_MAX, "N",
-                "of an address, at once; default 60, and one more each minute")},
-        {NUMBER("--account-hash-passes", hash_passes, 100, "N", "of argon2id; default 2")},
+                "of an address, at once; default 60, and one more each minute"),
+         .needs = {WITH_ACCOUNTS}},
+        {NUMBER("--account-hash-passes", hash_passes, 100, "N", "of argon2id; default 2"),
+         .needs = {WITH_ACCOUNTS}},
         {OPTION("--account-hash-kib", OPTION_NUMBER, &options->hash_memory_kib, "KIB",
                 "of memory for each; default 65536"),
-         .minimum = 8192, .maximum = 4194304},
+         .minimum = 8192, .maximum = 4194304, .needs = {WITH_ACCOUNTS}},
         {NUMBER("--account-hashes", hashes_at_once, UINT32_MAX, "N",
-                "passwords hashed at once; default 2")},
+                "passwords hashed at once; default 2"),
+         .needs = {WITH_ACCOUNTS}},
         {NUMBER("--account-hashes-waiting", hashes_waiting, UINT32_MAX, "N",
-                "to be hashed next; default 8; beyond: 503")},
+                "to be hashed next; default 8; beyond: 503"),
+         .needs = {WITH_ACCOUNTS}},
     };
 #undef NUMBER
     OPTIONS_ADD(table, "accounts", rows);

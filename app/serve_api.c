@@ -15,11 +15,14 @@ void api_add_options(struct api_settings *settings, struct kj_server_options *se
         {OPTION("--api", OPTION_ADDRESS, &server->api_listen, "ADDR:PORT",
                 "where an application's own servers ask; default: nowhere")},
         {OPTION("--api-key", OPTION_LIST, &settings->keys, "KEY",
-                "they show one of these, as Authorization: Bearer; repeatable")},
+                "they show one of these, as Authorization: Bearer; repeatable"),
+         .needs = {"--api"}},
         {OPTION("--api-key-file", OPTION_TEXT, &settings->key_file, "FILE",
-                "the same, one key a line; # begins a comment")},
+                "the same, one key a line; # begins a comment"),
+         .needs = {"--api"}},
         {OPTION("--api-open", OPTION_SWITCH, &server->api_open, NULL,
-                "who reaches the API needs no key")},
+                "who reaches the API needs no key"),
+         .needs = {"--api"}},
     };
     OPTIONS_ADD(table, "the API", rows);
 }

@@ -1,6 +1,8 @@
 /* serve_messages.c - see serve_messages.h. */
 #include "serve_messages.h"
 
+#include "serve_needs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,32 +26,44 @@ void messages_add_options(struct messages_settings *settings, struct kj_native_o
     OPTION(flag, OPTION_NUMBER, target, unit, text), .minimum = 1, .maximum = (high)
     const struct option rows[] = {
         {OPTION("--messages", OPTION_TEXT, &settings->where, "memory|sqlite:PATH",
-                "keep what clients of --gateway send; default: not kept; see messages.md")},
+                "keep what clients of --gateway send; default: not kept; see messages.md"),
+         .needs = {WITH_KEEPING}},
         {NUMBER("--messages-busy-ms", &limits->busy_timeout_ms, INT32_MAX, "MS",
-                "to wait for another process that holds the file; default 2000")},
+                "to wait for another process that holds the file; default 2000"),
+         .needs = {"--messages sqlite:PATH"}},
         {NUMBER("--messages-max-megabytes", &settings->max_megabytes, UINT32_MAX, "N",
-                "of the file; default: as the disk has room; in memory 256")},
+                "of the file; default: as the disk has room; in memory 256"),
+         .needs = {WITH_MESSAGES}},
         {OPTION("--messages-topic", OPTION_TEXT, &settings->topic, "NAME",
-                "that nodes tell each other of messages under; default messages")},
+                "that nodes tell each other of messages under; default messages"),
+         .needs = {WITH_MESSAGES}},
         {OPTION("--mailbox-off", OPTION_SWITCH, &settings->has_no_mailboxes, NULL,
-                "users have no mailboxes")},
+                "users have no mailboxes"),
+         .needs = {WITH_MESSAGES}},
         {OPTION("--mailbox-no-receipts", OPTION_SWITCH, &native->tells_no_receipts, NULL,
-                "who sent a message is not told that it was acknowledged")},
+                "who sent a message is not told that it was acknowledged"),
+         .needs = {WITH_MESSAGES}, .not_with = "--mailbox-off"},
         {NUMBER("--mailbox-window", &native->mailbox_window, KJ_MESSAGES_PAGE_MAX, "N",
-                "messages of a mailbox sent before they are acknowledged; default 50")},
+                "messages of a mailbox sent before they are acknowledged; default 50"),
+         .needs = {WITH_MESSAGES}, .not_with = "--mailbox-off"},
         {NUMBER("--mailbox-limit-messages", &limits->mailbox_count, INT32_MAX, "N",
-                "of one mailbox; default 1000")},
+                "of one mailbox; default 1000"),
+         .needs = {WITH_MESSAGES}},
         {NUMBER("--mailbox-limit-bytes", &limits->mailbox_bytes, UINT32_MAX, "BYTES",
-                "the same; default 4194304")},
+                "the same; default 4194304"),
+         .needs = {WITH_MESSAGES}},
         {NUMBER("--mailbox-limit-age-s", &limits->mailbox_age_s, UINT32_MAX, "S",
-                "a message waits so long; default 2592000, 30 days")},
+                "a message waits so long; default 2592000, 30 days"),
+         .needs = {WITH_MESSAGES}},
         {OPTION("--history", OPTION_CHOICE, &settings->history, "all|rooms|users|none",
                 "whose history is kept; default all"),
-         .choices = history_names},
+         .choices = history_names, .needs = {WITH_MESSAGES}},
         {NUMBER("--history-limit-messages", &limits->history_count, INT32_MAX, "N",
-                "of one room, or two users; default 1000")},
+                "of one room, or two users; default 1000"),
+         .needs = {WITH_MESSAGES}, .not_with = "--history none"},
         {NUMBER("--history-limit-age-s", &limits->history_age_s, UINT32_MAX, "S",
-                "the same; default 2592000, 30 days")},
+                "the same; default 2592000, 30 days"),
+         .needs = {WITH_MESSAGES}, .not_with = "--history none"},
     };
 #undef NUMBER
     OPTIONS_ADD(table, "messages", rows);

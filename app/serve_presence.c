@@ -1,6 +1,8 @@
 /* serve_presence.c - see serve_presence.h. */
 #include "serve_presence.h"
 
+#include "serve_needs.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,19 +21,23 @@ void presence_add_options(struct presence_settings *settings, struct option_tabl
     const struct option rows[] = {
         {OPTION("--presence", OPTION_CHOICE, &settings->mode, "auto|on|off",
                 "nodes tell each other who is there; default auto: with a broker"),
-         .choices = mode_names},
+         .choices = mode_names, .needs = {WITH_CLIENTS}},
         {OPTION("--presence-interval-ms", OPTION_NUMBER, &options->interval_ms, "MS",
                 "between two reports; a node that misses three is gone; default 5000"),
-         .minimum = 10, .maximum = 60000},
+         .minimum = 10, .maximum = 60000, .needs = {WITH_CLIENTS, "--presence on|" WITH_BROKER},
+         .not_with = "--presence off"},
         {OPTION("--presence-timeout-ms", OPTION_NUMBER, &options->timeout_ms, "MS",
                 "for the answers of other nodes; default 1000"),
-         .minimum = 1, .maximum = 60000},
+         .minimum = 1, .maximum = 60000, .needs = {WITH_CLIENTS, "--presence on|" WITH_BROKER},
+         .not_with = "--presence off"},
         {OPTION("--presence-nodes", OPTION_NUMBER, &options->nodes, "N",
                 "others that are known; default 256"),
-         .minimum = 1, .maximum = 65536},
+         .minimum = 1, .maximum = 65536, .needs = {WITH_CLIENTS, "--presence on|" WITH_BROKER},
+         .not_with = "--presence off"},
         {OPTION("--presence-rooms", OPTION_NUMBER, &options->rooms, "N",
                 "figures of rooms of other nodes kept; default 524288"),
-         .minimum = 1, .maximum = UINT32_MAX},
+         .minimum = 1, .maximum = UINT32_MAX, .needs = {WITH_CLIENTS, "--presence on|" WITH_BROKER},
+         .not_with = "--presence off"},
     };
     OPTIONS_ADD(table, "presence", rows);
 }

@@ -27,9 +27,11 @@ void profiles_add_options(struct profiles_settings *settings, struct option_tabl
     const struct option rows[] = {
         {OPTION("--profile", OPTION_LIST, &settings->names, "NAME", settings->help)},
         {OPTION("--tcp", OPTION_LIST, &settings->tcp, "[NAME=]ADDR:PORT",
-                "where a profile is spoken without HTTP; repeatable")},
+                "where a profile is spoken without HTTP; repeatable"),
+         .needs = {"--profile"}},
         {OPTION("--tcp-tls", OPTION_LIST, &settings->tcp_tls, "[NAME=]ADDR:PORT",
-                "the same over TLS")},
+                "the same over TLS"),
+         .needs = {"--profile", "--tls-cert"}},
     };
     OPTIONS_ADD(table, "profiles", rows);
     for (size_t i = 0; i < KNOWN_COUNT; i++) {

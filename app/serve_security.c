@@ -1,6 +1,8 @@
 /* serve_security.c - see serve_security.h. */
 #include "serve_security.h"
 
+#include "serve_needs.h"
+
 #include <kujata/log.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,24 +20,32 @@ void security_add_options(struct security_settings *settings, struct option_tabl
         {OPTION("--jwt-alg", OPTION_TEXT, &settings->jwt.algorithm, "NAME",
                 "let in who shows a JSON Web Token of this algorithm: HS256, RS256, ES256 ...")},
         {OPTION("--jwt-key", OPTION_TEXT, &settings->jwt.key_file, "FILE",
-                "the secret, or the public key (PEM), they are checked with")},
+                "the secret, or the public key (PEM), they are checked with"),
+         .needs = {"--jwt-alg"}},
         {OPTION("--jwt-jwks", OPTION_TEXT, &settings->jwt.jwks_file, "FILE",
-                "a key set instead of one key")},
+                "a key set instead of one key"),
+         .needs = {"--jwt-alg"}},
         {OPTION("--jwt-issuer", OPTION_TEXT, &settings->jwt.issuer, "NAME",
-                "what iss must be; default anything")},
+                "what iss must be; default anything"),
+         .needs = {"--jwt-alg"}},
         {OPTION("--jwt-audience", OPTION_TEXT, &settings->jwt.audience, "NAME",
-                "what aud must be or hold; default anything")},
+                "what aud must be or hold; default anything"),
+         .needs = {"--jwt-alg"}},
         {OPTION("--jwt-leeway-s", OPTION_NUMBER, &settings->jwt.leeway_s, "S",
                 "by which clocks may differ; default 0"),
-         .maximum = 3600},
+         .maximum = 3600, .needs = {"--jwt-alg"}},
         {OPTION("--auth-certificate", OPTION_SWITCH, &settings->certificate, NULL,
-                "let in who shows a certificate of --tls-client-ca, which gives the claims")},
+                "let in who shows a certificate of --tls-client-ca, which gives the claims"),
+         .needs = {"--tls-client-ca"}},
         {OPTION("--auth-cookie", OPTION_TEXT, &settings->cookie, "NAME",
-                "take the token from this cookie too")},
+                "take the token from this cookie too"),
+         .needs = {WITH_TOKENS}},
         {OPTION("--auth-query", OPTION_SWITCH, &settings->in_query, NULL,
-                "take the token of REST calls from the parameter token too")},
+                "take the token of REST calls from the parameter token too"),
+         .needs = {WITH_TOKENS}},
         {OPTION("--auth-public-reads", OPTION_SWITCH, &settings->public_reads, NULL,
-                "calls that change nothing need no token")},
+                "calls that change nothing need no token"),
+         .needs = {WITH_AUTHENTICATION}},
         {OPTION("--auth-rules", OPTION_TEXT, &settings->rules_file, "FILE",
                 "which claims may do what with which identities; default everything")},
         {OPTION("--allow-all", OPTION_SWITCH, &settings->allow_all, NULL,
@@ -64,9 +74,7 @@ static int make_tokens(struct security *security, const struct security_settings
 
 static bool wants_jwt(const struct security_settings *settings)
 {
-    const struct kj_auth_jwt_options *jwt = &settings->jwt;
-    return jwt->algorithm || jwt->key_file || jwt->jwks_file || jwt->issuer || jwt->audience ||
-           jwt->leeway_s;
+    return settings->jwt.algorithm;
 }
 
 static int make_jwt(struct security *security, const struct security_settings *settings)
@@ -122,18 +130,10 @@ static int check_openness(const struct security *security, const struct security
 {
     bool has_auth = security->accounts || security->tokens || security->jwt ||
                     settings->certificate;
-    if (settings->certificate && !server->tls_client_ca) {
-        return options_fail(EXIT_USAGE, command, "--auth-certificate needs --tls-client-ca");
-    }
     if (settings->allow_all && has_auth) {
         return options_fail(EXIT_USAGE, command,
                             "--allow-all lets everybody in: it cannot stand beside --accounts, "
                             "--auth-tokens, --jwt-alg and --auth-certificate");
-    }
-    if (settings->public_reads && !has_auth) {
-        return options_fail(EXIT_USAGE, command,
-                            "--auth-public-reads needs --accounts, --auth-tokens, --jwt-alg or "
-                            "--auth-certificate: without them everything is public");
     }
     if (has_auth || settings->allow_all || security_is_loopback(server->listen) ||
         security_needs_certificate(server)) {

@@ -1,6 +1,8 @@
 /* serve_store.c - see serve_store.h. */
 #include "serve_store.h"
 
+#include "serve_needs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,19 +16,20 @@ void store_add_options(struct store_settings *settings, struct option_table *tab
         {OPTION("--store", OPTION_TEXT, &settings->where, "memory|sqlite:PATH",
                 "where objects are kept; default memory")},
         {OPTION("--store-relaxed", OPTION_SWITCH, &settings->is_relaxed, NULL,
-                "answer writes before the disk has them")},
+                "answer writes before the disk has them"),
+         .needs = {WITH_STORE_FILE}},
         {OPTION("--store-busy-ms", OPTION_NUMBER, &settings->busy_ms, "MS",
                 "to wait for another process that holds the file; default 2000"),
-         .minimum = 1, .maximum = INT32_MAX},
+         .minimum = 1, .maximum = INT32_MAX, .needs = {WITH_STORE_FILE}},
         {OPTION("--store-readers", OPTION_NUMBER, &settings->readers, "N",
                 "reads of the file at once; default 4"),
-         .minimum = 1, .maximum = READERS_MAX},
+         .minimum = 1, .maximum = READERS_MAX, .needs = {WITH_STORE_FILE}},
         {OPTION("--store-cache-bytes", OPTION_NUMBER, &settings->cache_bytes, "BYTES",
                 "of the file in memory; default 67108864"),
-         .minimum = 1, .maximum = UINT32_MAX},
+         .minimum = 1, .maximum = UINT32_MAX, .needs = {WITH_STORE_FILE}},
         {OPTION("--store-max-megabytes", OPTION_NUMBER, &settings->max_megabytes, "N",
                 "of the file; default: as the disk has room"),
-         .minimum = 1, .maximum = UINT32_MAX},
+         .minimum = 1, .maximum = UINT32_MAX, .needs = {WITH_STORE_FILE}},
     };
     OPTIONS_ADD(table, "where objects are kept", rows);
 }

@@ -1,6 +1,8 @@
 /* serve_upstream.c - see serve_upstream.h. */
 #include "serve_upstream.h"
 
+#include "serve_needs.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,18 +15,20 @@ void upstream_add_options(struct upstream_settings *settings, struct option_tabl
     struct kj_upstream_options *options = &settings->options;
     const struct option rows[] = {
         {OPTION("--upstream", OPTION_TEXT, &options->url, "URL",
-                "asked for requests of rooms' clients that are not known; see rooms.md")},
+                "asked for requests of rooms' clients that are not known; see rooms.md"),
+         .needs = {WITH_NATIVE}},
         {OPTION("--upstream-token-file", OPTION_TEXT, &settings->token_file, "FILE",
-                "shown to it as Authorization: Bearer")},
+                "shown to it as Authorization: Bearer"),
+         .needs = {"--upstream"}},
         {OPTION("--upstream-timeout-ms", OPTION_NUMBER, &options->timeout_ms, "MS",
                 "for one answer; default 2000"),
-         .minimum = 1, .maximum = 600000},
+         .minimum = 1, .maximum = 600000, .needs = {"--upstream"}},
         {OPTION("--upstream-calls", OPTION_NUMBER, &options->calls, "N",
                 "waiting and under way; default 16"),
-         .minimum = 1, .maximum = 65536},
+         .minimum = 1, .maximum = 65536, .needs = {"--upstream"}},
         {OPTION("--upstream-answer-bytes", OPTION_NUMBER, &options->answer_bytes, "BYTES",
                 "of one answer; default 65536"),
-         .minimum = 1, .maximum = 1 << 26},
+         .minimum = 1, .maximum = 1 << 26, .needs = {"--upstream"}},
     };
     OPTIONS_ADD(table, "upstream", rows);
 }

@@ -60,6 +60,64 @@ def test_a_bad_flag_is_named_in_one_line_with_exit_2(start, arguments, named):
     assert named in fault(start, *SERVE, *arguments)
 
 
+CHAT, BROKER = ("--profile", "chat"), ("--pubsub", "nats://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "arguments, fault_text",
+    [
+        (("--gateway-path", "/x"),
+         "--gateway-path does nothing without --gateway, --profile native, --profile chat or --profile live"),
+        (("--gateway-open", "--profile", "gochat"), "--gateway-open does nothing without --gateway, "),
+        (("--gateway", "--gateway-quiet", "--gateway-told", "3"),
+         "--gateway-told does nothing with --gateway-quiet"),
+        (("--gateway", "--gateway-limit-burst", "3"),
+         "--gateway-limit-burst does nothing without --gateway-limit-rate"),
+        (("--tls-key", "x"), "--tls-key does nothing without --tls-cert"),
+        (("--tls-client-ca", "x"), "--tls-client-ca does nothing without --tls-cert"),
+        (("--auth-certificate",), "--auth-certificate does nothing without --tls-client-ca"),
+        (("--jwt-issuer", "x"), "--jwt-issuer does nothing without --jwt-alg"),
+        (("--jwt-leeway-s", "0"), "--jwt-leeway-s does nothing without --jwt-alg"),
+        (("--auth-cookie", "x"), "--auth-cookie does nothing without --accounts, "),
+        (("--account-closed",), "--account-closed does nothing without --accounts or --profile chat"),
+        (("--presence", "on"), "--presence does nothing without --gateway or --profile"),
+        ((*CHAT, "--presence-nodes", "3"),
+         "--presence-nodes does nothing without --presence on, --pubsub nats://... or --pubsub tls://..."),
+        ((*CHAT, *BROKER, "--presence", "off", "--presence-nodes", "3"),
+         "--presence-nodes does nothing with --presence off"),
+        (("--announce-name", "x"), "--announce-name does nothing without --announce-topic"),
+        (("--api-open",), "--api-open does nothing without --api"),
+        (("--store-readers", "3"), "--store-readers does nothing without --store sqlite:PATH"),
+        (("--store", "memory", "--store-relaxed"), "--store-relaxed does nothing without --store sqlite:PATH"),
+        (("--pubsub", "local", "--nats-user", "x"), "--nats-user does nothing without --pubsub nats://... or "),
+        ((*BROKER, "--nats-password", "x"), "--nats-password does nothing without --nats-user"),
+        (("--messages", "memory"), "--messages does nothing without --gateway, "),
+        ((*CHAT, "--messages-busy-ms", "9"), "--messages-busy-ms does nothing without --messages sqlite:PATH"),
+        (("--goim-domain", "x"), "--goim-domain does nothing without --profile goim"),
+        (("--resume-events", "0", "--resume-bytes", "9"), "--resume-bytes does nothing with --resume-events 0"),
+        (("--upstream-calls", "3"), "--upstream-calls does nothing without --upstream"),
+        (("--read-only-except", "task"), "--read-only-except does nothing without --read-only"),
+    ],
+)  # fmt: skip
+def test_a_flag_that_would_do_nothing_is_refused_with_the_one_it_needs(start, arguments, fault_text):
+    assert f"kujata serve: {fault_text}" in fault(start, *SERVE, *arguments)
+
+
+@pytest.mark.parametrize(
+    "command, named",
+    [
+        (("sub", "wss://127.0.0.1:1/", "--key", "x"), "--key does nothing without --cert"),
+        (("bench", "ws://127.0.0.1:1/", "--rate", "1"), "--rate does nothing without --post or --publish-to"),
+    ],
+)
+def test_so_it_is_by_the_other_commands(start, command, named):
+    assert named in fault(start, KUJATA, *command)
+
+
+def test_what_a_profile_brings_along_counts(serve):
+    serve(*CHAT, "--gateway-path", "/here", "--account-closed", "--mailbox-window", "3", "--auth-query")
+
+
 def test_the_model_is_required(start):
     assert "--model" in fault(start, KUJATA, "serve")
 

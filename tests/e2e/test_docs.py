@@ -43,12 +43,12 @@ def sources(*folders):
                     yield path, read(path)
 
 
-def table(page, heading):
-    """The rows of the first table below a heading, without their own heading."""
+def table(page, heading, skip=2):
+    """The rows of the first table below a line, without the first ones."""
     lines = read(page).split(f"{heading}\n", 1)[1].splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("|"))
     rows = []
-    for line in lines[start + 2 :]:
+    for line in lines[start + skip :]:
         if not line.startswith("|"):
             break
         rows.append(line)
@@ -111,6 +111,26 @@ def test_running_md_has_the_flags_of_the_program_and_no_others(command):
     section = next(s for s in section if s.startswith(f"`kujata {command}"))
     cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("|")]
     assert set(re.findall(r"`(--[a-z-]+)`", " ".join(cells))) == flags_of(command)
+
+
+def needs_of(command):
+    """What the help says of flags that need others: (with or without, those, the flags)."""
+    shown = subprocess.run([KUJATA, command, "--help"], capture_output=True, text=True, check=True)
+    for word, others, flags in re.findall(r"^  (with|without) (.*): (--.*)$", shown.stdout, re.M):
+        yield word, re.split(", | or ", others), flags.split()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_flags_need_are_flags(command):
+    for _, others, _ in needs_of(command):
+        assert {other.split()[0] for other in others} <= flags_of(command)
+
+
+@pytest.mark.parametrize("word, heading", [("with", "only with"), ("without", "not with")])
+def test_running_md_has_the_flags_that_need_others(word, heading):
+    rows = table("docs/running.md", f"| {heading} | there are |", skip=1)
+    shown = [[re.findall("`([^`]*)`", cell) for cell in row.split("|")[1:3]] for row in rows]
+    assert shown == [[others, flags] for kind, others, flags in needs_of("serve") if kind == word]
 
 
 def test_running_md_has_the_profiles_of_the_program_and_no_others():

@@ -83,7 +83,7 @@ def test_an_address_others_can_reach_needs_nothing_more_with_tokens(serve, tmp_p
         (("--jwt-alg", "HS256", "--jwt-key", "/none"), "/none"),
         (("--auth-public-reads",), "--auth-public-reads"),
         (("--auth-certificate",), "--tls-client-ca"),
-        (("--auth-cookie", "a=b"), "--auth-cookie"),
+        (("--accounts", "memory", "--auth-cookie", "a=b"), "--auth-cookie"),
     ],
 )
 def test_what_is_wrong_with_the_flags_is_named(start, flags, named):
