@@ -1,6 +1,8 @@
 /* accounts_db.c - see accounts_db.h. */
 #include "handlers/accounts_db.h"
 
+#include "handlers/sqlite_fault.h"
+
 #include <fcntl.h>
 #include <kujata/log.h>
 #include <stdlib.h>
@@ -239,8 +241,7 @@ static enum kj_status connect_to(struct kj__accounts_connection *connection, con
     if (!result) {
         return KJ_OK;
     }
-    kj_error_set(error, 0, "%s: %s", path,
-                 connection->sqlite ? sqlite3_errmsg(connection->sqlite) : "out of memory");
+    kj__sqlite_set_fault(error, connection->sqlite, path);
     return result == SQLITE_NOMEM ? KJ_ENOMEM : result == SQLITE_NOTADB ? KJ_EPARSE : KJ_EIO;
 }
 

@@ -1,6 +1,7 @@
 /* store_sqlite_connection.c - see store_sqlite_connection.h. */
 #include "handlers/store_sqlite_connection.h"
 
+#include "handlers/sqlite_fault.h"
 #include "handlers/store_sqlite_key.h"
 #include "handlers/store_sqlite_log.h"
 #include "handlers/store_sqlite_marks.h"
@@ -105,7 +106,7 @@ enum kj_status kj__sqlite_status(struct kj__sqlite_connection *connection, int r
 /* Not through kj__sqlite_status: whoever opens a store is told, not the log. */
 static enum kj_status explain(sqlite3 *db, int result, const char *path, struct kj_error *error)
 {
-    kj_error_set(error, 0, "%s: %s", path, db ? sqlite3_errmsg(db) : "out of memory");
+    kj__sqlite_set_fault(error, db, path);
     switch (result & 0xff) {
     case SQLITE_NOMEM:
         return KJ_ENOMEM;

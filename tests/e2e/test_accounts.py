@@ -294,7 +294,7 @@ def test_registrations_of_an_address_are_limited(serve):
 def test_bad_settings_are_told(serve):
     for flags, text in (
         (("--accounts", "file"), "neither memory nor sqlite:PATH"),
-        (("--accounts", "sqlite:/no/such/folder/accounts"), "unable to open"),
+        (("--accounts", "sqlite:/no/such/folder/accounts"), "cannot be opened: No such file"),
         (("--accounts", "memory", "--allow-all"), "--allow-all"),
     ):
         with pytest.raises(AssertionError, match=text):
