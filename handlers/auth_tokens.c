@@ -7,6 +7,7 @@
 #include "handlers/file.h"
 
 #include <kujata/auth.h>
+#include <kujata/log.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -269,9 +270,13 @@ enum kj_status kj_auth_tokens_reload(struct kj_auth_tokens *tokens, struct kj_er
     }
     pthread_mutex_lock(&tokens->lock);
     struct table *old = tokens->table;
+    bool is_empty = table->token_count == 0;
     tokens->table = table;
     pthread_mutex_unlock(&tokens->lock);
     unref_table(old);
+    if (is_empty) {
+        kj_log(KJ_LOG_WARNING, "auth", "there is no token in %s: it lets nobody in", tokens->file);
+    }
     return KJ_OK;
 }
 
