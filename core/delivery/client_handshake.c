@@ -389,7 +389,12 @@ static enum kj_status read_head(struct handshake *handshake)
     while (!blank) {
         enum kj_status status = in->len < HEAD_MAX ? receive_more(handshake) : KJ_ELIMIT;
         if (status) {
-            set_io_error(handshake, "waiting for the server's answer", status);
+            bool is_plain = !handshake->client->tls && in->len == 0;
+            set_io_error(handshake,
+                         status == KJ_ECLOSED && is_plain
+                             ? "no answer (the URL of a server that speaks TLS is wss://...)"
+                             : "waiting for the server's answer",
+                         status);
             return status == KJ_ETIMEOUT ? KJ_ETIMEOUT : KJ_EIO;
         }
         blank = memmem(in->data, in->len, "\r\n\r\n", 4);

@@ -1,27 +1,14 @@
 /* client_tls.c - see client_tls.h. */
 #include "delivery/client_tls.h"
 
+#include "codec/pem_fault.h"
 #include "delivery/client_handshake.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
-#include <string.h>
-#include <unistd.h>
-
-static enum kj_status refuse_file(struct kj_error *error, const char *option, const char *file)
-{
-    const char *reason = ERR_reason_error_string(ERR_peek_error());
-    if (access(file, R_OK) != 0) {
-        reason = strerror(errno);
-    }
-    kj_error_set(error, 0, "option %s: %s: %s", option, file, reason ? reason : "unusable");
-    ERR_clear_error();
-    return KJ_EINVAL;
-}
 
 static enum kj_status load_files(const struct kj_subscriber_options *options, SSL_CTX *context,
                                  struct kj_error *error)
@@ -29,17 +16,17 @@ static enum kj_status load_files(const struct kj_subscriber_options *options, SS
     const char *certificate = options->certificate;
     const char *key = options->key ? options->key : certificate;
     if (options->ca && SSL_CTX_load_verify_file(context, options->ca) != 1) {
-        return refuse_file(error, "ca", options->ca);
+        return kj__pem_refuse("ca", options->ca, error);
     }
     if (!options->ca) {
         SSL_CTX_set_default_verify_paths(context);
     }
     if (certificate && SSL_CTX_use_certificate_chain_file(context, certificate) != 1) {
-        return refuse_file(error, "certificate", certificate);
+        return kj__pem_refuse("certificate", certificate, error);
     }
     if (certificate && (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
                         SSL_CTX_check_private_key(context) != 1)) {
-        return refuse_file(error, "key", key);
+        return kj__pem_refuse("key", key, error);
     }
     return KJ_OK;
 }
@@ -79,12 +66,16 @@ static bool expect_host(SSL *ssl, const char *host)
 static enum kj_status explain(const SSL *ssl, struct kj_error *error)
 {
     long verified = SSL_get_verify_result(ssl);
-    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    unsigned long code = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(code);
     ERR_clear_error();
     if (verified != X509_V_OK) {
         kj_error_set(error, 0, "the server's certificate is refused: %s",
                      X509_verify_cert_error_string(verified));
         return KJ_EREFUSED;
+    }
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER) {
+        reason = "the server does not speak TLS here, or a version that is not known";
     }
     kj_error_set(error, 0, "the TLS handshake failed: %s", reason ? reason : "the server left");
     return KJ_EIO;

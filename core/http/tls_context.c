@@ -1,10 +1,9 @@
 /* tls_context.c - see tls_context.h. */
 #include "http/tls_context.h"
 
-#include <errno.h>
+#include "codec/pem_fault.h"
+
 #include <openssl/err.h>
-#include <string.h>
-#include <unistd.h>
 
 /* What TLS 1.2 may use: authenticated encryption with forward secrecy. 1.3 has nothing else. */
 static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
@@ -57,17 +56,6 @@ void kj__tls_forget_worker(void)
 
 /* ---- files ---- */
 
-static enum kj_status refuse(struct kj_error *error, const char *option, const char *file)
-{
-    const char *reason = ERR_reason_error_string(ERR_peek_error());
-    if (access(file, R_OK) != 0) {
-        reason = strerror(errno);
-    }
-    kj_error_set(error, 0, "option %s: %s: %s", option, file, reason ? reason : "unusable");
-    ERR_clear_error();
-    return KJ_EINVAL;
-}
-
 /* A server cannot ask anybody. */
 static int refuse_passphrase(char *text, int size, int is_for_writing, void *ctx)
 {
@@ -82,12 +70,12 @@ static enum kj_status load_own(SSL_CTX *made, const struct kj__tls_files *files,
                                struct kj_error *error)
 {
     if (SSL_CTX_use_certificate_chain_file(made, files->certificate) != 1) {
-        return refuse(error, "tls_certificate (--tls-cert)", files->certificate);
+        return kj__pem_refuse("tls_certificate (--tls-cert)", files->certificate, error);
     }
     SSL_CTX_set_default_passwd_cb(made, refuse_passphrase);
     if (SSL_CTX_use_PrivateKey_file(made, files->key, SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(made) != 1) {
-        return refuse(error, "tls_key (--tls-key)", files->key);
+        return kj__pem_refuse("tls_key (--tls-key)", files->key, error);
     }
     return KJ_OK;
 }
@@ -111,7 +99,7 @@ static enum kj_status load_client_ca(SSL_CTX *made, const struct kj__tls_files *
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(files->client_ca);
     if (!names || SSL_CTX_load_verify_locations(made, files->client_ca, NULL) != 1) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
-        return refuse(error, "tls_client_ca (--tls-client-ca)", files->client_ca);
+        return kj__pem_refuse("tls_client_ca (--tls-client-ca)", files->client_ca, error);
     }
     SSL_CTX_set_client_CA_list(made, names);
     bool is_optional = files->client_certificate == KJ_CLIENT_CERTIFICATE_OPTIONAL;
