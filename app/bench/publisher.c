@@ -74,8 +74,15 @@ static bool make_request(struct bench_publisher *publisher)
     char head[REQUEST_HEAD_MAX];
     int len = snprintf(head, sizeof head,
                        "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\n"
-                       "Content-Length: %zu\r\n\r\n",
+                       "Content-Length: %zu\r\n",
                        target->path, target->authority, settings->content_type, body.len);
+    for (size_t i = 0; i < settings->headers.count && len < (int)sizeof head; i++) {
+        len += snprintf(head + len, sizeof head - (size_t)len, "%s\r\n",
+                        settings->headers.items[i]);
+    }
+    if (len < (int)sizeof head) {
+        len += snprintf(head + len, sizeof head - (size_t)len, "\r\n");
+    }
     publisher->request.len = (size_t)len + body.len;
     publisher->request.data = len < (int)sizeof head ? malloc(publisher->request.len) : NULL;
     if (publisher->request.data) {
@@ -153,6 +160,19 @@ static size_t answer_size(const char *answer, const char *head_end)
     return 0;
 }
 
+/* Its status line and the beginning of its body, which says why. */
+static bool fail_answer(char fault[BENCH_FAULT_SIZE], const char *answer)
+{
+    const char *body = strstr(answer, "\r\n\r\n") + strlen("\r\n\r\n");
+    size_t line = strcspn(answer, "\r\n");
+    snprintf(fault, BENCH_FAULT_SIZE, "publishing: %.*s: %.160s", line < 60 ? (int)line : 60,
+             answer, body);
+    for (char *at = fault; *at; at++) {
+        *at = *at >= ' ' && *at <= '~' ? *at : '?';
+    }
+    return false;
+}
+
 /* Reads one answer; true for a 2xx. *ended: the server closed before a byte of it. */
 static bool read_answer(struct bench_publisher *publisher, bool *ended,
                         char fault[BENCH_FAULT_SIZE])
@@ -177,9 +197,7 @@ static bool read_answer(struct bench_publisher *publisher, bool *ended,
         }
     }
     if (len < strlen("HTTP/1.1 2") || answer[strlen("HTTP/1.1 ")] != '2') {
-        answer[strcspn(answer, "\r\n")] = '\0';
-        answer[80] = '\0';
-        return fail(fault, answer, 0);
+        return fail_answer(fault, answer);
     }
     return true;
 }

@@ -27,7 +27,8 @@ static enum options_result parse(struct bench_settings *s, int argc, char *const
                 "handshakes under way in each process; default 256")},
         {OPTION("--encoding", OPTION_CHOICE, &s->encoding, "json|msgpack", "default json"),
          .choices = encodings},
-        {OPTION("--header", OPTION_LIST, &s->headers, "NAME: VALUE", "of the handshake")},
+        {OPTION("--header", OPTION_LIST, &s->headers, "NAME: VALUE",
+                "of the handshake, and of each --post")},
         {OPTION("--filter", OPTION_LIST, &s->filters, "NAME[:TYPE,...]",
                 "a push config; several take turns among the sessions")},
         {OPTION("--push-config", OPTION_LIST, &s->configs, "TEXT",
@@ -115,6 +116,12 @@ static int resolve_targets(struct bench_settings *s)
     for (size_t i = 0; i < s->urls.count; i++) {
         if (!wire_target_parse(s->urls.items[i], &s->targets[i], &error)) {
             return options_fail(EXIT_USAGE, BENCH_COMMAND, "%s", error.text);
+        }
+    }
+    for (size_t i = 0; i < s->headers.count; i++) {
+        if (!strchr(s->headers.items[i], ':')) {
+            return options_fail(EXIT_USAGE, BENCH_COMMAND, "--header: \"%s\" is not NAME: VALUE",
+                                s->headers.items[i]);
         }
     }
     if (s->rate && s->window) {

@@ -106,6 +106,22 @@ def test_a_server_that_ends_the_sessions_is_noticed(serve, start):
     assert "1001" in held["fault"]
 
 
+def test_headers_go_with_what_is_published_too(serve, start, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("good sub=ann\n")
+    node = serve("--auth-tokens", str(tokens))
+    flags = ("--sessions", "2", "--duration", "1", "--header", "Authorization: Bearer good")
+    code, report = bench(start, node, *flags)
+    assert code == 0, report
+    assert report["deliveries"]["received"] == report["deliveries"]["expected"] > 0
+
+
+def test_a_refusal_of_what_is_published_is_told_with_its_reason(serve, start):
+    code, report = bench(start, serve(), "--sessions", "1", "--duration", "1", "--identity-attribute", "nothing")
+    assert code == 1
+    assert "422" in report["fault"] and "Attribute 'name' is required" in report["fault"]
+
+
 @pytest.mark.parametrize(
     "flags, named",
     [
@@ -114,6 +130,7 @@ def test_a_server_that_ends_the_sessions_is_noticed(serve, start):
         (("ws://127.0.0.1:1/", "--stall", "2"), "--stall"),
         (("ws://127.0.0.1:1/", "--post", "http://127.0.0.1:1/", "--body", "x"), "--body"),
         (("ws://127.0.0.1:1/", "--send", "hex:1"), "--send"),
+        (("ws://127.0.0.1:1/", "--header", "Authorization Bearer x"), "--header"),
         (("ws://127.0.0.1:1/", "--server-pid", "self"), "--server-pid"),
         (("ws://127.0.0.1:1/", "--processes", "1", "--sessions", "10000000"), "--processes"),
         ((), "URL"),
