@@ -55,7 +55,7 @@ int main(int argc, char **argv)
         printf("kujata %s\n", KUJATA_VERSION);
         return EXIT_SUCCESS;
     }
-    if (strcmp(argv[1], "--help") == 0) {
+    if (options_asks_for_help(argv[1]) || strcmp(argv[1], "help") == 0) {
         print_usage(stdout);
         return EXIT_SUCCESS;
     }

@@ -28,6 +28,11 @@ int options_fail(int exit_status, const char *command, const char *format, ...)
     return exit_status;
 }
 
+bool options_asks_for_help(const char *argument)
+{
+    return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
 /* ---- values ---- */
 
 static bool parse_number(const char *text, uint32_t minimum, uint32_t maximum, uint32_t *number)
@@ -42,7 +47,7 @@ static bool parse_number(const char *text, uint32_t minimum, uint32_t maximum, u
     return true;
 }
 
-static bool is_address(const char *text)
+bool options_is_address(const char *text)
 {
     char host[INET6_ADDRSTRLEN];
     struct in6_addr address; /* has room for either */
@@ -89,7 +94,7 @@ static bool store_value(const struct option *option, const char *text)
         return *text != '\0';
     case OPTION_ADDRESS:
         *(const char **)option->target = text;
-        return is_address(text);
+        return options_is_address(text);
     case OPTION_NUMBER:
         return parse_number(text, option->minimum, option->maximum, option->target);
     case OPTION_CHOICE:
@@ -225,6 +230,16 @@ static bool has_value(const struct option *option, const char *text)
     return true;
 }
 
+static const struct option *find_shown(const struct parsing *parsing, const char *name)
+{
+    size_t i = 0;
+    while (i < parsing->count && strcmp(shown_name(&parsing->options[i]), name) != 0) {
+        i++;
+    }
+    assert(i < parsing->count);
+    return &parsing->options[i];
+}
+
 /* One of a set, "--flag" or "--flag value". */
 static bool is_given(const struct parsing *parsing, const char *one, size_t len)
 {
@@ -237,8 +252,7 @@ static bool is_given(const struct parsing *parsing, const char *one, size_t len)
         *blank = '\0';
         (void)snprintf(value, sizeof value, "%s", blank + 1);
     }
-    const struct option *option = find_option(parsing, name);
-    assert(option);
+    const struct option *option = find_shown(parsing, name);
     return parsing->seen[option - parsing->options] && (!*value || has_value(option, value));
 }
 
@@ -379,7 +393,7 @@ enum options_result options_parse(const char *command, const struct option *opti
     assert(count <= OPTIONS_MAX);
     struct parsing parsing = {.command = command, .options = options, .count = count};
     for (int at = 0; at < argc;) {
-        if (strcmp(argv[at], "--help") == 0) {
+        if (options_asks_for_help(argv[at])) {
             print_help(&parsing);
             return OPTIONS_HELP;
         }

@@ -40,7 +40,7 @@ struct option {
     const char *heading;        /* in the help, above this row; NULL: none */
     /* Flags without which this one does nothing: one of each set must be given. A set is written
      * "--flag|--flag value|--flag scheme:...": of the second this value counts alone, of the third
-     * each that begins with the scheme. */
+     * each that begins with the scheme. A positional argument goes by its `value`. */
     const char *needs[OPTION_NEEDS_MAX];
     const char *not_with; /* a set; beside any of it this flag does nothing */
 };
@@ -69,6 +69,12 @@ enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG };
  * OPTIONS_WRONG the fault on stderr. Values are borrowed from argv. */
 enum options_result options_parse(const char *command, const struct option *options, size_t count,
                                   int argc, char *const *argv);
+
+/* Whether it is --help, or -h. */
+bool options_asks_for_help(const char *argument);
+
+/* Whether it is ADDR:PORT, or [ADDR]:PORT. */
+bool options_is_address(const char *text);
 
 /* One line on stderr, "kujata COMMAND: ...", and the exit status to return. */
 __attribute__((format(printf, 3, 4))) int options_fail(int exit_status, const char *command,

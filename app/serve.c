@@ -36,7 +36,7 @@ static int make_model(struct node *node, const struct serve_settings *settings)
     struct kj_error error = {0};
     if (!settings->model && node->profiles.count == 0) {
         return options_fail(EXIT_USAGE, command,
-                            "--model is required, or a --profile (see --help)");
+                            "--model is required, or a --profile (see kujata serve --help)");
     }
     if (!settings->model) {
         return kj_model_new(NULL, &node->model, NULL)

@@ -100,6 +100,7 @@ static int add_streams(struct profiles *profiles, const char *command, const cha
     for (size_t i = 0; i < list->count; i++) {
         const char *item = list->items[i];
         const char *equals = strchr(item, '=');
+        const char *listen = equals ? equals + 1 : item;
         struct chosen_profile *chosen = find_streaming(profiles, equals ? item : NULL,
                                                        equals ? (size_t)(equals - item) : 0);
         if (!chosen) {
@@ -108,12 +109,17 @@ static int add_streams(struct profiles *profiles, const char *command, const cha
                                 "without HTTP: NAME=ADDR:PORT",
                                 flag, item);
         }
+        if (!options_is_address(listen)) {
+            return options_fail(EXIT_USAGE, command,
+                                "%s: \"%s\" is not [NAME=]ADDR:PORT, such as 127.0.0.1:3101", flag,
+                                item);
+        }
         if (chosen->stream_count == PROFILE_STREAMS_MAX) {
             return options_fail(EXIT_USAGE, command, "%s: at most %d for one profile", flag,
                                 PROFILE_STREAMS_MAX);
         }
-        chosen->streams[chosen->stream_count++] = (struct profile_stream){
-            .listen = equals ? equals + 1 : item, .tls = tls};
+        chosen->streams[chosen->stream_count++] = (struct profile_stream){.listen = listen,
+                                                                          .tls = tls};
     }
     return EXIT_SUCCESS;
 }

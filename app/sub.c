@@ -15,7 +15,15 @@
 static const char command[] = "sub";
 
 enum { SEQ_SIZE = 65, RETRY_MIN_MS = 100, RETRY_MAX_MS = 5000 };
-enum { SERVER_ERROR = 500, GOING_AWAY = 1001, INTERNAL = 1011, RESTART = 1012, TRY_LATER = 1013 };
+enum {
+    UNAUTHORIZED = 401,
+    NOT_FOUND = 404,
+    SERVER_ERROR = 500,
+    GOING_AWAY = 1001,
+    INTERNAL = 1011,
+    RESTART = 1012,
+    TRY_LATER = 1013
+};
 
 /* For the signal handler; NULL while there is nothing to say goodbye to. */
 static struct kj_subscriber *_Atomic running;
@@ -148,6 +156,20 @@ static void subscribe(struct kj_subscriber_options *options, struct kj_subscribe
     }
 }
 
+/* What to change where the server did not let us in. */
+static const char *hint(const struct kj_error *error)
+{
+    switch (error->position) {
+    case UNAUTHORIZED:
+        return " (see --token)";
+    case NOT_FOUND:
+        return " (is the path of the URL right? A node has sessions at /events, if --push-endpoint "
+               "does not say otherwise)";
+    default:
+        return "";
+    }
+}
+
 int command_sub(int argc, char *const *argv)
 {
     static const char *const encodings[] = {"json", "msgpack", NULL}; /* as enum kj_encoding */
@@ -164,14 +186,17 @@ int command_sub(int argc, char *const *argv)
          .choices = encodings},
         {OPTION("--token", OPTION_TEXT, &connect.token, "TEXT", "sent as Authorization: Bearer")},
         {OPTION("--ca", OPTION_TEXT, &connect.ca, "FILE",
-                "who may sign the server's certificate (PEM); default: the system's list")},
+                "who may sign the server's certificate (PEM); default: the system's list"),
+         .needs = {"URL wss://...|URL https://..."}},
         {OPTION("--cert", OPTION_TEXT, &connect.certificate, "FILE",
-                "our own certificate, its chain behind it (PEM)")},
+                "our own certificate, its chain behind it (PEM)"),
+         .needs = {"URL wss://...|URL https://..."}},
         {OPTION("--key", OPTION_TEXT, &connect.key, "FILE",
                 "its key (PEM); default: in the same file"),
          .needs = {"--cert"}},
         {OPTION("--insecure", OPTION_SWITCH, &connect.insecure, NULL,
-                "do not check who the server is")},
+                "do not check who the server is"),
+         .needs = {"URL wss://...|URL https://..."}},
         {OPTION("--timeout-ms", OPTION_NUMBER, &connect.timeout_ms, "MS",
                 "to connect; default 10000"),
          .minimum = 1, .maximum = UINT32_MAX},
@@ -191,8 +216,8 @@ int command_sub(int argc, char *const *argv)
     struct kj_error error = {0};
     enum kj_status status = kj_subscriber_connect(&connect, &subscriber, &error);
     if (status) {
-        return options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command, "%s",
-                            error.text);
+        return options_fail(status == KJ_EINVAL ? EXIT_USAGE : EXIT_FAILURE, command, "%s%s",
+                            error.text, hint(&error));
     }
     subscribe(&connect, subscriber, &error);
     return interrupted ? EXIT_SUCCESS : options_fail(EXIT_FAILURE, command, "%s", error.text);

@@ -107,6 +107,7 @@ def test_a_flag_that_would_do_nothing_is_refused_with_the_one_it_needs(start, ar
     "command, named",
     [
         (("sub", "wss://127.0.0.1:1/", "--key", "x"), "--key does nothing without --cert"),
+        (("sub", "ws://127.0.0.1:1/", "--insecure"), "--insecure does nothing without URL wss://... or "),
         (("bench", "ws://127.0.0.1:1/", "--rate", "1"), "--rate does nothing without --post or --publish-to"),
     ],
 )
@@ -120,6 +121,26 @@ def test_what_a_profile_brings_along_counts(serve):
 
 def test_the_model_is_required(start):
     assert "--model" in fault(start, KUJATA, "serve")
+
+
+@pytest.mark.parametrize("flag", ["--store", "--accounts", "--messages"])
+@pytest.mark.parametrize("path, reason", [("none/x.db", "No such file or directory"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_opened_is_named_with_the_reason(start, tmp_path, flag, path, reason):
+    file = str(tmp_path / path)
+    program = start(*SERVE, "--gateway", "--gateway-open", flag, f"sqlite:{file}")
+    assert program.wait() == 1
+    assert program.stderr() == f"kujata serve: {flag}: {file} cannot be opened: {reason}\n"
+
+
+def test_sub_says_what_to_change_when_it_is_not_let_in(serve, start, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("good sub=ann\n")
+    node = serve("--auth-tokens", str(tokens))
+    for path, flags, said in (("/events", (), "(see --token)"), ("/other", ("--token", "good"), "at /events"),
+                              ("/events", ("--token", "bad"), "(see --token)")):  # fmt: skip
+        program = start(KUJATA, "sub", f"ws://127.0.0.1:{node.port}{path}", *flags)
+        assert program.wait() == 1
+        assert said in program.stderr()
 
 
 @pytest.mark.parametrize("command", [("sub",), ("sub", "ftp://x"), ("sub", "ws://h:1/", "b"),
@@ -139,7 +160,8 @@ def test_a_broken_model_names_its_file_and_the_place(start, tmp_path):
 
 
 def test_help_and_version_go_to_stdout(start):
-    for arguments in (("--help",), ("--version",), ("serve", "--help"), ("sub", "--help")):
+    for arguments in (("--help",), ("-h",), ("help",), ("--version",), ("serve", "--help"),
+                      ("serve", "--gateway-path", "/x", "-h"), ("sub", "--help")):  # fmt: skip
         program = start(KUJATA, *arguments)
         assert program.wait() == 0
         assert program.line().startswith(("usage: kujata", "kujata 0."))

@@ -326,7 +326,8 @@ def test_a_node_that_nobody_could_enter_does_not_start(start):
 @pytest.mark.parametrize("flag", ["--tcp", "--tcp-tls"])
 def test_an_address_others_reach_is_open_on_purpose_only(start, flag):
     command = (KUJATA, "serve", "--model", MODEL, "--listen", "127.0.0.1:0", "--profile", "goim")
-    program = start(*command, "--gateway-open", flag, "0.0.0.0:0")
+    certificate = ("--tls-cert", "x") if flag == "--tcp-tls" else ()
+    program = start(*command, "--gateway-open", flag, "0.0.0.0:0", *certificate)
     assert program.wait() == 2
     assert f"{flag} 0.0.0.0:0" in program.stderr() and "--allow-all" in program.stderr()
 

@@ -502,7 +502,7 @@ def test_a_page_ends_with_its_token(serve):
     "flags, named",
     [
         (("--healing-cookie", "token"), "--accounts"),
-        (("--healing-cookie", "token", "--user-cookie", "uid"), "--user-cookie"),
+        (("--healing-cookie", "token", "--user-cookie", "uid", "--accounts", "memory"), "--user-cookie"),
     ],
 )
 def test_cookies_that_say_nobody_are_refused(start, flags, named):

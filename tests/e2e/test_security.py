@@ -92,6 +92,13 @@ def test_what_is_wrong_with_the_flags_is_named(start, flags, named):
     assert named in program.stderr()
 
 
+def test_a_file_without_a_token_is_taken_with_a_warning(serve, tmp_path):
+    tokens = write(tmp_path, "tokens", "# later\n")
+    node = serve("--auth-tokens", tokens)
+    eventually(lambda: f"there is no token in {tokens}: it lets nobody in" in node.stderr(), what="the warning")
+    assert call(node, "good").status_code == 401
+
+
 def test_everybody_and_somebody_exclude_each_other(start, tmp_path):
     tokens = write(tmp_path, "t", "good\n")
     program = start(KUJATA, "serve", "--model", MODEL, "--allow-all", "--auth-tokens", tokens)

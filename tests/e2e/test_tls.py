@@ -207,8 +207,9 @@ def test_a_bad_certificate_is_refused_even_where_none_is_needed(secure, authorit
     "given, named",
     [
         (("--tls-cert", "/nonexistent"), ("--tls-cert", "/nonexistent", "No such file")),
-        (("--tls-cert", "{cert}"), ("--tls-key", "server.pem")),
-        (("--tls-cert", "{cert}", "--tls-key", "{other}"), ("--tls-key", "mismatch")),
+        (("--tls-cert", "{cert}"), ("--tls-key", "server.pem", "nothing of that kind is in it")),
+        (("--tls-cert", "{key}"), ("--tls-cert", "nothing of that kind is in it")),
+        (("--tls-cert", "{cert}", "--tls-key", "{other}"), ("--tls-key", "not the key of the certificate")),
         (("--tls-key", "{other}"), ("--tls-cert",)),
         (("--tls-cert", "{cert}", "--tls-key", "{key}", "--tls-client-ca", "/nonexistent"),
          ("--tls-client-ca", "/nonexistent")),
@@ -542,6 +543,13 @@ def test_kujata_sub_checks_who_the_server_is(secure, authority, stranger, start)
     eventually(node.handed_over, what="the session")
     sub.signal(signal.SIGTERM)
     assert sub.wait() == 0
+
+
+def test_kujata_sub_says_that_the_other_side_speaks_something_else(secure, serve, start):
+    assert "does not speak TLS" in sub_fault(serve().port)[1]
+    sub = start(KUJATA, "sub", f"ws://127.0.0.1:{secure().port}/events")
+    assert sub.wait() == 1
+    assert "wss://" in sub.stderr()
 
 
 def test_kujata_sub_says_that_a_certificate_is_missing(secure, authority):
