@@ -1,6 +1,8 @@
 /* serve_api.c - see serve_api.h. */
 #include "serve_api.h"
 
+#include "serve_needs.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +15,8 @@ void api_add_options(struct api_settings *settings, struct kj_server_options *se
 {
     const struct option rows[] = {
         {OPTION("--api", OPTION_ADDRESS, &server->api_listen, "ADDR:PORT",
-                "where an application's own servers ask; default: nowhere")},
+                "where an application's own servers ask; default: nowhere"),
+         .needs = {WITH_CLIENTS}},
         {OPTION("--api-key", OPTION_LIST, &settings->keys, "KEY",
                 "they show one of these, as Authorization: Bearer; repeatable"),
          .needs = {"--api"}},

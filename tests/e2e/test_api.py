@@ -10,11 +10,13 @@ from pki import Authority
 from programs import KUJATA, MODEL
 from test_health import Health
 
+CLIENTS = ("--gateway", "--gateway-open")  # without them the program has no use for the API
+
 
 def refused(*flags):
     """What the program says to flags it does not take."""
     done = subprocess.run(
-        [KUJATA, "serve", "--model", MODEL, "--listen", "127.0.0.1:0", *flags],
+        [KUJATA, "serve", "--model", MODEL, "--listen", "127.0.0.1:0", *CLIENTS, *flags],
         capture_output=True,
         text=True,
         timeout=60,
@@ -24,7 +26,7 @@ def refused(*flags):
 
 
 def test_every_path_needs_a_key(serve):
-    node = serve(*api_flags(), "--print-counters")
+    node = serve(*CLIENTS, *api_flags(), "--print-counters")
     api = Api(node)
     for headers in ({"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}):
         for path in ("/", "/v1/push", "/tasks", "/_meta/routes"):
@@ -38,7 +40,7 @@ def test_every_path_needs_a_key(serve):
 
 
 def test_nothing_of_the_model_is_there(serve):
-    node = serve(*api_flags())
+    node = serve(*CLIENTS, *api_flags())
     api = Api(node)
     for path in ("/", "/tasks", "/events", "/_meta/routes", "/metrics"):
         answer = api.get(path)
@@ -50,14 +52,14 @@ def test_nothing_of_the_model_is_there(serve):
 def test_keys_come_from_a_file_too(serve, tmp_path):
     path = tmp_path / "keys"
     path.write_text("# ours\n\n  one-key  \r\n\tanother-key\n")
-    node = serve("--api", "127.0.0.1:0", "--api-key-file", str(path), "--api-key", "third-key")
+    node = serve(*CLIENTS, "--api", "127.0.0.1:0", "--api-key-file", str(path), "--api-key", "third-key")
     api = Api(node, key=None)
     for key, status in (("one-key", 404), ("another-key", 404), ("third-key", 404), ("# ours", 401)):
         assert api.get("/", headers={"Authorization": f"Bearer {key}"}).status_code == status, key
 
 
 def test_an_open_api_is_meant(serve):
-    node = serve("--api", "127.0.0.1:0", "--api-open")
+    node = serve(*CLIENTS, "--api", "127.0.0.1:0", "--api-open")
     assert Api(node, key=None).get("/").status_code == 404
 
 
@@ -80,7 +82,7 @@ def test_faults_are_named(tmp_path):
 
 
 def test_requests_are_counted_and_make_no_rows(serve):
-    node = serve(*api_flags(), "--health", "127.0.0.1:0")
+    node = serve(*CLIENTS, *api_flags(), "--health", "127.0.0.1:0")
     health = Health(node)
     api = Api(node)
     for number in range(20):
@@ -94,7 +96,8 @@ def test_keys_travel_encrypted_where_the_server_speaks_tls(serve, tmp_path):
     authority = Authority(tmp_path)
     certificate, key = authority.issue("server")
     node = serve(
-        "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.ca, *api_flags()
+        "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.ca,
+        *CLIENTS, *api_flags()
     )
     api = Api(node)
     assert api.url.startswith("https://")

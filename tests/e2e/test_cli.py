@@ -87,6 +87,7 @@ CHAT, BROKER = ("--profile", "chat"), ("--pubsub", "nats://127.0.0.1:1")
          "--presence-nodes does nothing with --presence off"),
         (("--announce-name", "x"), "--announce-name does nothing without --announce-topic"),
         (("--api-open",), "--api-open does nothing without --api"),
+        (("--api", "127.0.0.1:0", "--api-open"), "--api does nothing without --gateway or --profile"),
         (("--store-readers", "3"), "--store-readers does nothing without --store sqlite:PATH"),
         (("--store", "memory", "--store-relaxed"), "--store-relaxed does nothing without --store sqlite:PATH"),
         (("--pubsub", "local", "--nats-user", "x"), "--nats-user does nothing without --pubsub nats://... or "),
@@ -174,7 +175,7 @@ def test_a_port_in_use_is_exit_1_with_flag_address_and_reason(start, flag):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = "127.0.0.1:%d" % taken.getsockname()[1]
-        others = {"--api": ("--api-open",), "--tcp": ("--profile", "goim", "--gateway-open")}
+        others = {"--api": ("--api-open", "--gateway", "--gateway-open"), "--tcp": ("--profile", "goim", "--gateway-open")}
         program = start(*SERVE, flag, address, *others.get(flag, ()))
         assert program.wait() == 1
         named = "--tcp, --tcp-tls" if flag == "--tcp" else flag

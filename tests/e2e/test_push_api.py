@@ -211,11 +211,6 @@ def test_stats_are_the_counters(serve):
     assert stats["counters"]["route_requests_total"] == 3
 
 
-def test_the_api_is_there_with_clients_alone(serve):
-    api = Api(serve(*api_flags()))
-    assert api.get("/v1/stats").status_code == 404
-
-
 def test_clients_of_other_nodes_are_reached(serve, broker):
     flags = ("--pubsub", broker.url, *OPEN)
     first, second = serve(*flags, *api_flags()), serve(*flags)
