@@ -356,6 +356,24 @@ static enum kj_status list_objects(struct kj_context *context, struct kj_store *
     return KJ_OK;
 }
 
+/* Such a key is taken, as bahamut takes it; but it is most likely a typo. */
+static enum kj_status tell_of_strange_keys(struct kj_context *context)
+{
+    const struct kj_request *request = kj_context_request(context);
+    enum kj_status status = KJ_OK;
+    for (size_t i = 0; request->order[i] && !status; i++) {
+        enum kj_attribute_type type;
+        const char *name = request->order[i] + (request->order[i][0] == '-');
+        if (!kj_identity_attribute_type(request->identity, name, &type)) {
+            char text[TEXT_MAX];
+            (void)snprintf(text, sizeof text, "Key %zu of `order` is no attribute of %s", i + 1,
+                           kj_identity_name(request->identity));
+            status = kj_context_add_message(context, text);
+        }
+    }
+    return status;
+}
+
 static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
 {
     struct kj_store *store = ctx;
@@ -367,6 +385,9 @@ static enum kj_status retrieve_many(struct kj_context *context, void *ctx)
     }
     if (!status) {
         status = list_objects(context, store, &query);
+    }
+    if (!status) {
+        status = tell_of_strange_keys(context);
     }
     kj__cursor_fini(&cursor);
     return explain(context, status);

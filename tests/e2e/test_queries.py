@@ -204,6 +204,17 @@ def test_what_is_secret_or_forged_is_refused(tasks, query):
     assert tasks.request("GET", "/v/1/tasks?" + query).status_code == 400
 
 
+@pytest.mark.parametrize("order, told", [
+    ("order=number&order=-ID&order=parentID", None),
+    ("order=numbre", "Key 1 of `order` is no attribute of task"),
+    ("order=-number&order=-x%0d%0ay", "Key 2 of `order` is no attribute of task"),
+])  # fmt: skip
+def test_an_order_by_what_is_no_attribute_is_told(tasks, order, told):
+    answer = tasks.request("GET", "/v/1/tasks?" + order)
+    assert answer.status_code == 200
+    assert answer.headers.get("X-Messages") == told
+
+
 def test_a_secret_of_one_version_is_one_in_those_without_the_attribute(tmp_path):
     versions = [
         {"name": "user", "category": "users", "version": 1, "attributes": [{"name": "name"}]},
