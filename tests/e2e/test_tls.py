@@ -1,6 +1,7 @@
 """TLS: who may speak with whom, what a session needs, and what goes wrong without harm."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -316,6 +317,20 @@ def test_a_stalled_handshake_does_not_hold_a_worker(secure, sent):
         except ConnectionError:
             pass
     assert node.counters()["http_heads_too_slow_total"] == 2
+
+
+def test_handshakes_that_failed_leave_no_connection_behind(secure):
+    node = secure("--http-threads", "4")
+    connections = [socket.create_connection(("127.0.0.1", node.port), timeout=10) for _ in range(6)]
+    for connection in connections:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    for connection in connections:
+        with contextlib.suppress(ConnectionError):
+            while connection.recv(65536):
+                pass
+        connection.close()
+    answer = node.request("GET", "/tasks")
+    assert answer.headers.get("Connection") != "close"
 
 
 def test_a_request_that_stalls_inside_tls_does_not_hold_a_worker(secure, authority):
