@@ -1,14 +1,12 @@
 /* door.c - see door.h. */
 #include "http/door.h"
 
-#include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/door_address.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -23,9 +21,6 @@ enum {
     PAUSE_MS = 100,    /* before the next try when no descriptor was free */
     ROUND_EVENTS = 64, /* looked at in one call, which must end while a stop is waited for */
     SERVED_FIRST_CAPACITY = 64,
-    ADDRESS_SIZE = 48, /* as civetweb has it */
-    TLS_RECORD_HEAD = 5,
-    TLS_HANDSHAKE = 0x16,
 };
 
 /* A connection without its head. */
@@ -35,34 +30,69 @@ struct waiting {
     uint64_t deadline_ms;
     struct sockaddr_storage peer;
     socklen_t peer_len;
-    char key[KJ__ADDRESS_KEY_SIZE]; /* of its address */
+    struct kj__door_address *of;
+    struct kj__list held_link; /* in of->held; guarded by the door's lock */
+    bool is_whole;             /* its request is there: it is held, or was and is called */
 };
 
 struct kj__door_served {
     int fd;
     uint16_t port;
-    char address[ADDRESS_SIZE];
+    char address[KJ__DOOR_ADDRESS_SIZE];
+    struct kj__door_address *of;
 };
+
+#define WAITING_EVENTS ((uint32_t)EPOLLIN | (uint32_t)EPOLLRDHUP | (uint32_t)EPOLLET)
 
 /* Every open door, for kj__door_accept; guarded by the lock. */
 static struct kj__list doors = {&doors, &doors};
 static pthread_mutex_t doors_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* ---- addresses ---- */
+/* ---- those that are held: their request is there, but their address has its share ---- */
 
-static uint16_t read_peer(const struct sockaddr_storage *peer, char address[ADDRESS_SIZE])
+/* No address has all workers, which it may hold with handshakes in TLS, bodies and answers. */
+static size_t share_of(const struct kj__door *door)
 {
-    address[0] = '\0';
-    if (peer->ss_family == AF_INET) {
-        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)peer;
-        inet_ntop(AF_INET, &ipv4->sin_addr, address, ADDRESS_SIZE);
-        return ntohs(ipv4->sin_port);
+    return ((size_t)door->options.workers * 3 + 3) / 4;
+}
+
+/* Lock held. One that is held may try again: it is announced once more. */
+static void call_next(const struct kj__door *door, struct kj__door_address *of)
+{
+    if (of->served < share_of(door) && !kj__list_is_empty(&of->held)) {
+        struct waiting *next = KJ__CONTAINER_OF(of->held.next, struct waiting, held_link);
+        struct epoll_event event = {.events = WAITING_EVENTS, .data.ptr = next};
+        kj__list_unlink(&next->held_link);
+        epoll_ctl(door->epoll_fd, EPOLL_CTL_MOD, next->fd, &event);
     }
-    const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)peer;
-    /* As civetweb writes it: a link-local one comes with its interface. */
-    getnameinfo((const struct sockaddr *)peer, sizeof *ipv6, address, ADDRESS_SIZE, NULL, 0,
-                NI_NUMERICHOST);
-    return ntohs(ipv6->sin6_port);
+}
+
+/* Whether it has to wait until another of its address is done. */
+static bool hold(struct kj__door *door, struct waiting *waiting)
+{
+    pthread_mutex_lock(&door->lock);
+    bool is_full = waiting->of->served >= share_of(door);
+    if (is_full && kj__list_is_empty(&waiting->held_link)) {
+        kj__list_append(&waiting->of->held, &waiting->held_link);
+    }
+    pthread_mutex_unlock(&door->lock);
+    if (is_full && !waiting->is_whole) {
+        waiting->is_whole = true;
+        KJ__COUNT(door->options.counters, connections_held);
+    }
+    return is_full;
+}
+
+/* Whether a new connection of the address would be held. */
+static bool has_its_share(struct kj__door *door, const struct sockaddr_storage *peer)
+{
+    char address[KJ__DOOR_ADDRESS_SIZE];
+    kj__door_read_peer(peer, address);
+    pthread_mutex_lock(&door->lock);
+    const struct kj__door_address *of = kj__door_address_find(&door->addresses, address);
+    bool is_full = of && (of->served >= share_of(door) || !kj__list_is_empty(&of->held));
+    pthread_mutex_unlock(&door->lock);
+    return is_full;
 }
 
 /* ---- those that civetweb has ---- */
@@ -109,18 +139,17 @@ static void give_port(struct kj__door *door, struct sockaddr_storage *peer)
 
 static bool note_served(struct kj__door *door, int fd, struct sockaddr_storage *peer)
 {
+    struct kj__door_served made = {.fd = fd};
     pthread_mutex_lock(&door->lock);
     give_port(door, peer);
-    /* A number that civetweb closed without a word, after a TLS handshake that failed. */
-    size_t at = 0;
-    while (at < door->served_count && door->served[at].fd != fd) {
-        at++;
-    }
-    struct kj__door_served *served = at < door->served_count ? &door->served[at] : add_served(door);
+    made.port = kj__door_read_peer(peer, made.address);
+    made.of = kj__door_address_get(&door->addresses, made.address);
+    struct kj__door_served *served = made.of ? add_served(door) : NULL;
     if (served) {
-        served->fd = fd;
-        served->port = read_peer(peer, served->address);
+        *served = made;
+        made.of->served++;
     }
+    kj__door_address_let_go(&door->addresses, made.of);
     pthread_mutex_unlock(&door->lock);
     return served != NULL;
 }
@@ -142,8 +171,12 @@ void kj__door_leave(struct kj__door *door, const char *address, uint16_t port)
     pthread_mutex_lock(&door->lock);
     size_t at = find_served(door, 0, address, port);
     if (at < door->served_count) {
+        struct kj__door_address *of = door->served[at].of;
         door->served[at] = door->served[--door->served_count];
         KJ__UNCOUNT(door->options.counters, connections_served);
+        of->served--;
+        call_next(door, of);
+        kj__door_address_let_go(&door->addresses, of);
     }
     pthread_mutex_unlock(&door->lock);
 }
@@ -165,16 +198,6 @@ static void arm_timer(struct kj__door *door, uint64_t deadline_ms)
     timerfd_settime(door->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-static void count_address(struct kj__door *door, const char *key, intptr_t change)
-{
-    uintptr_t count = (uintptr_t)kj__map_get(&door->addresses, key) + (uintptr_t)change;
-    if (count == 0) {
-        kj__map_remove(&door->addresses, key);
-    } else {
-        kj__map_put(&door->addresses, key, (void *)count, NULL);
-    }
-}
-
 /* Takes it out of the set; its socket is left to the caller. */
 static void forget(struct kj__door *door, struct waiting *waiting)
 {
@@ -182,7 +205,11 @@ static void forget(struct kj__door *door, struct waiting *waiting)
     kj__list_unlink(&waiting->link);
     door->waiting_count--;
     KJ__UNCOUNT(door->options.counters, connections_waiting);
-    count_address(door, waiting->key, -1);
+    pthread_mutex_lock(&door->lock);
+    kj__list_unlink(&waiting->held_link);
+    waiting->of->waiting--;
+    kj__door_address_let_go(&door->addresses, waiting->of);
+    pthread_mutex_unlock(&door->lock);
     free(waiting);
 }
 
@@ -193,9 +220,11 @@ static void end_waiting(struct kj__door *door, struct waiting *waiting)
     close(fd);
 }
 
-static void refuse(struct kj__door *door, int fd, const char *address)
+static void refuse(struct kj__door *door, int fd, const struct sockaddr_storage *peer)
 {
     static struct kj__log_limit limit;
+    char address[KJ__DOOR_ADDRESS_SIZE];
+    kj__door_read_peer(peer, address);
     KJ__COUNT(door->options.counters, connections_over_limit);
     kj__log_limited(&limit, KJ__LOG_WARNING, "http",
                     "a connection of %s without a request was closed: too many wait; see the "
@@ -206,7 +235,7 @@ static void refuse(struct kj__door *door, int fd, const char *address)
 }
 
 /* Of the descriptors that sessions leave, a quarter stays to connections that need not wait. */
-static bool may_wait(const struct kj__door *door, const char *key)
+static bool may_wait(const struct kj__door *door, const struct kj__door_address *of)
 {
     const struct kj__door_options *options = &door->options;
     const struct kj__counters *counters = options->counters;
@@ -215,69 +244,57 @@ static bool may_wait(const struct kj__door *door, const char *key)
     uint64_t left = sessions < options->room ? options->room - sessions : 0;
     bool has_room = door->waiting_count < options->waiting_always ||
                     door->waiting_count < left / 4 * 3;
-    return has_room && door->waiting_count < options->waiting &&
-           (uintptr_t)kj__map_get(&door->addresses, key) < options->per_address;
+    return has_room && door->waiting_count < options->waiting && of->waiting < options->per_address;
 }
 
-static void let_wait(struct kj__door *door, int fd, const struct sockaddr_storage *peer,
+/* Lock held. NULL when it may not wait, or cannot. */
+static struct waiting *make_waiting(struct kj__door *door, const char *address)
+{
+    struct kj__door_address *of = kj__door_address_get(&door->addresses, address);
+    struct waiting *waiting = of && may_wait(door, of) ? malloc(sizeof *waiting) : NULL;
+    if (waiting) {
+        *waiting = (struct waiting){.of = of};
+        kj__list_init(&waiting->link);
+        kj__list_init(&waiting->held_link);
+        of->waiting++;
+    }
+    kj__door_address_let_go(&door->addresses, of);
+    return waiting;
+}
+
+/* False when it may not; its socket is left to the caller. */
+static bool let_wait(struct kj__door *door, int fd, const struct sockaddr_storage *peer,
                      socklen_t peer_len)
 {
-    struct waiting *waiting = malloc(sizeof *waiting);
-    char address[ADDRESS_SIZE];
-    char key[KJ__ADDRESS_KEY_SIZE];
-    read_peer(peer, address);
-    kj__address_key_format(address, key);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = waiting};
-    if (!waiting || !may_wait(door, key) ||
-        epoll_ctl(door->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-        refuse(door, fd, address);
-        free(waiting);
-        return;
+    char address[KJ__DOOR_ADDRESS_SIZE];
+    kj__door_read_peer(peer, address);
+    pthread_mutex_lock(&door->lock);
+    struct waiting *waiting = make_waiting(door, address);
+    pthread_mutex_unlock(&door->lock);
+    if (!waiting) {
+        return false;
     }
-    *waiting = (struct waiting){.fd = fd,
-                                .deadline_ms = kj__clock_monotonic_ms() +
-                                               door->options.head_timeout_ms,
-                                .peer = *peer,
-                                .peer_len = peer_len};
-    memcpy(waiting->key, key, sizeof key);
+    waiting->fd = fd;
+    waiting->peer = *peer;
+    waiting->peer_len = peer_len;
+    waiting->deadline_ms = kj__clock_monotonic_ms() + door->options.head_timeout_ms;
     if (kj__list_is_empty(&door->waiting) && !door->is_paused) {
         arm_timer(door, waiting->deadline_ms);
     }
     kj__list_append(&door->waiting, &waiting->link);
     door->waiting_count++;
     KJ__COUNT(door->options.counters, connections_waiting);
-    count_address(door, key, 1);
-}
-
-/* ---- heads ---- */
-
-/* Exactly as civetweb judges, or a worker would wait after all: it refuses a character that no
- * head has, and takes two bare newlines for an end. */
-bool kj__door_head_is_whole(const uint8_t *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = bytes[i];
-        if ((c < 0x20 && c != '\r' && c != '\n') || c == 0x7f) {
-            return true;
-        }
-        if (c == '\n' && ((i >= 1 && bytes[i - 1] == '\n') ||
-                          (i >= 3 && memcmp(&bytes[i - 3], "\r\n\r", 3) == 0))) {
-            return true;
-        }
+    struct epoll_event event = {.events = WAITING_EVENTS, .data.ptr = waiting};
+    if (epoll_ctl(door->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        forget(door, waiting);
+        return false;
     }
-    return len >= KJ__HEAD_BYTES_MAX;
+    return true;
 }
 
-static bool hello_is_whole(const uint8_t *bytes, size_t len)
-{
-    if (len == 0 || len < TLS_RECORD_HEAD) {
-        return len > 0 && bytes[0] != TLS_HANDSHAKE;
-    }
-    return bytes[0] != TLS_HANDSHAKE || len >= KJ__HEAD_BYTES_MAX ||
-           len >= TLS_RECORD_HEAD + ((size_t)bytes[3] << 8 | bytes[4]);
-}
+/* ---- looking ---- */
 
-enum look { LOOK_WHOLE, LOOK_PART, LOOK_OVER };
+enum look { LOOK_WHOLE, LOOK_HANDSHAKE, LOOK_PART, LOOK_OVER };
 
 /* Looks without taking anything from the socket. */
 static enum look look_at(const struct kj__door *door, int fd)
@@ -287,9 +304,10 @@ static enum look look_at(const struct kj__door *door, int fd)
     if (len <= 0) {
         return len < 0 && (errno == EAGAIN || errno == EINTR) ? LOOK_PART : LOOK_OVER;
     }
-    bool is_whole = door->options.is_tls ? hello_is_whole(bytes, (size_t)len)
+    bool is_whole = door->options.is_tls ? kj__door_hello_is_whole(bytes, (size_t)len)
                                          : kj__door_head_is_whole(bytes, (size_t)len);
-    return is_whole ? LOOK_WHOLE : LOOK_PART;
+    enum look whole = kj__door_head_is_handshake(bytes, (size_t)len) ? LOOK_HANDSHAKE : LOOK_WHOLE;
+    return is_whole ? whole : LOOK_PART;
 }
 
 /* ---- accepting ---- */
@@ -340,12 +358,16 @@ static int take_new(struct kj__door *door, int listener, struct sockaddr_storage
         }
         KJ__COUNT(door->options.counters, connections);
         enum look look = look_at(door, fd);
-        if (look == LOOK_WHOLE) {
+        /* One that might be held waits like others, where it may. */
+        if (look == LOOK_HANDSHAKE ||
+            (look == LOOK_WHOLE &&
+             (!has_its_share(door, peer) || !let_wait(door, fd, peer, *peer_len)))) {
             return fd;
         }
-        if (look == LOOK_PART) {
-            let_wait(door, fd, peer, *peer_len);
-        } else {
+        if (look == LOOK_PART && !let_wait(door, fd, peer, *peer_len)) {
+            refuse(door, fd, peer);
+        }
+        if (look == LOOK_OVER) {
             close(fd);
         }
     }
@@ -357,7 +379,10 @@ static int take_waiting(struct kj__door *door, struct waiting *waiting, uint32_t
                         struct sockaddr_storage *peer, socklen_t *peer_len)
 {
     enum look look = look_at(door, waiting->fd);
-    if (look == LOOK_WHOLE) {
+    if (look == LOOK_WHOLE && hold(door, waiting)) {
+        return -1;
+    }
+    if (look == LOOK_WHOLE || look == LOOK_HANDSHAKE) {
         int fd = waiting->fd;
         *peer = waiting->peer;
         *peer_len = waiting->peer_len;
@@ -368,6 +393,17 @@ static int take_waiting(struct kj__door *door, struct waiting *waiting, uint32_t
         end_waiting(door, waiting);
     }
     return -1;
+}
+
+/* It is not late: others are. One that was called may have failed: this calls the next. */
+static void put_off(struct kj__door *door, struct waiting *waiting, uint64_t now_ms)
+{
+    kj__list_unlink(&waiting->link);
+    kj__list_append(&door->waiting, &waiting->link);
+    waiting->deadline_ms = now_ms + door->options.head_timeout_ms;
+    pthread_mutex_lock(&door->lock);
+    call_next(door, waiting->of);
+    pthread_mutex_unlock(&door->lock);
 }
 
 static void on_timer(struct kj__door *door)
@@ -385,8 +421,12 @@ static void on_timer(struct kj__door *door)
             arm_timer(door, first->deadline_ms);
             return;
         }
-        KJ__COUNT(door->options.counters, heads_too_slow);
-        end_waiting(door, first);
+        if (first->is_whole) {
+            put_off(door, first, now);
+        } else {
+            KJ__COUNT(door->options.counters, heads_too_slow);
+            end_waiting(door, first);
+        }
     }
 }
 
@@ -552,7 +592,7 @@ void kj__door_fini(struct kj__door *door)
         end_waiting(door, KJ__CONTAINER_OF(door->waiting.next, struct waiting, link));
     }
     close_own(door);
-    kj__map_fini(&door->addresses, NULL);
+    kj__map_fini(&door->addresses, free);
     free(door->served);
     pthread_mutex_destroy(&door->lock);
 }

@@ -7,6 +7,10 @@
  * in the set, for a descriptor and a few bytes each and for so long at most. Where civetweb is
  * the system's own and calls accept itself, there is no door.
  *
+ * No address has more than three quarters of the workers, as far as there are four: connections
+ * beyond that are held back here, with their request, until one of the address's is done. Not so handshakes
+ * of plain websockets, which are done at once.
+ *
  * Threads: a door belongs to civetweb's accepting thread; kj__door_find, _leave and _is_crowded
  * are for any thread.
  */
@@ -51,8 +55,8 @@ struct kj__door {
     bool is_paused;          /* nothing is accepted until the timer: there was no descriptor */
     struct kj__list waiting; /* in the order of their deadlines */
     size_t waiting_count;
-    struct kj__map addresses; /* of those that wait, to their number */
     pthread_mutex_t lock;
+    struct kj__map addresses;       /* of those below, to a kj__door_address; guarded by lock */
     struct kj__door_served *served; /* guarded by lock, as are the numbers */
     size_t served_count, served_capacity;
     uint16_t last_port; /* given to a connection that came with none; guarded by lock */
@@ -95,5 +99,11 @@ bool kj__door_is_crowded(struct kj__door *door);
 
 /* Whether civetweb can do without further bytes: a head is whole, or no head at all. */
 bool kj__door_head_is_whole(const uint8_t *bytes, size_t len);
+
+/* Whether a whole head asks for a session: it has no body and a short answer, and holds no worker. */
+bool kj__door_head_is_handshake(const uint8_t *bytes, size_t len);
+
+/* The same as for a head of the first record of a TLS handshake. */
+bool kj__door_hello_is_whole(const uint8_t *bytes, size_t len);
 
 #endif

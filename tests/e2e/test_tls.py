@@ -319,6 +319,32 @@ def test_a_stalled_handshake_does_not_hold_a_worker(secure, sent):
     assert node.counters()["http_heads_too_slow_total"] == 2
 
 
+def hello_of(authority):
+    """The first record of a handshake, which a client that goes on would follow up."""
+    outgoing = ssl.MemoryBIO()
+    handshake = authority.context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="127.0.0.1")
+    with pytest.raises(ssl.SSLWantReadError):
+        handshake.do_handshake()
+    return outgoing.read()
+
+
+def test_handshakes_that_stall_do_not_hold_up_another_address(secure, authority):
+    node = secure("--http-threads", "4", "--limit-head-timeout-ms", "20000", "--print-counters")
+    hello = hello_of(authority)
+    stalled = [socket.create_connection(("127.0.0.1", node.port), timeout=10) for _ in range(6)]
+    for connection in stalled:
+        connection.sendall(hello)
+    for connection in stalled[:3]:
+        assert connection.recv(1)  # it has a worker
+    plain = socket.create_connection(("127.0.0.1", node.port), 10, source_address=("127.0.0.2", 0))
+    with authority.context().wrap_socket(plain, server_hostname="127.0.0.1") as other:
+        other.sendall(b"GET /tasks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert other.recv(65536).startswith(b"HTTP/1.1 200 ")
+    for connection in stalled:
+        connection.close()
+    assert node.counters()["http_connections_held_total"] == 3
+
+
 def test_handshakes_that_failed_leave_no_connection_behind(secure):
     node = secure("--http-threads", "4")
     connections = [socket.create_connection(("127.0.0.1", node.port), timeout=10) for _ in range(6)]

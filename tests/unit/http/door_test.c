@@ -45,13 +45,21 @@ static void close_door(struct fixture *fixture)
     close(fixture->number);
 }
 
-static int connect_to(const struct fixture *fixture, const char *text)
+static int connect_from(const struct fixture *fixture, const char *address, const char *text)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    inet_pton(AF_INET, address, &own.sin_addr);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&own, sizeof own), 0);
     assert_int_equal(
         connect(fd, (const struct sockaddr *)&fixture->address, sizeof fixture->address), 0);
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
     return fd;
+}
+
+static int connect_to(const struct fixture *fixture, const char *text)
+{
+    return connect_from(fixture, "127.0.0.1", text);
 }
 
 /* Waits for the door as civetweb does. The connection, or -1 when it had other things to do. */
@@ -249,6 +257,97 @@ static void it_is_crowded_from_three_quarters_of_the_workers_on(void **state)
     close_door(&fixture);
 }
 
+/* Takes what comes until the door has nothing to announce. */
+static void expect_nobody(struct fixture *fixture)
+{
+    struct pollfd ready = {.fd = fixture->number, .events = POLLIN};
+    struct sockaddr_in peer;
+    while (poll(&ready, 1, 0) > 0) {
+        assert_int_equal(accept_one(fixture, &peer), -1);
+    }
+}
+
+static uint64_t held(const struct fixture *fixture)
+{
+    return atomic_load(&fixture->counters.connections_held);
+}
+
+static void no_address_has_all_workers(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peers[3];
+    struct sockaddr_in peer;
+    int clients[5];
+    int fds[5];
+    open_door(&fixture, &plain);
+    for (int i = 0; i < 3; i++) {
+        clients[i] = connect_to(&fixture, HEAD);
+        fds[i] = accept_one(&fixture, &peers[i]);
+    }
+
+    clients[3] = connect_to(&fixture, HEAD);
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+    expect_nobody(&fixture);
+    assert_int_equal(waiting(&fixture), 1);
+    assert_int_equal(held(&fixture), 1);
+    clients[4] = connect_from(&fixture, "127.0.0.2", HEAD);
+    fds[4] = accept_one(&fixture, &peer);
+    assert_true(fds[4] >= 0);
+
+    kj__door_leave(&fixture.door, "127.0.0.1", ntohs(peers[1].sin_port));
+    fds[3] = accept_one(&fixture, &peer);
+    assert_true(fds[3] >= 0);
+    assert_int_equal(waiting(&fixture), 0);
+    for (int i = 0; i < 5; i++) {
+        close(clients[i]);
+        close(fds[i]);
+    }
+    close_door(&fixture);
+}
+
+static void who_is_held_outlasts_the_time_for_heads(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peers[3];
+    struct sockaddr_in peer;
+    struct kj__door_options options = plain;
+    int clients[5];
+    int fds[5];
+    options.head_timeout_ms = 20;
+    open_door(&fixture, &options);
+    for (int i = 0; i < 3; i++) {
+        clients[i] = connect_to(&fixture, HEAD);
+        fds[i] = accept_one(&fixture, &peers[i]);
+    }
+    for (int i = 3; i < 5; i++) {
+        clients[i] = connect_to(&fixture, HEAD);
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+        expect_nobody(&fixture);
+    }
+
+    assert_int_equal(accept_one(&fixture, &peer), -1); /* the timer, for each */
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+    assert_int_equal(waiting(&fixture), 2);
+    assert_int_equal(atomic_load(&fixture.counters.heads_too_slow), 0);
+
+    for (int i = 3; i < 5; i++) { /* in the order they came in */
+        struct sockaddr_in own;
+        socklen_t len = sizeof own;
+        kj__door_leave(&fixture.door, "127.0.0.1", ntohs(peers[i - 3].sin_port));
+        fds[i] = accept_one(&fixture, &peer);
+        getsockname(clients[i], (struct sockaddr *)&own, &len);
+        assert_int_equal(peer.sin_port, own.sin_port);
+    }
+    assert_int_equal(waiting(&fixture), 0);
+    for (int i = 0; i < 5; i++) {
+        close(clients[i]);
+        close(fds[i]);
+    }
+    close_door(&fixture);
+}
+
 static bool is_whole(const char *text)
 {
     return kj__door_head_is_whole((const uint8_t *)text, strlen(text));
@@ -271,6 +370,24 @@ static void heads_end_where_civetweb_says(void **state)
     assert_true(kj__door_head_is_whole(letters, sizeof letters));
     assert_false(kj__door_head_is_whole(letters, sizeof letters - 1));
     assert_true(kj__door_head_is_whole(long_line, sizeof long_line));
+}
+
+static bool is_handshake(const char *text)
+{
+    return kj__door_head_is_handshake((const uint8_t *)text, strlen(text));
+}
+
+static void handshakes_are_told_from_what_may_hold_a_worker(void **state)
+{
+    (void)state;
+    assert_true(is_handshake("GET / HTTP/1.1\r\nsec-websocket-key: AAAAAAAAAA\r\n\r\n"));
+    assert_false(is_handshake(HEAD));
+    assert_false(is_handshake("POST / HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAA\r\n\r\n"));
+    assert_false(is_handshake("GET / HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAA\r\n"
+                              "Content-Length: 1000\r\n\r\n"));
+    assert_false(is_handshake("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+                              "Sec-WebSocket-Key: AAAAAAAAAA\r\n\r\n"));
+    assert_false(is_handshake("\n\n"));
 }
 
 static void a_tls_hello_waits_until_its_record_is_whole(void **state)
@@ -309,6 +426,9 @@ int main(void)
         cmocka_unit_test(few_may_wait_when_sessions_have_the_descriptors),
         cmocka_unit_test(a_client_that_goes_leaves_nothing),
         cmocka_unit_test(it_is_crowded_from_three_quarters_of_the_workers_on),
+        cmocka_unit_test(no_address_has_all_workers),
+        cmocka_unit_test(who_is_held_outlasts_the_time_for_heads),
+        cmocka_unit_test(handshakes_are_told_from_what_may_hold_a_worker),
         cmocka_unit_test(heads_end_where_civetweb_says),
         cmocka_unit_test(a_tls_hello_waits_until_its_record_is_whole),
     };
