@@ -7,9 +7,9 @@
  * in the set, for a descriptor and a few bytes each and for so long at most. Where civetweb is
  * the system's own and calls accept itself, there is no door.
  *
- * No address has more than three quarters of the workers, as far as there are four: connections
- * beyond that are held back here, with their request, until one of the address's is done. Not so handshakes
- * of plain websockets, which are done at once.
+ * No address has more than three quarters of the workers, where there are at least four:
+ * connections beyond that are held back here, with their request, until one of the address's is
+ * done. Not so handshakes of plain websockets, which are done at once.
  *
  * Threads: a door belongs to civetweb's accepting thread; kj__door_find, _leave and _is_crowded
  * are for any thread.
@@ -100,7 +100,8 @@ bool kj__door_is_crowded(struct kj__door *door);
 /* Whether civetweb can do without further bytes: a head is whole, or no head at all. */
 bool kj__door_head_is_whole(const uint8_t *bytes, size_t len);
 
-/* Whether a whole head asks for a session: it has no body and a short answer, and holds no worker. */
+/* Whether a whole head asks for a session: it has no body and a short answer, and so it holds no
+ * worker for long. */
 bool kj__door_head_is_handshake(const uint8_t *bytes, size_t len);
 
 /* The same as for a head of the first record of a TLS handshake. */
