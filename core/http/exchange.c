@@ -103,6 +103,16 @@ static void append_header(struct kj__buffer *head, const char *name, const char 
     kj__buffer_append_text(head, "\r\n");
 }
 
+void kj__exchange_append_headers(struct kj__buffer *head, const struct kj__fields *headers)
+{
+    size_t cursor = 0;
+    const char *name;
+    const char *value;
+    while (kj__fields_next(headers, &cursor, &name, &value)) {
+        append_header(head, name, value);
+    }
+}
+
 static bool is_head(const struct mg_connection *connection)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
@@ -120,12 +130,7 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
     must_close = must_close || http->options.no_keep_alive || kj__door_is_crowded(&http->door);
     kj__buffer_init(&out);
     append_status(&out, response->status);
-    size_t cursor = 0;
-    const char *name;
-    const char *value;
-    while (kj__fields_next(&response->headers, &cursor, &name, &value)) {
-        append_header(&out, name, value);
-    }
+    kj__exchange_append_headers(&out, &response->headers);
     append_date(&out);
     if (has_body) {
         kj__buffer_append_text(&out, "Content-Length: ");

@@ -51,6 +51,9 @@ const char *kj__exchange_remote_address(const struct mg_connection *connection,
 /* The path asked for, still escaped: that of the target, be it a path or a whole URL. */
 const char *kj__exchange_path(const struct mg_request_info *info);
 
+/* Header lines, each with its end. */
+void kj__exchange_append_headers(struct kj__buffer *head, const struct kj__fields *headers);
+
 /* Writes the answer; no body goes out on HEAD. `must_close` ends the connection after it. */
 void kj__exchange_send(struct mg_connection *connection, struct kj__http_response *response,
                        bool must_close);
@@ -79,6 +82,10 @@ void kj__upgrade_add_handlers(struct kj__http *http);
  * connection_closed, once it has: only then is the socket handed on, as TLS knows no sharing. */
 void kj__upgrade_on_close(const struct mg_connection *connection);
 void kj__upgrade_on_closed(void);
+
+/* The headers the endpoint wants in the 101, as text; for civetweb, which calls it as it answers
+ * (cmake/civetweb.patch). */
+const char *kj__upgrade_lines(const struct mg_connection *connection);
 
 /* Whether a request that is no handshake asks for the websocket endpoint; if so it is to be
  * answered by kj__upgrade_refuse. */

@@ -24,7 +24,8 @@ struct ssl_st; /* OpenSSL's SSL */
 /* What happens at a websocket endpoint. `session` is whatever prepare returned. */
 struct kj__http_upgrade {
     const char *path;
-    /* Before the 101. NULL refuses, with the answer in `response`. */
+    /* Before the 101. NULL refuses, with the answer in `response`; else the headers in it go into
+     * the 101, unless civetweb is the system's. */
     void *(*prepare)(void *ctx, const struct kj__http_request *request,
                      struct kj__http_response *response);
     /* After the 101: the socket and its TLS (NULL: plain) are the session's to close and to

@@ -16,6 +16,7 @@ struct upgrade {
     bool is_taken;   /* the copy is the connection now */
     SSL *ssl;        /* taken too; NULL: plain */
     bool has_early_frames;
+    struct kj__buffer lines; /* headers of the 101, as text; empty: none */
 };
 
 /* The upgrade whose connection civetweb is closing on this thread. */
@@ -109,14 +110,24 @@ static const struct kj__http_upgrade *find_endpoint(const struct kj__http *http,
     return NULL;
 }
 
-static void *prepare(struct kj__http *http, struct mg_connection *connection,
-                     const struct kj__http_upgrade *endpoint)
+/* A 101 that has no memory for them goes without. */
+static void keep_lines(struct upgrade *upgrade, const struct kj__fields *headers)
 {
+    kj__exchange_append_headers(&upgrade->lines, headers);
+    if (upgrade->lines.len > 0) {
+        kj__buffer_append_byte(&upgrade->lines, '\0');
+    }
+}
+
+/* False: the client was refused. */
+static bool prepare(struct kj__http *http, struct mg_connection *connection,
+                    struct upgrade *upgrade)
+{
+    const struct kj__http_upgrade *endpoint = upgrade->endpoint;
     struct kj__http_request request;
     struct parts parts;
     struct kj__http_response response;
     kj__http_response_init(&response);
-    void *session = NULL;
     if (!fill_request(connection, &parts, &request)) {
         kj__exchange_fill_error(connection, &response, 503, "Out of memory");
     } else if (!endpoint) { /* civetweb takes what lies below a path for the path */
@@ -126,14 +137,16 @@ static void *prepare(struct kj__http *http, struct mg_connection *connection,
         KJ__COUNT(http->options.counters, http_malformed);
         fill_refusal(connection, &response);
     } else {
-        session = endpoint->prepare(endpoint->ctx, &request, &response);
+        upgrade->session = endpoint->prepare(endpoint->ctx, &request, &response);
     }
-    if (!session) {
+    if (upgrade->session) {
+        keep_lines(upgrade, &response.headers);
+    } else {
         kj__exchange_send(connection, &response, true);
     }
     kj__http_response_fini(&response);
     kj__fields_fini(&parts.headers);
-    return session;
+    return upgrade->session != NULL;
 }
 
 static void note_failure(struct kj__http *http, int failure)
@@ -187,14 +200,20 @@ static int on_ws_connect(const struct mg_connection *const_connection, void *dat
         free(upgrade);
         return 1;
     }
-    upgrade->session = prepare(http, connection, upgrade->endpoint);
-    if (!upgrade->session) {
+    if (!prepare(http, connection, upgrade)) {
         close(upgrade->fd);
         free(upgrade);
         return 1;
     }
     mg_set_user_connection_data(connection, upgrade);
     return 0;
+}
+
+const char *kj__upgrade_lines(const struct mg_connection *connection)
+{
+    const struct upgrade *upgrade = mg_get_user_connection_data(connection);
+    bool has_lines = upgrade && upgrade->lines.data && !upgrade->lines.failed;
+    return has_lines ? (const char *)upgrade->lines.data : "";
 }
 
 /* civetweb is left with a TLS stream that has ended both ways: it neither reads nor writes, and
@@ -260,6 +279,7 @@ void kj__upgrade_on_closed(void)
         endpoint->on_early_frame(endpoint->ctx, upgrade->session);
     }
     endpoint->release(endpoint->ctx, upgrade->session);
+    kj__buffer_fini(&upgrade->lines);
     free(upgrade);
 }
 
