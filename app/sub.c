@@ -61,7 +61,7 @@ static enum kj_status print_event(const struct kj_event *event)
     return printed && fflush(stdout) == 0 ? KJ_OK : KJ_EIO;
 }
 
-/* Where the last event was, for the next connection. */
+/* Where it has come to, for the next connection. */
 static void note_position(const struct kj_subscriber *subscriber, char since[SEQ_SIZE])
 {
     const char *position = kj_subscriber_position(subscriber);
@@ -72,8 +72,7 @@ static void note_position(const struct kj_subscriber *subscriber, char since[SEQ
 
 /* Prints until the session ends; the text says why, and the status what of: KJ_EIO for the
  * output. */
-static enum kj_status print_events(struct kj_subscriber *subscriber, char since[SEQ_SIZE],
-                                   struct kj_error *error)
+static enum kj_status print_events(struct kj_subscriber *subscriber, struct kj_error *error)
 {
     for (;;) {
         struct kj_event *event;
@@ -87,7 +86,6 @@ static enum kj_status print_events(struct kj_subscriber *subscriber, char since[
             kj_error_set(error, 0, "printing an event: %s", kj_status_text(status));
             return status;
         }
-        note_position(subscriber, since);
     }
 }
 
@@ -118,34 +116,38 @@ static void wait_a_while(uint32_t *wait_ms)
 }
 
 /* Tries until there is a session again, from where the last one was. */
-static enum kj_status connect_again(struct kj_subscriber_options *options, char since[SEQ_SIZE],
-                                    struct kj_subscriber **subscriber, struct kj_error *error)
+static enum kj_status connect_again(const struct kj_subscriber_options *options,
+                                    const char since[SEQ_SIZE], struct kj_subscriber **subscriber,
+                                    struct kj_error *error)
 {
+    struct kj_subscriber_options again = *options;
     uint32_t wait_ms = RETRY_MIN_MS;
     enum kj_status status;
     fprintf(stderr, "kujata %s: %s; connecting again\n", command, error->text);
-    options->since = *since ? since : NULL;
+    again.since = *since ? since : NULL;
     do {
         wait_a_while(&wait_ms);
         *error = (struct kj_error){0};
-        status = kj_subscriber_connect(options, subscriber, error);
+        status = kj_subscriber_connect(&again, subscriber, error);
     } while (status && may_come_back(status, error));
     if (!status) {
         fprintf(stderr, "kujata %s: connected again%s\n", command,
-                *since ? "" : "; what came meanwhile is not known, since no event had come before");
+                *since ? ""
+                       : "; what came meanwhile is not known, since the server had told no place");
     }
     return status;
 }
 
 /* Returns when it is over for good. */
-static void subscribe(struct kj_subscriber_options *options, struct kj_subscriber *subscriber,
+static void subscribe(const struct kj_subscriber_options *options, struct kj_subscriber *subscriber,
                       struct kj_error *error)
 {
     char since[SEQ_SIZE] = "";
     enum kj_status status = KJ_OK;
     while (!status) {
         atomic_store(&running, subscriber);
-        status = interrupted ? KJ_OK : print_events(subscriber, since, error);
+        status = interrupted ? KJ_OK : print_events(subscriber, error);
+        note_position(subscriber, since);
         bool is_output = status == KJ_EIO;
         atomic_store(&running, NULL);
         kj_subscriber_free(subscriber);

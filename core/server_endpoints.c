@@ -2,9 +2,21 @@
 #include "core/server_endpoints.h"
 
 #include "core/server_gateway.h"
+#include "dispatch/position.h"
 
 #include <string.h>
 #include <unistd.h>
+
+/* Where its events begin, for a client that asked for their places: one that has had none yet can
+ * go on from there. */
+static void add_position(const struct kj_session *session, struct kj__http_response *response)
+{
+    char seq[KJ__SEQ_SIZE];
+    if (session->wants_seq) {
+        kj__position_format(session, seq);
+        kj__fields_add(&response->headers, "X-Seq", seq);
+    }
+}
 
 static void *prepare_session(void *ctx, const struct kj__http_request *request,
                              struct kj__http_response *response)
@@ -20,13 +32,18 @@ static void *prepare_session(void *ctx, const struct kj__http_request *request,
                                             .remote_address = request->remote_address,
                                             .certificate = request->certificate};
     /* A client of a mount is a session to all that follows. */
-    void *session = endpoint->mount ? (void *)kj__server_mounts_prepare(
-                                          all->events, endpoint->mount, &handshake, &refusal)
-                                    : kj__events_prepare(all->events, &handshake, &refusal);
-    if (!session) {
+    void *client = NULL;
+    struct kj_session *session = NULL;
+    if (endpoint->mount) {
+        client = kj__server_mounts_prepare(all->events, endpoint->mount, &handshake, &refusal);
+    } else if ((session = kj__events_prepare(all->events, &handshake, &refusal))) {
+        client = session;
+        add_position(session, response);
+    }
+    if (!client) {
         kj__http_response_short_error(response, refusal.encoding, &refusal.error);
     }
-    return session;
+    return client;
 }
 
 static void attach_session(void *ctx, void *session, int fd, struct ssl_st *ssl)

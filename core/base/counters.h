@@ -178,6 +178,8 @@
       "Sessions whose since was no place in a stream.")                                            \
     X(resumes_off, "session_resumes_off_total", COUNTER,                                           \
       "Sessions that wanted to resume where nothing is kept.")                                     \
+    X(positions_told, "session_positions_told_total", COUNTER,                                     \
+      "Sessions told their place in the stream, as events for others went by.")                    \
     X(stream_accepted, "stream_connections_accepted_total", COUNTER,                               \
       "Connections accepted by TCP listeners.")                                                    \
     X(stream_accept_failed, "stream_connections_failed_total", COUNTER,                            \

@@ -446,6 +446,16 @@ static enum kj_status check_answer(struct handshake *handshake)
     return KJ_OK;
 }
 
+/* One that is too long is none of ours. */
+static void keep_position(struct handshake *handshake)
+{
+    const char *position = kj__fields_get(&handshake->headers, "X-Seq");
+    size_t len = position ? strlen(position) : 0;
+    if (len > 0 && len < KJ__CLIENT_POSITION_SIZE) {
+        memcpy(handshake->client->position, position, len + 1);
+    }
+}
+
 static enum kj_status start_tls(struct handshake *handshake)
 {
     if (!handshake->target.is_tls) {
@@ -476,9 +486,10 @@ enum kj_status kj__client_handshake(const struct kj_subscriber_options *options,
     status = status ? status : ask(&handshake);
     status = status ? status : read_head(&handshake);
     status = status ? status : check_answer(&handshake);
-    kj__fields_fini(&handshake.headers);
     if (!status) {
+        keep_position(&handshake);
         kj__buffer_consume(rest, handshake.head_len);
     }
+    kj__fields_fini(&handshake.headers);
     return status;
 }

@@ -15,10 +15,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum { KJ__CLIENT_POSITION_SIZE = 65 };
+
 /* A non-blocking socket and its TLS. */
 struct kj__client {
-    int fd;              /* -1: none */
-    struct kj__tls *tls; /* NULL: plain */
+    int fd;                                  /* -1: none */
+    struct kj__tls *tls;                     /* NULL: plain */
+    char position[KJ__CLIENT_POSITION_SIZE]; /* X-Seq of the server's answer; empty: none */
 };
 
 /* Connects and asks for the upgrade; `client` is the caller's to close, also on failure. `rest`,

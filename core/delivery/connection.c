@@ -204,6 +204,17 @@ void kj__connection_arm_timer(struct kj__connection *connection)
     }
 }
 
+static void ping(struct kj__connection *connection)
+{
+    if (kj__connection_is_stream(connection)) {
+        return;
+    }
+    if (connection->endpoint->protocol->on_ping_due) {
+        connection->endpoint->protocol->on_ping_due(connection);
+    }
+    kj__connection_send(connection, connection->shard->ping);
+}
+
 void kj__connection_on_deadline(struct kj__connection *connection)
 {
     const struct kj__endpoint *endpoint = connection->endpoint;
@@ -232,9 +243,7 @@ void kj__connection_on_deadline(struct kj__connection *connection)
     }
     if (now >= connection->next_ping_ms) {
         connection->next_ping_ms = now + endpoint->ping_interval_ms;
-        if (!kj__connection_is_stream(connection)) {
-            kj__connection_send(connection, connection->shard->ping);
-        }
+        ping(connection);
     }
     if (connection->state == KJ__CONNECTION_OPEN) {
         kj__connection_arm_timer(connection);

@@ -61,6 +61,8 @@ struct kj__protocol {
     void (*on_room)(struct kj__connection *connection);
     /* With `waits_for_room` set: everything queued has left, and more may be sent. NULL: unused. */
     void (*on_drained)(struct kj__connection *connection);
+    /* It is open, and a ping is about to be sent. NULL: unused. */
+    void (*on_ping_due)(struct kj__connection *connection);
     /* The time set by kj__connection_set_expiry has come: close it. NULL: closed with 1008. */
     void (*on_expired)(struct kj__connection *connection);
     /* The last reference is gone: free the memory. Any thread. */

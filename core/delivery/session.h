@@ -30,11 +30,10 @@ struct kj_session {
     bool has_pushed_token; /* a push config brought the parameter "token" */
     bool has_query;        /* configs changed the parameters */
     bool has_place;        /* counts against the limits of sessions */
-    bool wants_seq;        /* its events tell their numbers */
-    bool hears_all;        /* of events from before its start, too: it goes on where it was */
-    bool is_renewing;      /* the authenticators look at its token */
-    bool wants_renewal;    /* another came meanwhile */
-    _Atomic bool is_open;  /* between on_open and on_closed, or what makes it wait for its end */
+    bool wants_seq;     /* its events tell their numbers, and it gets them by these, not by time */
+    bool is_renewing;   /* the authenticators look at its token */
+    bool wants_renewal; /* another came meanwhile */
+    _Atomic bool is_open; /* between on_open and on_closed, or what makes it wait for its end */
     enum kj_encoding read_encoding, write_encoding;
     int64_t start_ns;
     char *remote_address;
@@ -52,6 +51,7 @@ struct kj_session {
     /* Messages published between the announcement and the socket: references. */
     struct kj__message **held;
     struct kj__replay *replay; /* the protocol's; NULL: none, or it has caught up */
+    uint64_t told;             /* with wants_seq: the number it was told it has everything up to */
     uint32_t held_count;
     /* Events dropped for want of room that the client was not told of, and when the first was. */
     uint32_t dropped;

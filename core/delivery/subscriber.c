@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ struct kj_subscriber {
     struct kj__list events; /* of waiting.node, oldest first */
     enum kj_status ended;   /* KJ_OK while the session lasts */
     struct kj_error end;    /* why it ended; position is the close code */
-    struct kj_event *last;  /* the last that was returned and has a place; NULL: none */
+    struct kj_event *last;  /* the last that was taken and has a place; NULL: none */
 };
 
 static void end_session(struct kj_subscriber *subscriber, enum kj_status status, uint16_t code,
@@ -267,6 +268,29 @@ static struct kj_event *take_event(struct kj_subscriber *subscriber)
     return event;
 }
 
+static bool is_position(const struct kj_event *event)
+{
+    return strcmp(kj_event_type(event), KJ_EVENT_POSITION) == 0 && !*kj_event_identity(event);
+}
+
+/* The next for the caller, who hears of places by another call; NULL: there is none yet. */
+static struct kj_event *next_event(struct kj_subscriber *subscriber)
+{
+    struct kj_event *event = NULL;
+    while (!event && !kj__list_is_empty(&subscriber->events)) {
+        event = take_event(subscriber);
+        if (kj_event_seq(event)) {
+            kj_event_unref(subscriber->last);
+            subscriber->last = kj_event_ref(event);
+        }
+        if (is_position(event)) {
+            kj_event_unref(event);
+            event = NULL;
+        }
+    }
+    return event;
+}
+
 enum kj_status kj_subscriber_next(struct kj_subscriber *subscriber, uint32_t timeout_ms,
                                   struct kj_event **event, struct kj_error *error)
 {
@@ -277,12 +301,8 @@ enum kj_status kj_subscriber_next(struct kj_subscriber *subscriber, uint32_t tim
             kj_error_set(error, 0, "interrupted");
             return KJ_ECLOSED;
         }
-        if (!kj__list_is_empty(&subscriber->events)) {
-            *event = take_event(subscriber);
-            if (kj_event_seq(*event)) {
-                kj_event_unref(subscriber->last);
-                subscriber->last = kj_event_ref(*event);
-            }
+        *event = next_event(subscriber);
+        if (*event) {
             return KJ_OK;
         }
         if (subscriber->ended) {
@@ -298,7 +318,10 @@ enum kj_status kj_subscriber_next(struct kj_subscriber *subscriber, uint32_t tim
 
 const char *kj_subscriber_position(const struct kj_subscriber *subscriber)
 {
-    return subscriber->last ? kj_event_seq(subscriber->last) : NULL;
+    if (subscriber->last) {
+        return kj_event_seq(subscriber->last);
+    }
+    return *subscriber->client.position ? subscriber->client.position : NULL;
 }
 
 void kj_subscriber_interrupt(struct kj_subscriber *subscriber)

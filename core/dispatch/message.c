@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 enum {
-    SEQ_SIZE = 40,
     ENVELOPE_BYTES = 160, /* of an event beside its entity: its other members, a header */
     VALUE_BYTES = 64,     /* of a decoded value or a member's name, with its place */
 };
@@ -97,11 +96,22 @@ struct kj__out_frame *kj__event_frame_as(const struct kj_model *model, const str
     return make_frame(model, event, encoding, NULL);
 }
 
+struct kj__out_frame *kj__event_frame_at(const struct kj_event *event, enum kj_encoding encoding,
+                                         const char *seq)
+{
+    return make_frame(NULL, event, encoding, seq);
+}
+
+void kj__seq_format(const char *stream, uint64_t number, char seq[KJ__SEQ_SIZE])
+{
+    snprintf(seq, KJ__SEQ_SIZE, "%s-%" PRIu64, stream, number);
+}
+
 static struct kj__out_frame *make_form(const struct kj__message *message, uint32_t form)
 {
     enum kj_encoding encoding = (enum kj_encoding)(form % KJ_ENCODING_COUNT);
-    char seq[SEQ_SIZE];
-    snprintf(seq, sizeof seq, "%s-%" PRIu64, message->stream, message->number);
+    char seq[KJ__SEQ_SIZE];
+    kj__seq_format(message->stream, message->number, seq);
     return make_frame(message->model, message->event, encoding,
                       form < KJ_ENCODING_COUNT ? NULL : seq);
 }

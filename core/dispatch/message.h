@@ -25,6 +25,9 @@ static inline uint32_t kj__form_of(enum kj_encoding encoding, bool has_seq)
     return (uint32_t)encoding + (has_seq ? KJ_ENCODING_COUNT : 0);
 }
 
+/* A place in a stream: "<stream>-<number>", with the terminator. */
+enum { KJ__SEQ_SIZE = 40 };
+
 struct kj__message;
 
 /* The message's place in one shard's inbox. */
@@ -69,6 +72,8 @@ void kj__message_unref(struct kj__message *message);              /* [any thread
 /* The frame of a form, owned by the message; NULL when it cannot be made. [any thread] */
 struct kj__out_frame *kj__message_frame(struct kj__message *message, uint32_t form);
 
+void kj__seq_format(const char *stream, uint64_t number, char seq[KJ__SEQ_SIZE]);
+
 /* The bytes it takes, about, with its frames in both encodings and its entity decoded, as filters
  * leave it. [the backend's thread: it goes over the entity] */
 size_t kj__message_weigh(const struct kj__message *message);
@@ -76,7 +81,11 @@ size_t kj__message_weigh(const struct kj__message *message);
 /* An event as a frame: text for JSON, binary for msgpack (browsers refuse msgpack in text). */
 struct kj__out_frame *kj__event_frame(const struct kj_event *event, enum kj_encoding encoding);
 
-/* The same with what the model knows of times and bytes; see model/event.h. */
+/* The same with its place in the stream, which need not be an event's. */
+struct kj__out_frame *kj__event_frame_at(const struct kj_event *event, enum kj_encoding encoding,
+                                         const char *seq);
+
+/* The first again, with what the model knows of times and bytes; see model/event.h. */
 struct kj__out_frame *kj__event_frame_as(const struct kj_model *model, const struct kj_event *event,
                                          enum kj_encoding encoding);
 

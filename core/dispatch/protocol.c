@@ -6,6 +6,7 @@
 #include "base/timestamp.h"
 #include "codec/error_array.h"
 #include "codec/event.h"
+#include "dispatch/position.h"
 
 #include <stdlib.h>
 
@@ -37,7 +38,7 @@ static void hold(struct kj_session *session, struct kj__message *message)
 {
     const struct kj__endpoint *endpoint = session->connection.endpoint;
     struct kj__tally *tally = &session->connection.shard->tally;
-    if (kj__replay_note(session, message)) {
+    if (kj__replay_waits(session)) {
         return;
     }
     if (session->held_count >= endpoint->queue_messages) {
@@ -61,7 +62,7 @@ static void hold(struct kj_session *session, struct kj__message *message)
 bool kj__events_admits(struct kj_session *session, struct kj__message *message)
 {
     const struct kj_dispatch_handler *handler = message->handler;
-    if (!session->hears_all && kj_event_timestamp_ns(message->event) < session->start_ns) {
+    if (!session->wants_seq && kj_event_timestamp_ns(message->event) < session->start_ns) {
         return false;
     }
     return !handler->should_dispatch ||
@@ -271,6 +272,11 @@ static void on_drained(struct kj__connection *connection)
     }
 }
 
+static void on_ping_due(struct kj__connection *connection)
+{
+    kj__position_tell(kj__session_of(connection));
+}
+
 /* How many events it has missed, and since when. Who asked to resume relies on having missed
  * none. */
 static void on_room(struct kj__connection *connection)
@@ -427,6 +433,7 @@ const struct kj__protocol kj__events_protocol = {
     .on_dropped = on_dropped,
     .on_room = on_room,
     .on_drained = on_drained,
+    .on_ping_due = on_ping_due,
     .on_expired = on_expired,
     .release = release,
 };

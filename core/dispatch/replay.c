@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "codec/error_array.h"
 #include "dispatch/events.h"
+#include "dispatch/position.h"
 #include "dispatch/protocol.h"
 
 #include <errno.h>
@@ -23,6 +24,11 @@ static struct kj__replays *replays_of(const struct kj_session *session)
 {
     struct kj__events *events = events_of(session);
     return &events->replays[session->connection.shard - events->options.delivery->shards];
+}
+
+const struct kj__recent *kj__replay_recent(const struct kj_session *session)
+{
+    return &replays_of(session)->recent;
 }
 
 /* ---- what cannot be had ---- */
@@ -121,57 +127,64 @@ bool kj__replay_prepare(struct kj__events *events, struct kj_session *session, c
     }
     session->wants_seq = events->options.limits->resume_events > 0 &&
                          (since || kj_session_parameter(session, "resume"));
-    if (!since) {
+    if (!since && !session->wants_seq) {
         return true;
     }
     struct kj__replay *replay = calloc(1, sizeof *replay);
     if (!replay) {
         return false;
     }
-    uint64_t number;
+    uint64_t now = atomic_load(&events->last_number);
+    session->told = now;
     kj__list_init(&replay->link);
     replay->session = session;
-    replay->fault = read_since(events, since, &number);
-    replay->next = number + 1;
+    replay->is_new = !since;
+    replay->opening = now + 1;
+    if (since) {
+        uint64_t number;
+        replay->fault = read_since(events, since, &number);
+        session->told = replay->fault ? now : number;
+    }
+    replay->next = session->told + 1;
     session->replay = replay;
     return true;
 }
 
-static void note_opening(struct kj__replay *replay, uint64_t number)
+bool kj__replay_waits(const struct kj_session *session)
 {
-    if (!replay->has_opening) {
-        replay->has_opening = true;
-        replay->opening = number;
-    }
+    return session->replay && session->replay->fault != KJ__REPLAY_OFF;
 }
 
-bool kj__replay_note(struct kj_session *session, const struct kj__message *message)
+/* Some of what it is to get was given up: the client is told. */
+static void skip_lost(struct kj__replay *replay)
 {
-    bool is_kept = session->replay && session->replay->fault != KJ__REPLAY_OFF;
-    if (is_kept) {
-        note_opening(session->replay, message->number);
+    uint64_t first = kj__replay_recent(replay->session)->first;
+    replay->is_admitted = false;
+    if (replay->next < replay->opening) {
+        replay->next = replay->opening;
     }
-    return is_kept;
+    if (replay->next < first) {
+        replay->next = first;
+    }
+    replay->fault = KJ__REPLAY_TOO_OLD;
+    tell(replay->session, replay->fault);
 }
 
 void kj__replay_open(struct kj_session *session)
 {
     struct kj__replay *replay = session->replay;
-    const struct kj__recent *recent = &replays_of(session)->recent;
     if (replay->fault == KJ__REPLAY_OFF) {
         tell(session, replay->fault);
         kj__replay_free(session);
         return;
     }
-    note_opening(replay, recent->last + 1);
-    if (!replay->fault && replay->next < recent->first) {
-        replay->fault = KJ__REPLAY_TOO_OLD;
-    }
-    /* What was published before its handshake may come now, or may still be on its way. */
-    session->hears_all = replay->fault == KJ__REPLAY_FINE;
     if (replay->fault) {
-        replay->next = replay->opening;
         tell(session, replay->fault);
+    } else if (replay->next < kj__replay_recent(session)->first) {
+        skip_lost(replay);
+    }
+    if (replay->is_new) {
+        kj__replay_begin(session);
     }
 }
 
@@ -205,29 +218,15 @@ void kj__replay_free(struct kj_session *session)
 
 /* ---- feeding ---- */
 
-/* What was given up meanwhile: the client is told. */
-static void skip_lost(struct kj__replays *replays, struct kj__replay *replay)
-{
-    struct kj_session *session = replay->session;
-    replay->is_admitted = false;
-    if (replay->next < replay->opening) {
-        session->hears_all = false;
-        replay->next = replay->opening;
-    }
-    if (replay->next < replays->recent.first) {
-        replay->next = replays->recent.first;
-    }
-    replay->fault = KJ__REPLAY_TOO_OLD;
-    tell(session, replay->fault);
-}
-
 /* Gives the next event to the session if it is for it; false when there is no room. */
 static bool feed(const struct kj__replays *replays, struct kj__replay *replay)
 {
     struct kj_session *session = replay->session;
     struct kj__message *message = kj__recent_at(&replays->recent, replay->next);
     if (!replay->is_admitted) {
-        replay->is_admitted = kj__interest_wants(session->interest, message) &&
+        const struct kj__interest *interest = session->interest ? session->interest
+                                                                : replays->events->everything;
+        replay->is_admitted = kj__interest_wants(interest, message) &&
                               kj__events_admits(session, message);
     }
     if (replay->is_admitted) {
@@ -236,6 +235,7 @@ static bool feed(const struct kj__replays *replays, struct kj__replay *replay)
             return false;
         }
         kj__events_send(session, message);
+        session->told = message->number;
     }
     replay->is_admitted = false;
     replay->next++;
@@ -245,10 +245,11 @@ static bool feed(const struct kj__replays *replays, struct kj__replay *replay)
 static void join_the_others(struct kj__replay *replay)
 {
     struct kj_session *session = replay->session;
-    if (!replay->fault) {
+    if (!replay->fault && !replay->is_new) {
         KJ__COUNT(events_of(session)->options.counters, resumes);
     }
     kj__replay_free(session);
+    kj__position_tell(session);
     kj__events_enter(session);
 }
 
@@ -266,7 +267,7 @@ static void take_turn(struct kj__replays *replays, struct kj__replay *replay, si
     size_t looked_at = 0;
     connection->waits_for_room = false; /* what is sent here may drain it */
     if (has_room && replay->next < recent->first) {
-        skip_lost(replays, replay);
+        skip_lost(replay);
     }
     while (has_room && replay->next <= recent->last && looked_at < TURN_EVENTS &&
            connection->state == KJ__CONNECTION_OPEN) {

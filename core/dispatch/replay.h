@@ -8,6 +8,10 @@
  * has caught up. So nothing is lost or doubled between the two: both are done on the shard,
  * between two events.
  *
+ * One that says nothing of where it was is fed likewise, from its handshake on and without being
+ * mute. So what any of them gets is a matter of numbers alone: all from the one on that its
+ * handshake is answered with (position.h).
+ *
  * A session that cannot be given what it asks for is told so by an error event (410), and
  * then is like one that said nothing: it gets what was published since its own handshake. Where
  * nothing is kept it is not mute either, since nothing could be given to it later.
@@ -44,9 +48,9 @@ struct kj__replay {
     struct kj_session *session;
     enum kj__replay_fault fault;
     uint64_t next;    /* the number of the event to look at next */
-    uint64_t opening; /* of the first event after the session was announced */
-    bool has_opening;
-    bool has_begun;   /* there was a good push config */
+    uint64_t opening; /* of the first event after its handshake began */
+    bool is_new;      /* it did not say where it was */
+    bool has_begun;   /* there was a good push config, or it is new and has its socket */
     bool is_admitted; /* the next event is for this session; it waits for room */
 };
 
@@ -73,9 +77,11 @@ void kj__replays_catch_up(struct kj__replays *replays);
  *                                                                      [an HTTP worker] */
 bool kj__replay_prepare(struct kj__events *events, struct kj_session *session, const char *query);
 
-/* A message came before the session's socket: whether the session is to be fed it from what is
- * kept. */
-bool kj__replay_note(struct kj_session *session, const struct kj__message *message);
+/* Whether the session, which has no socket yet, is to be fed later from what is kept. */
+bool kj__replay_waits(const struct kj_session *session);
+
+/* What the session's shard keeps. */
+const struct kj__recent *kj__replay_recent(const struct kj_session *session);
 
 /* Where the session has a replay: the socket is there, which may end the replay; there is a good
  * push config, or room again; the session has closed; its memory goes. */

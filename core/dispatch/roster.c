@@ -227,7 +227,7 @@ bool kj__roster_enter(struct kj__roster *roster, struct kj_session *session)
         return false;
     }
     kj__list_unlink(&row->empty_link);
-    if (!session->hears_all && session->start_ns > row->newest_start_ns) {
+    if (!session->wants_seq && session->start_ns > row->newest_start_ns) {
         row->newest_start_ns = session->start_ns;
     }
     return true;

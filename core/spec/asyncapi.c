@@ -88,10 +88,11 @@ static json_t *handshake_query(struct kj__spec *spec)
         {"token", "A token; `Authorization` and a cookie come before it."},
         {"enableErrors",
          "There, whatever its value: error events tell what is wrong with a push config."},
-        {"resume", "There, whatever its value: events have `seq`, their place in the stream."},
+        {"resume", "There, whatever its value: events have `seq`, their place in the stream. The "
+                   "answer's header `X-Seq` is the place before the first."},
         {"since",
-         "The `seq` of the last event before the connection broke: the session goes on after it, "
-         "once it has sent a push config. Where that cannot be, an error event with code 410 "
+         "The last place before the connection broke, `seq` or `X-Seq`: the session goes on after "
+         "it, once it has sent a push config. Where that cannot be, an error event with code 410 "
          "comes first."},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -118,10 +119,10 @@ static json_t *handshake_headers(struct kj__spec *spec)
     return json_pack("{s:s, s:o}", "type", "object", "properties", properties);
 }
 
-static const char *const message_names[] = {"event.json",       "event.msgpack",
-                                            "error.json",       "error.msgpack",
-                                            "push-config.json", "push-config.msgpack"};
-enum { SENT_MESSAGES = 4, MESSAGE_COUNT = 6 };
+static const char *const message_names[] = {
+    "event.json",    "event.msgpack",    "error.json",       "error.msgpack",
+    "position.json", "position.msgpack", "push-config.json", "push-config.msgpack"};
+enum { SENT_MESSAGES = 6, MESSAGE_COUNT = 8 };
 
 static json_t *channel(struct kj__spec *spec)
 {
@@ -174,6 +175,8 @@ static json_t *messages(struct kj__spec *spec)
         {"An event, in a binary frame", "event.msgpack"},
         {"An error event, in a text frame", "error.json"},
         {"An error event, in a binary frame", "event.msgpack"},
+        {"A place in the stream, in a text frame", "position.json"},
+        {"A place in the stream, in a binary frame", "event.msgpack"},
         {"What the session wants from now on", "config.push"},
         {"What the session wants from now on", "config.push"},
     };
@@ -274,7 +277,8 @@ static json_t *named_identities(struct kj__spec *spec)
 static json_t *binary_event(struct kj__spec *spec)
 {
     json_t *identity = json_pack("{s:s, s:o, s:s}", "type", "string", "enum",
-                                 named_identities(spec), "description", "Empty: an error.");
+                                 named_identities(spec), "description",
+                                 "Empty: an error or a place.");
     json_t *entity = json_pack("{s:s, s:s, s:s, s:s}", "type", "string", "format", "binary",
                                "contentMediaType", "application/msgpack", "description",
                                "Bytes (bin) that hold the object, as the schemas of its identity "
@@ -319,6 +323,10 @@ static json_t *schemas(struct kj__spec *spec)
     kj__spec_set(spec, made, "error.json",
                  event_schema(event_members("application/json", constant(""), constant("error"),
                                             kj__spec_ref(spec, "schemas", "error.entity"))));
+    kj__spec_set(
+        spec, made, "position.json",
+        event_schema(event_members("application/json", constant(""), constant("position"),
+                                   json_pack("{s:s, s:i}", "type", "object", "maxProperties", 0))));
     kj__spec_set(spec, made, "config.push", push_config(spec));
     return made;
 }

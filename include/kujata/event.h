@@ -21,6 +21,7 @@ struct kj_identity;
 #define KJ_EVENT_UPDATE "update"
 #define KJ_EVENT_DELETE "delete"
 #define KJ_EVENT_ERROR "error"
+#define KJ_EVENT_POSITION "position" /* of no identity: it tells nothing but its seq */
 
 /* Makes an event of `type` about `entity` (a JSON object, borrowed and encoded at
  * once), stamped with the wall clock. The identity tells which members are times

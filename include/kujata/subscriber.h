@@ -24,9 +24,9 @@ struct kj_subscriber_options {
     const char *const *identities; /* "name" or "name:type,type", NULL at the end; NULL: all */
     uint32_t timeout_ms;           /* for connecting; 0: 10,000 */
 
-    /* To go on where a connection broke: `resume` has events tell their place (see
-     * kj_subscriber_position), and `since` is the place of the last one, after which the server
-     * begins. An error event with code 410 comes first where it cannot. */
+    /* To go on where a connection broke: `resume` has the server tell places (see
+     * kj_subscriber_position), and `since` is the last one, after which the server begins. An error
+     * event with code 410 comes first where it cannot. */
     bool resume;
     const char *since; /* NULL: from now on */
 
@@ -48,8 +48,10 @@ enum kj_status kj_subscriber_connect(const struct kj_subscriber_options *options
 enum kj_status kj_subscriber_next(struct kj_subscriber *subscriber, uint32_t timeout_ms,
                                   struct kj_event **event, struct kj_error *error);
 
-/* The place of the last event that kj_subscriber_next returned and that had one; NULL: none had.
- * Lives until the next such event. */
+/* The place to go on from, with `resume` or `since`: that of the last event kj_subscriber_next
+ * returned, or a later one the server has told since, when events for others went by; before any,
+ * that of the handshake. NULL: the server tells none. Lives until the next call of
+ * kj_subscriber_next. */
 const char *kj_subscriber_position(const struct kj_subscriber *subscriber);
 
 /* Makes a running and every later kj_subscriber_next return KJ_ECLOSED. Async-signal-safe.

@@ -1,7 +1,9 @@
 """Sessions that come back get exactly what they missed, or are told that they cannot."""
 
 import json
+import os
 import random
+import re
 import select
 import socket
 import threading
@@ -67,6 +69,13 @@ class Session(RawWebSocket):
         assert self.is_silent()
         return self
 
+    def place(self):
+        """Of the next message, which tells it and nothing else."""
+        event = self.event()
+        assert (event["type"], event["identity"], event["entity"]) == ("position", "", {})
+        assert sorted(event) == ["encoding", "entity", "identity", "seq", "timestamp", "type"]
+        return event["seq"]
+
 
 def start(serve, *flags):
     return serve("--print-counters", "--limit-close-timeout-ms", "200",
@@ -95,6 +104,10 @@ def place_of(node, encoding=JSON):
 def moved(place, by):
     stream, _, number = place.rpartition("-")
     return f"{stream}-{int(number) + by}"
+
+
+def number_of(place):
+    return int(place.rpartition("-")[2])
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -240,7 +253,7 @@ def test_a_place_that_is_too_old_is_refused(serve, encoding):
     session = Session(node, f"?since={place}", encoding)
     session.notice("too-old")
     session.configure({})
-    assert session.is_silent()
+    assert session.place() == moved(place, 9)
     publish(node, [9])
     event = session.event()
     assert (event["entity"]["number"], event["seq"]) == (9, moved(place, 10))
@@ -262,6 +275,7 @@ def test_bytes_are_a_bound_too(serve):
     publish(node, [1], title="x" * 20000)
     session = Session(node, f"?since={place}", config={})
     session.notice("too-old")
+    assert session.place() == moved(place, 2)
     # One that alone is too large leaves nothing before it.
     publish(node, [2], title="x" * 200000)
     assert session.numbers(1) == [2]
@@ -363,7 +377,8 @@ def test_a_bad_config_leaves_the_session_mute(serve):
     assert ended.close_code() == 1003
 
 
-def test_namespaces_hold_for_what_was_missed(serve, tmp_path):
+def with_namespaces(tmp_path, *flags):
+    """The command of a server whose tasks live in namespaces."""
     model = tmp_path / "model.json"
     attributes = [{"name": "namespace", "type": "string"}, {"name": "number", "type": "integer"}]
     identity = {"name": "task", "category": "tasks", "attributes": attributes}
@@ -371,7 +386,11 @@ def test_namespaces_hold_for_what_was_missed(serve, tmp_path):
     document = {"version": 1, "identities": [identity], "relations": [relation]}
     model.write_text(json.dumps(document))
     command = [KUJATA, "serve", "--model", str(model), "--listen", "127.0.0.1:0", "--namespaces"]
-    node = serve(program=command)
+    return command + list(flags)
+
+
+def test_namespaces_hold_for_what_was_missed(serve, tmp_path):
+    node = serve(program=with_namespaces(tmp_path))
     session = Session(node, "?resume&namespace=/a").wait()
     node.create(namespace="/a", number=0)
     place = session.event()["seq"]
@@ -480,3 +499,141 @@ def test_a_node_that_stops_ends_sessions_that_still_go_on(serve):
     waiting = Session(node, f"?since={place}").wait()
     node.stop()
     assert waiting.message()[0] == CLOSE
+
+
+# ---- places without an event ----
+
+OWN_CIVETWEB = pytest.mark.skipif(
+    os.environ.get("KUJATA_OWN_CIVETWEB") == "0", reason="the system's civetweb has its own 101"
+)
+
+
+@OWN_CIVETWEB
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_handshake_tells_where_events_begin(serve, encoding):
+    node = start(serve)
+    place = place_of(node)
+    stream = place.rpartition("-")[0]
+    ordinary = {"upgrade", "connection", "sec-websocket-accept"}
+    assert set(Session(node, encoding=encoding).headers) == ordinary
+    assert set(Session(node, "?enableErrors", encoding).headers) == ordinary
+    new = Session(node, "?resume", encoding)
+    assert set(new.headers) == ordinary | {"x-seq"}
+    assert new.headers["x-seq"] == place
+    publish(node, [0])
+    assert new.event()["seq"] == moved(place, 1)
+    assert Session(node, "?resume", encoding).headers["x-seq"] == moved(place, 1)
+    # One that goes on begins where it was; one that cannot begins now.
+    assert Session(node, f"?since={stream}-0", encoding).headers["x-seq"] == f"{stream}-0"
+    for since in ("", "x", "0000000000000000-1", moved(place, 9)):
+        session = Session(node, f"?since={since}", encoding)
+        assert session.headers["x-seq"] == moved(place, 1)
+    off = start(serve, "--resume-events", "0")
+    assert set(Session(off, "?resume", encoding).headers) == ordinary
+    assert set(Session(off, f"?since={place}", encoding).headers) == ordinary
+
+
+@OWN_CIVETWEB
+def test_places_of_handshakes_lose_and_double_nothing(serve):
+    node = start(serve, "--resume-events", "100000", "--resume-bytes", "1000000000")
+    total = 3000
+    publisher = threading.Thread(target=publish_fast, args=(node.port, total))
+    publisher.start()
+    breaks = 0
+    while publisher.is_alive():
+        staying = Session(node, "?resume")
+        place = staying.headers["x-seq"]
+        if number_of(place) >= total - 20:
+            break
+        left = Session(node, "?resume")
+        other = left.headers["x-seq"]
+        left.close()
+        again = Session(node, f"?since={other}", config={})
+        # Of two sessions, one that was cut off at once, each begins right behind its place.
+        for session, begin in ((staying, place), (again, other)):
+            expected = [moved(begin, by) for by in range(1, 11)]
+            assert [event["seq"] for event in session.events(10)] == expected
+            session.close()
+        breaks += 1
+    publisher.join()
+    assert breaks >= 10
+    assert node.counters()["session_resumes_too_old_total"] == 0
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_session_that_little_is_for_keeps_up(serve, encoding):
+    node = start(serve, "--resume-events", "40", "--limit-ping-interval-ms", "200")
+    plain = Session(node, "", encoding, TASKS)
+    session = Session(node, "?resume", encoding, TASKS).wait()
+    publish(node, [0])
+    first = session.event()["seq"]
+    publish(node, range(100), title="other")
+    place = first
+    while number_of(place) <= 101 - 40 // 4:  # nearer ones are not told
+        before, place = place, session.place()
+        assert number_of(before) < number_of(place) <= 101
+    session.close()
+    # What it had last is no longer kept, but nothing behind it was for this session.
+    publish(node, [1])
+    old = Session(node, f"?since={first}", encoding, TASKS)
+    old.notice("too-old")
+    again = Session(node, f"?since={place}", encoding, TASKS)
+    assert again.numbers(1) == [1]
+    assert plain.numbers(2) == [0, 1]
+    counters = node.counters()
+    assert counters["session_resumes_too_old_total"] == 1
+    assert counters["session_positions_told_total"] >= 1
+
+
+def test_namespaces_do_not_hold_a_place_back(serve, tmp_path):
+    node = serve(program=with_namespaces(tmp_path, "--resume-events", "16"))
+    session = Session(node, "?resume&namespace=/a").wait()
+    node.create(namespace="/a", number=0)
+    place = session.event()["seq"]
+    session.close()
+    for number in range(1, 16):
+        node.create(namespace="/b", number=number)
+    for _ in range(3):
+        session = Session(node, f"?namespace=/a&since={place}", config={})
+        place = session.place()
+        session.close()
+        for number in range(12):
+            node.create(namespace="/b", number=number)
+    node.create(namespace="/a", number=1)
+    assert Session(node, f"?namespace=/a&since={place}", config={}).numbers(1) == [1]
+
+
+def places_told(node, health):
+    text = node.http.get(f"http://127.0.0.1:{health}/metrics", timeout=10).text
+    return int(re.search(r"^session_positions_told_total (\d+)", text, re.M).group(1))
+
+
+@OWN_CIVETWEB
+def test_sub_goes_on_although_no_event_had_come(serve, start):
+    node = serve("--resume-events", "8", "--limit-ping-interval-ms", "100", "--health",
+                 "127.0.0.1:0")  # fmt: skip
+    health = int(re.search(r":(\d+)$", node.line()).group(1))
+    proxy = Proxy(node.port)
+    url = f"ws://127.0.0.1:{proxy.port}/events"
+    sub = start(KUJATA, "sub", url, "--resume", "--identity", "task")
+    eventually(lambda: node.handed_over() == 1, what="the session")
+    proxy.break_all()
+    publish(node, [0, 1])
+    assert [json.loads(sub.line())["entity"]["number"] for _ in range(2)] == [0, 1]
+    assert "not known" not in sub.stderr()
+    # Many events that are not for it, and only those it asked for are printed.
+    for turn in range(1, 4):
+        eventually(lambda: sub.stderr().count("connected again") == turn, what="the session")
+        for number in range(12):
+            node.create("/lists", name=f"no task {number}")
+        told = places_told(node, health)
+        for number in range(3):
+            node.create("/lists", name=f"no task either {number}")
+        eventually(lambda: places_told(node, health) > told, what="a place")
+        proxy.break_all()
+        publish(node, [10 * turn])
+        assert json.loads(sub.line())["entity"]["number"] == 10 * turn
+    assert sub.stderr().count("connected again") == 4
+    sub.signal()
+    assert sub.wait() == 0
+    assert sub.line() is None

@@ -271,8 +271,9 @@ static void push_document_has_channel_events_and_configs(void **state)
     assert_at(document, "servers node pathname", "\"/here\"");
     assert_keys(document, "components securitySchemes", "bearer cookie query");
     assert_keys(document, "channels events messages",
-                "event.json event.msgpack error.json error.msgpack push-config.json "
-                "push-config.msgpack");
+                "event.json event.msgpack error.json error.msgpack position.json "
+                "position.msgpack push-config.json push-config.msgpack");
+    assert_at(document, "components schemas position.json properties type const", "\"position\"");
     assert_at(document, "components schemas event.json discriminator", "\"identity\"");
     assert_at(document, "components schemas event.json oneOf",
               "[{\"$ref\":\"#/components/schemas/box\"},{\"$ref\":\"#/components/schemas/thing\"},"
