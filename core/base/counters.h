@@ -178,6 +178,8 @@
       "Sessions whose since was no place in a stream.")                                            \
     X(resumes_off, "session_resumes_off_total", COUNTER,                                           \
       "Sessions that wanted to resume where nothing is kept.")                                     \
+    X(resume_events_left, "session_resume_events_left_total", COUNTER,                             \
+      "Kept events not yet looked at for a session that came back when it ended.")                 \
     X(positions_told, "session_positions_told_total", COUNTER,                                     \
       "Sessions told their place in the stream, as events for others went by.")                    \
     X(stream_accepted, "stream_connections_accepted_total", COUNTER,                               \

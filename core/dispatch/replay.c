@@ -207,7 +207,13 @@ void kj__replay_go_on(struct kj_session *session)
 
 void kj__replay_end(struct kj_session *session)
 {
-    kj__list_unlink(&session->replay->link);
+    struct kj__replay *replay = session->replay;
+    const struct kj__recent *recent = kj__replay_recent(session);
+    kj__list_unlink(&replay->link);
+    if (session->connection.was_open && replay->next <= recent->last) {
+        KJ__COUNT_BY(events_of(session)->options.counters, resume_events_left,
+                     recent->last + 1 - replay->next);
+    }
 }
 
 void kj__replay_free(struct kj_session *session)

@@ -497,8 +497,11 @@ def test_a_node_that_stops_ends_sessions_that_still_go_on(serve):
     session = Session(node, f"?since={place}", config={}, receive_buffer=SMALL)
     assert session.numbers(1) == [0]
     waiting = Session(node, f"?since={place}").wait()
-    node.stop()
+    counters = node.counters()
     assert waiting.message()[0] == CLOSE
+    # All of the one that waited, and what the other's socket had not taken.
+    assert 300 < counters["session_resume_events_left_total"] < 600
+    assert counters["session_resumes_total"] == 0
 
 
 # ---- places without an event ----

@@ -420,6 +420,30 @@ static void session_with_a_gap_is_told_of_that_first(void **state)
     expect_notice_before_place(fixture, KJ_QUEUE_DROP_OLDEST);
 }
 
+/* ---- what was still to come ---- */
+
+static void what_an_end_leaves_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    start_keeping(fixture, 100);
+    publish_many(fixture, "task", 1, 9);
+    struct kj_session *gone = prepare(fixture, since(fixture, 0), NULL, &refusal);
+    kj__connection_abandon(&gone->connection);
+    kj__connection_unref(&gone->connection);
+    int mute = connect_session(fixture, since(fixture, 2), NULL);
+    int whole = connect_session(fixture, since(fixture, 8), NULL);
+    send_text(whole, "{}");
+    assert_int_equal(read_number(whole), 9);
+    expect_silence(whole);
+    expect_silence(mute);
+    close(whole);
+    wait_for_counter(&fixture->counters.sessions, 1);
+    assert_int_equal(fixture->counters.resume_events_left, 0);
+    close(mute);
+    wait_for_counter(&fixture->counters.resume_events_left, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +457,7 @@ int main(void)
         TEST(session_in_error_keeps_its_place),
         TEST(session_that_has_still_to_ask_keeps_its_place),
         TEST(session_with_a_gap_is_told_of_that_first),
+        TEST(what_an_end_leaves_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
