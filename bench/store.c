@@ -15,12 +15,20 @@
 
 enum { WRITERS = 32, ROUNDS = 3, PAGES = 200, COUNTS = 5, PAGE_SIZE = 100, PATH_MAX_LEN = 512 };
 
-static const char model_text[] =
-    "{\"identities\": [{\"name\": \"task\", \"category\": \"tasks\", \"attributes\": ["
-    "{\"name\": \"title\"}, {\"name\": \"number\", \"type\": \"integer\"},"
-    "{\"name\": \"priority\", \"type\": \"integer\"}, {\"name\": \"done\", \"type\": \"boolean\"},"
-    "{\"name\": \"due\", \"type\": \"time\"},"
-    "{\"name\": \"note\", \"indexed\": false}]}]}";
+/* An identity whose attributes are indexed or not: `title`, which is another in each object, and
+ * four that are the same in many. */
+#define IDENTITY(NAME, TITLE_INDEXED, OTHERS_INDEXED)                                              \
+    "{\"name\": \"" NAME "\", \"category\": \"" NAME "s\", \"attributes\": ["                      \
+    "{\"name\": \"title\", \"indexed\": " TITLE_INDEXED "},"                                       \
+    "{\"name\": \"number\", \"type\": \"integer\", \"indexed\": " OTHERS_INDEXED "},"              \
+    "{\"name\": \"priority\", \"type\": \"integer\", \"indexed\": " OTHERS_INDEXED "},"            \
+    "{\"name\": \"done\", \"type\": \"boolean\", \"indexed\": " OTHERS_INDEXED "},"                \
+    "{\"name\": \"due\", \"type\": \"time\", \"indexed\": " OTHERS_INDEXED "},"                    \
+    "{\"name\": \"note\", \"indexed\": false}]}"
+
+static const char model_text[] = "{\"identities\": [" IDENTITY(
+    "note", "false", "false") "," IDENTITY("letter", "true", "false") "," IDENTITY("task", "true",
+                                                                                   "true") "]}";
 
 static struct kj_model *model;
 static const struct kj_identity *task;
@@ -52,7 +60,7 @@ static void open_store(const char *directory, const char *name)
     check(kj_store_sqlite_new(&options, &store, &error), "opening", &error);
 }
 
-static void insert_one(size_t number)
+static void insert_one(const struct kj_identity *identity, size_t number)
 {
     char id[KJ_OBJECT_ID_SIZE];
     char title[32];
@@ -66,13 +74,14 @@ static void insert_one(size_t number)
         number % 10 ? "large" : "small", "title", title, "number", (json_int_t)number, "priority",
         (int)(number * 7 % 5), "done", number % 100 == 0, "due", due, "note",
         "a text that is longer than the others, as the notes of people are, and has no index");
-    check(store->ops->insert(store, task, object), "inserting", NULL);
+    check(store->ops->insert(store, identity, object), "inserting", NULL);
     json_decref(object);
 }
 
 /* ---- writes ---- */
 
 struct writing {
+    const struct kj_identity *identity;
     double until_s;
     size_t limit;
 };
@@ -85,7 +94,7 @@ static void *write_on(void *arg)
         if (number >= writing->limit) {
             break;
         }
-        insert_one(number);
+        insert_one(writing->identity, number);
     }
     return NULL;
 }
@@ -104,14 +113,19 @@ static size_t write_with(size_t threads, struct writing writing)
     return atomic_load(&made) - before;
 }
 
-static void measure_writes(const char *directory, double seconds)
+static void measure_writes(const char *directory, const char *name, const char *indexes,
+                           double seconds)
 {
-    open_store(directory, "writes.db");
+    const struct kj_identity *identity = kj_model_identity(model, name);
+    char file[32];
+    (void)snprintf(file, sizeof file, "%ss.db", name);
+    open_store(directory, file);
     for (int round = 0; round < ROUNDS; round++) {
-        double one = (double)write_with(1, (struct writing){now_s() + seconds, SIZE_MAX});
-        double many = (double)write_with(WRITERS, (struct writing){now_s() + seconds, SIZE_MAX});
-        printf("writes a second: one writer %.0f, %d writers %.0f, ratio %.1f\n", one / seconds,
-               WRITERS, many / seconds, many / one);
+        double one = (double)write_with(1, (struct writing){identity, now_s() + seconds, SIZE_MAX});
+        double many = (double)write_with(WRITERS,
+                                         (struct writing){identity, now_s() + seconds, SIZE_MAX});
+        printf("writes a second, %s: one writer %.0f, %d writers %.0f, ratio %.1f\n", indexes,
+               one / seconds, WRITERS, many / seconds, many / one);
     }
     kj_store_free(store);
 }
@@ -187,7 +201,7 @@ static void measure_count(const char *text, const char *parent)
         query.parent_id = parent;
     }
     for (size_t i = 0; i < COUNTS; i++) {
-        insert_one(atomic_fetch_add(&made, 1)); /* or the total would be known */
+        insert_one(task, atomic_fetch_add(&made, 1)); /* or the total would be known */
         double start_s = now_s();
         check(store->ops->list(store, task, &query, NULL, &total), text, NULL);
         times[i] = now_s() - start_s;
@@ -227,7 +241,7 @@ static void measure_reads(const char *directory, size_t objects)
     printf("opened in %.1f s\n", now_s() - start_s);
     atomic_store(&made, there);
     start_s = now_s();
-    (void)write_with(WRITERS, (struct writing){now_s() + 1e9, objects});
+    (void)write_with(WRITERS, (struct writing){task, now_s() + 1e9, objects});
     printf("%zu objects, of which %zu were written in %.0f s; %ld MB of memory\n", objects,
            objects - there, now_s() - start_s, resident_mb());
     size_t deep = objects * 8 / 10;
@@ -269,7 +283,10 @@ int main(int argc, char **argv)
     check(kj_model_parse(model_text, strlen(model_text), "model", &model, &error), "model", &error);
     task = kj_model_identity(model, "task");
     setvbuf(stdout, NULL, _IOLBF, 0);
-    measure_writes(argv[1], strtod(argv[3], NULL));
+    double seconds = strtod(argv[3], NULL);
+    measure_writes(argv[1], "note", "no attribute indexed", seconds);
+    measure_writes(argv[1], "letter", "one indexed", seconds);
+    measure_writes(argv[1], "task", "five indexed", seconds);
     size_t objects = strtoul(argv[2], NULL, 10);
     if (objects) {
         measure_reads(argv[1], objects);
