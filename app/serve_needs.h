@@ -14,6 +14,7 @@
  * of those whose messages may be kept. */
 #define WITH_CLIENTS "--gateway|--profile"
 #define WITH_NATIVE "--gateway|--profile native|--profile chat|--profile live"
+#define WITH_ROOMS WITH_NATIVE "|--profile gochat|--profile go-push"
 #define WITH_OPEN WITH_NATIVE "|--profile goim|--profile go-push"
 #define WITH_KEEPING WITH_NATIVE "|--profile healing"
 #define WITH_MESSAGES "--messages|--profile chat"
