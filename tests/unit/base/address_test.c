@@ -23,6 +23,7 @@ static void an_address_of_ipv4_has_its_own(void **state)
     (void)state;
     assert_true(kj__address_key("192.0.2.1") == kj__address_key("192.0.2.1"));
     assert_true(kj__address_key("192.0.2.1") != kj__address_key("192.0.2.2"));
+    assert_true(kj__address_key("::ffff:192.0.2.1") == kj__address_key("192.0.2.1"));
     assert_true(kj__address_key("") != 0);
 }
 
