@@ -14,6 +14,7 @@ enum {
     CROWDS_MAX = 1024,         /* rooms that wait to be told, and watched ones */
     CROWDS_WATCHED_MAX = 512,  /* leave place for those with changes */
     CROWD_WATCHED_REPORTS = 2, /* what came to a node just after its report is in the next */
+    CROWD_LOOKS_MAX = 1000, /* where a room is looked at much more often than there are reports */
 };
 
 /* What is noted of a room: numbers, in this order. */
@@ -90,9 +91,10 @@ static json_int_t looks_of(const struct kj_native *native)
     if (!options->presence) {
         return 0;
     }
-    return CROWD_WATCHED_REPORTS * kj_presence_interval_ms(options->presence) /
-               options->summary_ms +
-           1;
+    uint32_t looks = CROWD_WATCHED_REPORTS * kj_presence_interval_ms(options->presence) /
+                         options->summary_ms +
+                     1;
+    return looks < CROWD_LOOKS_MAX ? looks : CROWD_LOOKS_MAX;
 }
 
 /* Tells it what has changed, if anything has; whether it stays under watch. */
@@ -102,8 +104,10 @@ static bool look_at(struct kj_native *native, struct kj_gateway *gateway, const 
     json_int_t count = (json_int_t)count_of(native, gateway, room);
     bool is_news = noted(crowd, CROWD_JOINED) || noted(crowd, CROWD_LEFT);
     if (is_news || count != noted(crowd, CROWD_TOLD)) {
+        json_int_t told = noted(crowd, CROWD_TOLD);
         note(crowd, CROWD_TOLD, count);
         bool is_told = !tell(gateway, room, crowd);
+        note(crowd, CROWD_TOLD, is_told ? count : told);
         atomic_fetch_add(is_told ? &native->crowds.told : &native->crowds.untold, 1);
     }
     note(crowd, CROWD_LOOKS, is_news ? looks_of(native) : noted(crowd, CROWD_LOOKS) - 1);
