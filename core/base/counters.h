@@ -41,12 +41,12 @@
     X(idempotency_bytes, "idempotency_bytes_current", GAUGE, "Bytes of them.")                     \
     X(connections, "tcp_connections_total", COUNTER, "Connections accepted.")                      \
     X(connections_waiting, "http_connections_waiting_current", GAUGE,                              \
-      "Connections whose request is not there yet.")                                               \
+      "Connections whose request is not there yet, or is held back.")                              \
     X(connections_served, "http_connections_current", GAUGE, "Connections that have a worker.")    \
     X(connections_held, "http_connections_held_total", COUNTER,                                    \
       "Connections held back while others of their address had three quarters of the workers.")    \
     X(connections_over_limit, "http_connections_over_limit_total", COUNTER,                        \
-      "Connections closed since too many wait for their request.")                                 \
+      "Connections closed since too many wait.")                                                   \
     X(heads_too_slow, "http_heads_too_slow_total", COUNTER,                                        \
       "Connections closed since their request took too long.")                                     \
     X(accepts_failed, "tcp_accepts_failed_total", COUNTER,                                         \

@@ -37,12 +37,19 @@ struct waiting {
 
 struct kj__door_served {
     int fd;
-    uint16_t port;
-    char address[KJ__DOOR_ADDRESS_SIZE];
-    struct kj__door_address *of;
+    struct kj__door_address *of; /* NULL: it does not count, as the handshake of a session */
+};
+
+/* A connection for civetweb. */
+struct taken {
+    int fd; /* -1: none */
+    bool is_handshake;
+    struct sockaddr_storage peer;
+    socklen_t peer_len;
 };
 
 #define WAITING_EVENTS ((uint32_t)EPOLLIN | (uint32_t)EPOLLRDHUP | (uint32_t)EPOLLET)
+#define HELD_EVENTS ((uint32_t)EPOLLET) /* what more comes of a request changes nothing */
 
 /* Every open door, for kj__door_accept; guarded by the lock. */
 static struct kj__list doors = {&doors, &doors};
@@ -73,7 +80,11 @@ static bool hold(struct kj__door *door, struct waiting *waiting)
     pthread_mutex_lock(&door->lock);
     bool is_full = waiting->of->served >= share_of(door);
     if (is_full && kj__list_is_empty(&waiting->held_link)) {
-        kj__list_append(&waiting->of->held, &waiting->held_link);
+        /* One that was called, and came too late, is the next again. */
+        struct kj__list *held = &waiting->of->held;
+        struct epoll_event event = {.events = HELD_EVENTS, .data.ptr = waiting};
+        kj__list_append(waiting->is_whole ? held->next : held, &waiting->held_link);
+        epoll_ctl(door->epoll_fd, EPOLL_CTL_MOD, waiting->fd, &event);
     }
     pthread_mutex_unlock(&door->lock);
     if (is_full && !waiting->is_whole) {
@@ -97,17 +108,6 @@ static bool has_its_share(struct kj__door *door, const struct sockaddr_storage *
 
 /* ---- those that civetweb has ---- */
 
-/* Lock held; the index of the first at or after `from`, or the count. */
-static size_t find_served(const struct kj__door *door, size_t from, const char *address,
-                          uint16_t port)
-{
-    while (from < door->served_count &&
-           (door->served[from].port != port || strcmp(door->served[from].address, address) != 0)) {
-        from++;
-    }
-    return from;
-}
-
 /* Lock held. */
 static struct kj__door_served *add_served(struct kj__door *door)
 {
@@ -124,67 +124,66 @@ static struct kj__door_served *add_served(struct kj__door *door)
     return &door->served[door->served_count++];
 }
 
-/* Connections of the file system have no port, but are found by one; lock held. */
-static void give_port(struct kj__door *door, struct sockaddr_storage *peer)
+/* False without memory. */
+static bool note_served(struct kj__door *door, const struct taken *taken)
 {
-    struct sockaddr_in *ipv4 = (struct sockaddr_in *)peer;
-    if (peer->ss_family != AF_INET || ipv4->sin_port != 0) {
-        return;
-    }
-    do {
-        door->last_port = (uint16_t)(door->last_port % UINT16_MAX + 1);
-    } while (find_served(door, 0, KJ__DOOR_UNIX_ADDRESS, door->last_port) < door->served_count);
-    ipv4->sin_port = htons(door->last_port);
-}
-
-static bool note_served(struct kj__door *door, int fd, struct sockaddr_storage *peer)
-{
-    struct kj__door_served made = {.fd = fd};
+    struct kj__door_served made = {.fd = taken->fd};
+    char address[KJ__DOOR_ADDRESS_SIZE];
     pthread_mutex_lock(&door->lock);
-    give_port(door, peer);
-    made.port = kj__door_read_peer(peer, made.address);
-    made.of = kj__door_address_get(&door->addresses, made.address);
-    struct kj__door_served *served = made.of ? add_served(door) : NULL;
+    if (!taken->is_handshake) {
+        kj__door_read_peer(&taken->peer, address);
+        made.of = kj__door_address_get(&door->addresses, address);
+    }
+    bool has_memory = made.of || taken->is_handshake;
+    struct kj__door_served *served = has_memory ? add_served(door) : NULL;
     if (served) {
         *served = made;
+    }
+    if (served && made.of) {
         made.of->served++;
+    } else if (made.of) {
+        call_next(door, made.of); /* this one may have been called */
     }
     kj__door_address_let_go(&door->addresses, made.of);
     pthread_mutex_unlock(&door->lock);
     return served != NULL;
 }
 
-int kj__door_find(struct kj__door *door, const char *address, uint16_t port)
+void kj__door_leave(struct kj__door *door, int fd)
 {
+    size_t at = 0;
     pthread_mutex_lock(&door->lock);
-    size_t at = find_served(door, 0, address, port);
-    int fd = at < door->served_count ? door->served[at].fd : KJ__DOOR_UNKNOWN;
-    if (fd >= 0 && find_served(door, at + 1, address, port) < door->served_count) {
-        fd = KJ__DOOR_AMBIGUOUS;
+    while (at < door->served_count && door->served[at].fd != fd) {
+        at++;
     }
-    pthread_mutex_unlock(&door->lock);
-    return fd;
-}
-
-void kj__door_leave(struct kj__door *door, const char *address, uint16_t port)
-{
-    pthread_mutex_lock(&door->lock);
-    size_t at = find_served(door, 0, address, port);
     if (at < door->served_count) {
         struct kj__door_address *of = door->served[at].of;
         door->served[at] = door->served[--door->served_count];
         KJ__UNCOUNT(door->options.counters, connections_served);
-        of->served--;
-        call_next(door, of);
+        if (of) {
+            of->served--;
+            call_next(door, of);
+        }
         kj__door_address_let_go(&door->addresses, of);
     }
     pthread_mutex_unlock(&door->lock);
 }
 
-bool kj__door_is_crowded(struct kj__door *door)
+void kj__door_on_close(struct kj__door *door, const struct mg_connection *connection)
+{
+#if KJ__OWN_CIVETWEB
+    kj__door_leave(door, kj__civetweb_socket(connection));
+#else
+    (void)door, (void)connection; /* there is no door */
+#endif
+}
+
+bool kj__door_is_crowded(struct kj__door *door, const char *address)
 {
     pthread_mutex_lock(&door->lock);
-    bool is_crowded = door->served_count * 4 >= (size_t)door->options.workers * 3;
+    const struct kj__door_address *of = kj__door_address_find(&door->addresses, address);
+    bool is_crowded = door->served_count * 4 >= (size_t)door->options.workers * 3 ||
+                      (of && of->served * 4 >= share_of(door) * 3);
     pthread_mutex_unlock(&door->lock);
     return is_crowded;
 }
@@ -216,6 +215,10 @@ static void forget(struct kj__door *door, struct waiting *waiting)
 static void end_waiting(struct kj__door *door, struct waiting *waiting)
 {
     int fd = waiting->fd;
+    pthread_mutex_lock(&door->lock);
+    kj__list_unlink(&waiting->held_link);
+    call_next(door, waiting->of); /* this one may have been called */
+    pthread_mutex_unlock(&door->lock);
     forget(door, waiting);
     close(fd);
 }
@@ -227,7 +230,7 @@ static void refuse(struct kj__door *door, int fd, const struct sockaddr_storage 
     kj__door_read_peer(peer, address);
     KJ__COUNT(door->options.counters, connections_over_limit);
     kj__log_limited(&limit, KJ__LOG_WARNING, "http",
-                    "a connection of %s without a request was closed: too many wait; see the "
+                    "a connection of %s was closed before it was served: too many wait; see the "
                     "limits handshakes (--limit-handshakes) and handshakes_per_address "
                     "(--limit-handshakes-per-address)",
                     address);
@@ -341,58 +344,57 @@ static void note_failure(struct kj__door *door, int listener)
     set_paused(door, true);
 }
 
-/* Accepts until one has its request there already, which it returns; -1 when there is none. */
-static int take_new(struct kj__door *door, int listener, struct sockaddr_storage *peer,
-                    socklen_t *peer_len)
+/* Accepts until one has its request there already, which is taken. */
+static void take_new(struct kj__door *door, int listener, struct taken *taken)
 {
     for (int i = 0; i < ROUND_EVENTS; i++) {
-        *peer_len = sizeof *peer;
-        int fd = accept4(listener, (struct sockaddr *)peer, peer_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage *peer = &taken->peer;
+        taken->peer_len = sizeof *peer;
+        int fd = accept4(listener, (struct sockaddr *)peer, &taken->peer_len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             note_failure(door, listener);
             break;
         }
-        if (listener == door->unix_listener) { /* from KJ__DOOR_UNIX_ADDRESS, without a port yet */
+        if (listener == door->unix_listener) { /* from KJ__DOOR_UNIX_ADDRESS */
             *(struct sockaddr_in *)peer = (struct sockaddr_in){.sin_family = AF_INET};
-            *peer_len = sizeof(struct sockaddr_in);
+            taken->peer_len = sizeof(struct sockaddr_in);
         }
         KJ__COUNT(door->options.counters, connections);
         enum look look = look_at(door, fd);
-        /* One that might be held waits like others, where it may. */
-        if (look == LOOK_HANDSHAKE ||
-            (look == LOOK_WHOLE &&
-             (!has_its_share(door, peer) || !let_wait(door, fd, peer, *peer_len)))) {
-            return fd;
+        taken->is_handshake = look == LOOK_HANDSHAKE;
+        if (taken->is_handshake || (look == LOOK_WHOLE && !has_its_share(door, peer))) {
+            taken->fd = fd;
+            break;
         }
-        if (look == LOOK_PART && !let_wait(door, fd, peer, *peer_len)) {
+        /* One that might be held waits like others. */
+        if (look != LOOK_OVER && !let_wait(door, fd, peer, taken->peer_len)) {
             refuse(door, fd, peer);
         }
         if (look == LOOK_OVER) {
             close(fd);
         }
     }
-    return -1;
 }
 
-/* The connection if its request is complete now, or -1. */
-static int take_waiting(struct kj__door *door, struct waiting *waiting, uint32_t events,
-                        struct sockaddr_storage *peer, socklen_t *peer_len)
+/* Takes the connection if its request is complete now. */
+static void take_waiting(struct kj__door *door, struct waiting *waiting, uint32_t events,
+                         struct taken *taken)
 {
-    enum look look = look_at(door, waiting->fd);
+    /* Reset: nobody would read an answer. */
+    enum look look = events & (EPOLLHUP | EPOLLERR) ? LOOK_OVER : look_at(door, waiting->fd);
     if (look == LOOK_WHOLE && hold(door, waiting)) {
-        return -1;
+        return;
     }
     if (look == LOOK_WHOLE || look == LOOK_HANDSHAKE) {
-        int fd = waiting->fd;
-        *peer = waiting->peer;
-        *peer_len = waiting->peer_len;
+        *taken = (struct taken){.fd = waiting->fd,
+                                .is_handshake = look == LOOK_HANDSHAKE,
+                                .peer = waiting->peer,
+                                .peer_len = waiting->peer_len};
         forget(door, waiting);
-        return fd;
-    }
-    if (look == LOOK_OVER || events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    } else if (look == LOOK_OVER || events & EPOLLRDHUP) {
         end_waiting(door, waiting);
     }
-    return -1;
 }
 
 /* It is not late: others are. One that was called may have failed: this calls the next. */
@@ -430,34 +432,34 @@ static void on_timer(struct kj__door *door)
     }
 }
 
-static int take_any(struct kj__door *door, struct sockaddr_storage *peer, socklen_t *peer_len)
+/* False when there is none for now. */
+static bool take_any(struct kj__door *door, struct taken *taken)
 {
     for (int i = 0; i < ROUND_EVENTS; i++) {
         struct epoll_event event;
         if (epoll_wait(door->epoll_fd, &event, 1, 0) <= 0) {
             break;
         }
-        int fd = -1;
+        taken->fd = -1;
         if (event.data.ptr == &door->listener) {
-            fd = take_new(door, door->listener, peer, peer_len);
+            take_new(door, door->listener, taken);
         } else if (event.data.ptr == &door->unix_listener) {
-            fd = take_new(door, door->unix_listener, peer, peer_len);
+            take_new(door, door->unix_listener, taken);
         } else if (event.data.ptr == &door->timer_fd) {
             on_timer(door);
         } else if (event.data.ptr == &door->wake_fd) {
             break;
         } else {
-            fd = take_waiting(door, event.data.ptr, event.events, peer, peer_len);
+            take_waiting(door, event.data.ptr, event.events, taken);
         }
-        if (fd >= 0 && note_served(door, fd, peer)) {
-            return fd;
+        if (taken->fd >= 0 && note_served(door, taken)) {
+            return true;
         }
-        if (fd >= 0) {
-            close(fd);
+        if (taken->fd >= 0) {
+            close(taken->fd);
         }
     }
-    errno = EAGAIN;
-    return -1;
+    return false;
 }
 
 static struct kj__door *find_door(int number)
@@ -480,15 +482,15 @@ int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len)
     if (!door) {
         return accept4(fd, address, len, SOCK_CLOEXEC);
     }
-    struct sockaddr_storage peer;
-    socklen_t peer_len = 0;
-    memset(&peer, 0, sizeof peer);
-    int taken = take_any(door, &peer, &peer_len);
-    if (taken >= 0) {
-        memcpy(address, &peer, peer_len < *len ? peer_len : *len);
-        *len = peer_len;
+    struct taken taken;
+    memset(&taken, 0, sizeof taken);
+    if (!take_any(door, &taken)) {
+        errno = EAGAIN;
+        return -1;
     }
-    return taken;
+    memcpy(address, &taken.peer, taken.peer_len < *len ? taken.peer_len : *len);
+    *len = taken.peer_len;
+    return taken.fd;
 }
 
 /* ---- life ---- */

@@ -11,8 +11,8 @@
  * connections beyond that are held back here, with their request, until one of the address's is
  * done. Not so handshakes of plain websockets, which are done at once.
  *
- * Threads: a door belongs to civetweb's accepting thread; kj__door_find, _leave and _is_crowded
- * are for any thread.
+ * Threads: a door belongs to civetweb's accepting thread; kj__door_on_close, _leave and
+ * _is_crowded are for any thread.
  */
 #ifndef KJ_HTTP_DOOR_H
 #define KJ_HTTP_DOOR_H
@@ -27,6 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+struct mg_connection;
 
 enum { KJ__HEAD_BYTES_MAX = 16384 };
 
@@ -59,7 +61,6 @@ struct kj__door {
     struct kj__map addresses;       /* of those below, to a kj__door_address; guarded by lock */
     struct kj__door_served *served; /* guarded by lock, as are the numbers */
     size_t served_count, served_capacity;
-    uint16_t last_port; /* given to a connection that came with none; guarded by lock */
 };
 
 /* No door. */
@@ -85,17 +86,16 @@ void kj__door_fini(struct kj__door *door);
  * listening socket. */
 int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len);
 
-enum { KJ__DOOR_UNKNOWN = -1, KJ__DOOR_AMBIGUOUS = -2 };
-
-/* The descriptor of a connection that civetweb has, by its peer.          [any thread] */
-int kj__door_find(struct kj__door *door, const char *address, uint16_t port);
+/* The descriptor of a connection, which stays civetweb's; it is in cmake/civetweb.patch. */
+int kj__civetweb_socket(const struct mg_connection *connection);
 
 /* civetweb is about to close it.                                          [any thread] */
-void kj__door_leave(struct kj__door *door, const char *address, uint16_t port);
+void kj__door_on_close(struct kj__door *door, const struct mg_connection *connection);
+void kj__door_leave(struct kj__door *door, int fd);
 
-/* Whether so many workers have a connection that none should be kept for its next request.
- * [any thread] */
-bool kj__door_is_crowded(struct kj__door *door);
+/* Whether so many workers have a connection, or as many as this address may have, that none should
+ * be kept for its next request.                                           [any thread] */
+bool kj__door_is_crowded(struct kj__door *door, const char *address);
 
 /* Whether civetweb can do without further bytes: a head is whole, or no head at all. */
 bool kj__door_head_is_whole(const uint8_t *bytes, size_t len);

@@ -32,22 +32,48 @@ bool kj__door_hello_is_whole(const uint8_t *bytes, size_t len)
            len >= TLS_RECORD_HEAD + ((size_t)bytes[3] << 8 | bytes[4]);
 }
 
+/* Whether the value of a header line has the word. */
+static bool has_word(const char *value, const char *end, const char *word)
+{
+    size_t len = strlen(word);
+    while ((size_t)(end - value) >= len && *value != '\n') {
+        if (strncasecmp(value++, word, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As civetweb sees it, whose answer to such a one is short and the last: any line of Connection,
+ * the first of Upgrade. */
 bool kj__door_head_is_handshake(const uint8_t *bytes, size_t len)
 {
-    static const char key[] = "Sec-WebSocket-Key:";
+    static const char connection[] = "Connection:";
+    static const char upgrade[] = "Upgrade:";
     static const char *const bodies[] = {"Content-Length", "Transfer-Encoding"};
-    bool has_key = false;
-    for (size_t i = 0; i < len; i++) {
+    const char *end = (const char *)bytes + len;
+    bool asks = false;
+    bool is_first = true;
+    bool is_websocket = false;
+    for (size_t i = 0; i + sizeof "Transfer-Encoding:" < len; i++) {
         const char *line = (const char *)bytes + i + 1;
-        if (bytes[i] != '\n' || len - i - 1 < sizeof key) {
+        if (bytes[i] != '\n') {
             continue;
         }
-        has_key |= strncasecmp(line, key, sizeof key - 1) == 0;
+        if (*line == '\r' || *line == '\n') {
+            break; /* another request may follow */
+        }
+        asks |= strncasecmp(line, connection, sizeof connection - 1) == 0 &&
+                has_word(line + sizeof connection - 1, end, "upgrade");
+        if (is_first && strncasecmp(line, upgrade, sizeof upgrade - 1) == 0) {
+            is_websocket = has_word(line + sizeof upgrade - 1, end, "websocket");
+            is_first = false;
+        }
         for (size_t j = 0; j < sizeof bodies / sizeof *bodies; j++) {
             if (strncasecmp(line, bodies[j], strlen(bodies[j])) == 0) {
                 return false;
             }
         }
     }
-    return has_key && memcmp(bytes, "GET ", 4) == 0;
+    return asks && is_websocket && memcmp(bytes, "GET ", 4) == 0;
 }

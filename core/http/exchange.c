@@ -40,19 +40,18 @@ static void append_connection(struct kj__buffer *head, struct mg_connection *con
     }
 }
 
-/* What the door does not know came before it was there. */
 int kj__exchange_find(const struct mg_connection *connection)
 {
+#if KJ__OWN_CIVETWEB
+    return kj__civetweb_socket(connection);
+#else
     struct kj__http *http = kj__http_of(connection);
     const struct mg_request_info *info = mg_get_request_info(connection);
     const struct kj__handover_peer peer = {.address = info ? info->remote_addr : "",
                                            .port = info ? (uint16_t)info->remote_port : 0,
                                            .local_port = http->port};
-    int fd = kj__door_find(&http->door, peer.address, peer.port);
-    if (fd == KJ__DOOR_AMBIGUOUS) {
-        return KJ__HANDOVER_AMBIGUOUS;
-    }
-    return fd == KJ__DOOR_UNKNOWN ? kj__handover_find(&http->handover, &peer) : fd;
+    return kj__handover_find(&http->handover, &peer);
+#endif
 }
 
 const char *kj__exchange_remote_address(const struct mg_connection *connection,
@@ -127,7 +126,8 @@ void kj__exchange_send(struct mg_connection *connection, struct kj__http_respons
     /* Of the others a client reads none: it would take one for its next answer. */
     bool has_body = response->status != 204 && response->status != 304;
     /* A client that may ask again keeps its worker, which others may be waiting for. */
-    must_close = must_close || http->options.no_keep_alive || kj__door_is_crowded(&http->door);
+    must_close = must_close || http->options.no_keep_alive ||
+                 kj__door_is_crowded(&http->door, mg_get_request_info(connection)->remote_addr);
     kj__buffer_init(&out);
     append_status(&out, response->status);
     kj__exchange_append_headers(&out, &response->headers);

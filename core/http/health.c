@@ -110,10 +110,7 @@ static int on_log_message(const struct mg_connection *connection, const char *me
 static void on_close(const struct mg_connection *connection)
 {
     struct kj__health *health = mg_get_user_data(mg_get_context(connection));
-    const struct mg_request_info *info = mg_get_request_info(connection);
-    if (info) {
-        kj__door_leave(&health->door, info->remote_addr, (uint16_t)info->remote_port);
-    }
+    kj__door_on_close(&health->door, connection);
 }
 
 static enum kj_status start_civetweb(struct kj__health *health, struct kj_error *error)

@@ -228,10 +228,7 @@ static void on_close(const struct mg_connection *connection)
         KJ__COUNT(http->options.counters, tls_handshakes_failed);
     }
     kj__upgrade_on_close(connection);
-    const struct mg_request_info *info = mg_get_request_info(connection);
-    if (info) {
-        kj__door_leave(&http->door, info->remote_addr, (uint16_t)info->remote_port);
-    }
+    kj__door_on_close(&http->door, connection);
 }
 
 static void on_closed(const struct mg_connection *connection)

@@ -279,3 +279,59 @@ def test_handshakes_broken_off_while_events_flow_leave_nothing(serve):
         thread.join()
     eventually(lambda: node.handed_over() == 0, what="every session's socket is closed")
     node.create(title="still here")
+
+
+def connection_from(node, own, local="127.0.0.1"):
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    connection.settimeout(10)
+    connection.bind(own)
+    connection.connect((local, node.port))
+    return connection
+
+
+def answers(connection):
+    connection.sendall(b"GET /tasks HTTP/1.1\r\nHost: x\r\n\r\n")
+    return connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@OWN_CIVETWEB
+def test_one_port_of_a_client_may_lead_to_two_addresses(serve):
+    node = serve("--allow-all", "--limit-keep-alive-ms", "30000", listen="0.0.0.0:0")
+    first = connection_from(node, ("127.0.0.9", 0))
+    second = connection_from(node, first.getsockname(), "127.0.0.3")
+    assert answers(first) and answers(second)
+    head, _ = request(node.port)
+    first.sendall(head)
+    assert first.recv(65536).startswith(b"HTTP/1.1 101 ")
+    assert answers(second)
+    second.close()
+    third = connection_from(node, ("127.0.0.8", 0))
+    assert answers(third)
+    node.create(title="heard")
+    assert b"heard" in first.recv(65536)
+    assert answers(third)
+    first.close()
+    third.close()
+
+
+@OWN_CIVETWEB
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::]:0"])
+@pytest.mark.parametrize(
+    "drawn_out",
+    [
+        b"POST /tasks HTTP/1.1\r\n" + HEAD + b"Content-Length: 100\r\n\r\n{",
+        b"POST /tasks HTTP/1.1\r\n" + HEAD + b"Sec-WebSocket-Key: a\r\nContent-Length: 9\r\n\r\n{",
+    ],
+    ids=["a body", "a body and a key"],
+)
+def test_an_address_that_draws_its_requests_out_holds_up_no_other(serve, listen, drawn_out):
+    node = serve("--allow-all", "--http-threads", "4", "--print-counters", listen=listen)
+    stalled = [connection_from(node, ("127.0.0.1", 0)) for _ in range(8)]
+    for connection in stalled:
+        connection.sendall(drawn_out)
+    with connection_from(node, ("127.0.0.2", 0)) as other:
+        assert answers(other)
+    for connection in stalled:
+        connection.close()
+    assert node.counters()["http_connections_held_total"] >= 1

@@ -1,5 +1,6 @@
 /* door_test.c - connections at a door, with the test in civetweb's place. */
 #include "http/door.h"
+#include "http/door_address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,6 +16,9 @@
 enum { DEADLINE_MS = 10000 };
 
 static const char HEAD[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#define UPGRADE "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+#define HANDSHAKE "GET / HTTP/1.1\r\n" UPGRADE "\r\n"
 
 struct fixture {
     struct kj__counters counters;
@@ -93,10 +97,9 @@ static void a_whole_request_comes_through_at_once(void **state)
 
     assert_true(fd >= 0);
     assert_int_equal(waiting(&fixture), 0);
-    assert_int_equal(kj__door_find(&fixture.door, "127.0.0.1", ntohs(peer.sin_port)), fd);
-    kj__door_leave(&fixture.door, "127.0.0.1", ntohs(peer.sin_port));
-    assert_int_equal(kj__door_find(&fixture.door, "127.0.0.1", ntohs(peer.sin_port)),
-                     KJ__DOOR_UNKNOWN);
+    assert_int_equal(atomic_load(&fixture.counters.connections_served), 1);
+    kj__door_leave(&fixture.door, fd);
+    assert_int_equal(atomic_load(&fixture.counters.connections_served), 0);
     close(fd);
     close(client);
     close_door(&fixture);
@@ -241,15 +244,15 @@ static void it_is_crowded_from_three_quarters_of_the_workers_on(void **state)
     open_door(&fixture, &plain);
 
     for (int i = 0; i < 3; i++) {
-        assert_false(kj__door_is_crowded(&fixture.door));
+        assert_false(kj__door_is_crowded(&fixture.door, "127.0.0.1"));
         clients[i] = connect_to(&fixture, HEAD);
         fds[i] = accept_one(&fixture, &peer);
         assert_true(fds[i] >= 0);
     }
 
-    assert_true(kj__door_is_crowded(&fixture.door));
-    kj__door_leave(&fixture.door, "127.0.0.1", ntohs(peer.sin_port));
-    assert_false(kj__door_is_crowded(&fixture.door));
+    assert_true(kj__door_is_crowded(&fixture.door, "127.0.0.1"));
+    kj__door_leave(&fixture.door, fds[2]);
+    assert_false(kj__door_is_crowded(&fixture.door, "127.0.0.1"));
     for (int i = 0; i < 3; i++) {
         close(clients[i]);
         close(fds[i]);
@@ -295,7 +298,7 @@ static void no_address_has_all_workers(void **state)
     fds[4] = accept_one(&fixture, &peer);
     assert_true(fds[4] >= 0);
 
-    kj__door_leave(&fixture.door, "127.0.0.1", ntohs(peers[1].sin_port));
+    kj__door_leave(&fixture.door, fds[1]);
     fds[3] = accept_one(&fixture, &peer);
     assert_true(fds[3] >= 0);
     assert_int_equal(waiting(&fixture), 0);
@@ -335,13 +338,165 @@ static void who_is_held_outlasts_the_time_for_heads(void **state)
     for (int i = 3; i < 5; i++) { /* in the order they came in */
         struct sockaddr_in own;
         socklen_t len = sizeof own;
-        kj__door_leave(&fixture.door, "127.0.0.1", ntohs(peers[i - 3].sin_port));
+        kj__door_leave(&fixture.door, fds[i - 3]);
         fds[i] = accept_one(&fixture, &peer);
         getsockname(clients[i], (struct sockaddr *)&own, &len);
         assert_int_equal(peer.sin_port, own.sin_port);
     }
     assert_int_equal(waiting(&fixture), 0);
     for (int i = 0; i < 5; i++) {
+        close(clients[i]);
+        close(fds[i]);
+    }
+    close_door(&fixture);
+}
+
+/* A door whose workers 127.0.0.1 has as far as it may. */
+static void open_taken_door(struct fixture *fixture, const struct kj__door_options *options,
+                            int clients[3], int fds[3])
+{
+    struct sockaddr_in peer;
+    open_door(fixture, options);
+    for (int i = 0; i < 3; i++) {
+        clients[i] = connect_to(fixture, HEAD);
+        fds[i] = accept_one(fixture, &peer);
+        assert_true(fds[i] >= 0);
+    }
+}
+
+static void close_taken_door(struct fixture *fixture, const int clients[3], const int fds[3])
+{
+    for (int i = 0; i < 3; i++) {
+        close(clients[i]);
+        close(fds[i]);
+    }
+    close_door(fixture);
+}
+
+static void nobody_is_served_since_no_more_may_wait(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    struct kj__door_options options = plain;
+    int clients[3];
+    int fds[3];
+    options.per_address = 1;
+    open_taken_door(&fixture, &options, clients, fds);
+
+    int held_back = connect_to(&fixture, HEAD);
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+    int refused = connect_to(&fixture, HEAD);
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+    expect_nobody(&fixture);
+
+    assert_int_equal(waiting(&fixture), 1);
+    assert_int_equal(atomic_load(&fixture.counters.connections_over_limit), 1);
+    close(refused);
+    close(held_back);
+    close_taken_door(&fixture, clients, fds);
+}
+
+static void a_request_of_a_client_that_is_gone_is_not_run(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    const struct linger reset = {.l_onoff = 1};
+    int clients[3];
+    int fds[3];
+    open_taken_door(&fixture, &plain, clients, fds);
+    int gone = connect_to(&fixture, HEAD);
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+    expect_nobody(&fixture);
+
+    setsockopt(gone, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(gone);
+    assert_int_equal(accept_one(&fixture, &peer), -1);
+
+    assert_int_equal(waiting(&fixture), 0);
+    kj__door_leave(&fixture.door, fds[0]);
+    expect_nobody(&fixture);
+    close_taken_door(&fixture, clients, fds);
+}
+
+/* A newer request has taken the place that the held one was called for. */
+static void who_was_called_in_vain_is_the_next_again(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    struct sockaddr_in own;
+    socklen_t len = sizeof own;
+    int clients[3];
+    int fds[3];
+    int waits[2];
+    open_taken_door(&fixture, &plain, clients, fds);
+    for (int i = 0; i < 2; i++) {
+        waits[i] = connect_to(&fixture, HEAD);
+        assert_int_equal(accept_one(&fixture, &peer), -1);
+        expect_nobody(&fixture);
+    }
+
+    kj__door_leave(&fixture.door, fds[0]); /* calls the first */
+    struct kj__door_address *of = kj__door_address_find(&fixture.door.addresses, "127.0.0.1");
+    of->served++;
+    assert_int_equal(accept_one(&fixture, &peer), -1); /* which comes too late */
+    of->served--;
+    kj__door_leave(&fixture.door, fds[1]);
+    int fd = accept_one(&fixture, &peer);
+
+    getsockname(waits[0], (struct sockaddr *)&own, &len);
+    assert_int_equal(peer.sin_port, own.sin_port);
+    close(fd);
+    close(waits[0]);
+    close(waits[1]);
+    close_taken_door(&fixture, clients, fds);
+}
+
+static void handshakes_are_no_part_of_the_share(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    int clients[4];
+    int fds[4];
+    open_door(&fixture, &plain);
+    for (int i = 0; i < 4; i++) {
+        clients[i] = connect_to(&fixture, i < 3 ? HANDSHAKE : HEAD);
+        fds[i] = accept_one(&fixture, &peer);
+        assert_true(fds[i] >= 0);
+    }
+
+    assert_int_equal(held(&fixture), 0);
+    for (int i = 0; i < 4; i++) {
+        kj__door_leave(&fixture.door, fds[i]);
+        close(clients[i]);
+        close(fds[i]);
+    }
+    assert_int_equal(atomic_load(&fixture.counters.connections_served), 0);
+    close_door(&fixture);
+}
+
+static void an_address_is_crowded_before_it_has_its_share(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    struct kj__door_options options = plain;
+    int clients[9];
+    int fds[9];
+    options.workers = 16; /* its share is 12, three quarters of which are 9 */
+    open_door(&fixture, &options);
+    for (int i = 0; i < 9; i++) {
+        assert_false(kj__door_is_crowded(&fixture.door, "127.0.0.1"));
+        clients[i] = connect_to(&fixture, HEAD);
+        fds[i] = accept_one(&fixture, &peer);
+    }
+
+    assert_true(kj__door_is_crowded(&fixture.door, "127.0.0.1"));
+    assert_false(kj__door_is_crowded(&fixture.door, "127.0.0.2"));
+    for (int i = 0; i < 9; i++) {
         close(clients[i]);
         close(fds[i]);
     }
@@ -380,13 +535,16 @@ static bool is_handshake(const char *text)
 static void handshakes_are_told_from_what_may_hold_a_worker(void **state)
 {
     (void)state;
-    assert_true(is_handshake("GET / HTTP/1.1\r\nsec-websocket-key: AAAAAAAAAA\r\n\r\n"));
+    assert_true(is_handshake(HANDSHAKE));
+    assert_true(is_handshake("GET / HTTP/1.1\r\nConnection: close\r\n" UPGRADE "\r\n"));
     assert_false(is_handshake(HEAD));
-    assert_false(is_handshake("POST / HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAA\r\n\r\n"));
-    assert_false(is_handshake("GET / HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAA\r\n"
-                              "Content-Length: 1000\r\n\r\n"));
-    assert_false(is_handshake("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
-                              "Sec-WebSocket-Key: AAAAAAAAAA\r\n\r\n"));
+    assert_false(is_handshake("POST / HTTP/1.1\r\n" UPGRADE "\r\n"));
+    assert_false(is_handshake("GET / HTTP/1.1\r\nSec-WebSocket-Key: AAAAAAAAAA\r\n\r\n"));
+    assert_false(is_handshake("GET / HTTP/1.1\r\n" UPGRADE "Content-Length: 1000\r\n\r\n"));
+    assert_false(is_handshake("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" UPGRADE "\r\n"));
+    assert_false(is_handshake("GET / HTTP/1.1\r\nUpgrade: h2c\r\n" UPGRADE "\r\n"));
+    /* Another request behind it is none of its. */
+    assert_false(is_handshake("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n" UPGRADE "\r\n"));
     assert_false(is_handshake("\n\n"));
 }
 
@@ -428,6 +586,11 @@ int main(void)
         cmocka_unit_test(it_is_crowded_from_three_quarters_of_the_workers_on),
         cmocka_unit_test(no_address_has_all_workers),
         cmocka_unit_test(who_is_held_outlasts_the_time_for_heads),
+        cmocka_unit_test(nobody_is_served_since_no_more_may_wait),
+        cmocka_unit_test(a_request_of_a_client_that_is_gone_is_not_run),
+        cmocka_unit_test(who_was_called_in_vain_is_the_next_again),
+        cmocka_unit_test(handshakes_are_no_part_of_the_share),
+        cmocka_unit_test(an_address_is_crowded_before_it_has_its_share),
         cmocka_unit_test(handshakes_are_told_from_what_may_hold_a_worker),
         cmocka_unit_test(heads_end_where_civetweb_says),
         cmocka_unit_test(a_tls_hello_waits_until_its_record_is_whole),
