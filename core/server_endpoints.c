@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 /* Where its events begin, for a client that asked for their places: one that has had none yet can
- * go on from there. */
+ * go on from there. One that is to hear that it cannot go on gets its place with that. */
 static void add_position(const struct kj_session *session, struct kj__http_response *response)
 {
     char seq[KJ__SEQ_SIZE];
-    if (session->wants_seq) {
+    if (session->is_answered_place) {
         kj__position_format(session, seq);
         kj__fields_add(&response->headers, "X-Seq", seq);
     }

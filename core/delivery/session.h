@@ -30,10 +30,11 @@ struct kj_session {
     bool has_pushed_token; /* a push config brought the parameter "token" */
     bool has_query;        /* configs changed the parameters */
     bool has_place;        /* counts against the limits of sessions */
-    bool wants_seq;     /* its events tell their numbers, and it gets them by these, not by time */
-    bool is_renewing;   /* the authenticators look at its token */
-    bool wants_renewal; /* another came meanwhile */
-    _Atomic bool is_open; /* between on_open and on_closed, or what makes it wait for its end */
+    bool wants_seq; /* its events tell their numbers, and it gets them by these, not by time */
+    bool is_answered_place; /* the answer to its handshake tells where it begins */
+    bool is_renewing;       /* the authenticators look at its token */
+    bool wants_renewal;     /* another came meanwhile */
+    _Atomic bool is_open;   /* between on_open and on_closed, or what makes it wait for its end */
     enum kj_encoding read_encoding, write_encoding;
     int64_t start_ns;
     char *remote_address;

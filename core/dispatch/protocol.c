@@ -201,8 +201,9 @@ static void release(struct kj__connection *connection)
 
 /* ---- error events ---- */
 
+/* `seq` is the place it tells as well; NULL: none. */
 static struct kj__out_frame *make_error_frame(const struct kj_session *session,
-                                              const struct kj_api_error *error)
+                                              const struct kj_api_error *error, const char *seq)
 {
     struct kj__buffer entity;
     kj__buffer_init(&entity);
@@ -215,16 +216,16 @@ static struct kj__out_frame *make_error_frame(const struct kj_session *session,
                            &entity, &event)) {
         return NULL;
     }
-    struct kj__out_frame *frame = kj__event_frame(event, session->write_encoding);
+    struct kj__out_frame *frame = seq ? kj__event_frame_at(event, session->write_encoding, seq)
+                                      : kj__event_frame(event, session->write_encoding);
     kj_event_unref(event);
     return frame;
 }
 
-/* Tells a client that asked for error events; of drops by a notice. */
-static void send_error_event(struct kj_session *session, const struct kj_api_error *error,
-                             bool is_notice)
+/* NULL: there was no memory. */
+static void send_error_frame_take(struct kj_session *session, struct kj__out_frame *frame,
+                                  bool is_notice)
 {
-    struct kj__out_frame *frame = make_error_frame(session, error);
     if (!frame) {
         kj__connection_close(&session->connection, KJ__CLOSE_INTERNAL, NULL, KJ__CAUSE_BAD_CONFIG,
                              false);
@@ -240,9 +241,16 @@ static void send_error_event(struct kj_session *session, const struct kj_api_err
     kj__out_frame_unref(frame);
 }
 
-void kj__events_tell(struct kj_session *session, const struct kj_api_error *error)
+/* Tells a client that asked for error events; of drops by a notice. */
+static void send_error_event(struct kj_session *session, const struct kj_api_error *error,
+                             bool is_notice)
 {
-    send_error_event(session, error, true);
+    send_error_frame_take(session, make_error_frame(session, error, NULL), is_notice);
+}
+
+void kj__events_tell(struct kj_session *session, const struct kj_api_error *error, const char *seq)
+{
+    send_error_frame_take(session, make_error_frame(session, error, seq), true);
 }
 
 /* ---- credentials that run out ---- */

@@ -24,8 +24,9 @@ void kj__events_send(struct kj_session *session, struct kj__message *message);
 /* Seats an open session by what it asked for. */
 void kj__events_enter(struct kj_session *session);
 
-/* Sends an error event, whatever waits for the session. */
-void kj__events_tell(struct kj_session *session, const struct kj_api_error *error);
+/* Sends an error event, whatever waits for the session. `seq` is the place it is to go on from;
+ * NULL: none. */
+void kj__events_tell(struct kj_session *session, const struct kj_api_error *error, const char *seq);
 
 /* What the session's events are written as. */
 static inline uint32_t kj__session_form(const struct kj_session *session)

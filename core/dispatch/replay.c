@@ -61,7 +61,8 @@ static void count_fault(struct kj__counters *counters, enum kj__replay_fault fau
     }
 }
 
-/* Tells the client, whether or not it asked for error events: it asked for this. */
+/* Tells the client, whether or not it asked for error events: it asked for this. With the notice
+ * and not before it comes the place to go on from: whoever has the one knows of the gap. */
 static void tell(struct kj_session *session, enum kj__replay_fault fault)
 {
     static const struct {
@@ -76,11 +77,15 @@ static void tell(struct kj_session *session, enum kj__replay_fault fault)
     };
     count_fault(events_of(session)->options.counters, fault);
     json_t *data = json_pack("{s:s}", "reason", texts[fault].reason);
-    kj__events_tell(session, &(struct kj_api_error){.code = 410,
-                                                    .title = "Cannot resume",
-                                                    .subject = "kujata",
-                                                    .description = texts[fault].description,
-                                                    .data = data});
+    char seq[KJ__SEQ_SIZE];
+    session->told = session->replay->next - 1;
+    kj__position_format(session, seq);
+    const struct kj_api_error error = {.code = 410,
+                                       .title = "Cannot resume",
+                                       .subject = "kujata",
+                                       .description = texts[fault].description,
+                                       .data = data};
+    kj__events_tell(session, &error, session->wants_seq ? seq : NULL);
     json_decref(data);
 }
 
@@ -146,6 +151,7 @@ bool kj__replay_prepare(struct kj__events *events, struct kj_session *session, c
         session->told = replay->fault ? now : number;
     }
     replay->next = session->told + 1;
+    session->is_answered_place = session->wants_seq && !replay->fault;
     session->replay = replay;
     return true;
 }

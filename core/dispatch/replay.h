@@ -12,9 +12,10 @@
  * mute. So what any of them gets is a matter of numbers alone: all from the one on that its
  * handshake is answered with (position.h).
  *
- * A session that cannot be given what it asks for is told so by an error event (410), and
- * then is like one that said nothing: it gets what was published since its own handshake. Where
- * nothing is kept it is not mute either, since nothing could be given to it later.
+ * A session that cannot be given what it asks for is told so by an error event (410), which
+ * brings its new place: had the client the one without the other, it would come back there and
+ * never hear of the gap. Then it is like one that said nothing: it gets what was published since
+ * its own handshake. Where nothing is kept it is not mute either, since nothing could be given to it later.
  *
  * Threads: the shard's, but for the preparation.
  */

@@ -89,11 +89,12 @@ static json_t *handshake_query(struct kj__spec *spec)
         {"enableErrors",
          "There, whatever its value: error events tell what is wrong with a push config."},
         {"resume", "There, whatever its value: events have `seq`, their place in the stream. The "
-                   "answer's header `X-Seq` is the place before the first."},
+                   "answer's header `X-Seq` is the place before the first; with a `since` that "
+                   "the server knows it cannot go on from there is none."},
         {"since",
          "The last place before the connection broke, `seq` or `X-Seq`: the session goes on after "
          "it, once it has sent a push config. Where that cannot be, an error event with code 410 "
-         "comes first."},
+         "comes first, whose `seq` is the place to go on from."},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         kj__spec_set(spec, properties, texts[i][0],
@@ -196,8 +197,8 @@ static json_t *event_members(const char *encoding, json_t *identity, json_t *typ
     return json_pack("{s:{s:s, s:s}, s:o, s:o, s:{s:s, s:s}, s:{s:[s, s], s:s, s:s}, s:o}",
                      "encoding", "type", "string", "const", encoding, "entity", entity, "identity",
                      identity, "seq", "type", "string", "description",
-                     "Its place in the stream; only in sessions with `resume` or `since`, and not "
-                     "in error events.",
+                     "Its place in the stream; only in sessions with `resume` or `since`, and of "
+                     "error events only in those with code 410.",
                      "timestamp", "type", "string", "null", "format", "date-time", "description",
                      "By the publisher's clock.", "type", type);
 }

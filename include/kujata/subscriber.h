@@ -49,9 +49,9 @@ enum kj_status kj_subscriber_next(struct kj_subscriber *subscriber, uint32_t tim
                                   struct kj_event **event, struct kj_error *error);
 
 /* The place to go on from, with `resume` or `since`: that of the last event kj_subscriber_next
- * returned, or a later one the server has told since, when events for others went by; before any,
- * that of the handshake. NULL: the server tells none. Lives until the next call of
- * kj_subscriber_next. */
+ * returned, an error event with code 410 too, or a later one the server has told since, when events
+ * for others went by; before any, that of the handshake. NULL: the server has told none, and
+ * `since` is still the place. Lives until the next call of kj_subscriber_next. */
 const char *kj_subscriber_position(const struct kj_subscriber *subscriber);
 
 /* Makes a running and every later kj_subscriber_next return KJ_ECLOSED. Async-signal-safe.

@@ -1,5 +1,6 @@
 """Sessions that come back get exactly what they missed, or are told that they cannot."""
 
+import contextlib
 import json
 import os
 import random
@@ -53,12 +54,13 @@ class Session(RawWebSocket):
         return [event["entity"]["number"] for event in self.events(count)]
 
     def notice(self, reason):
-        """The next event, which says why the session could not go on where it was."""
+        """The next event says why the session could not go on; where it does so now, or None."""
         event = self.event()
-        assert (event["type"], event["identity"]) == ("error", "") and "seq" not in event
+        assert (event["type"], event["identity"]) == ("error", "")
         entity = event["entity"]
         assert (entity["code"], entity["title"]) == (410, "Cannot resume")
         assert entity["data"] == {"reason": reason} and entity["description"]
+        return event.get("seq")
 
     def is_silent(self):
         """Whether nothing had come by the pong to a ping sent now."""
@@ -233,7 +235,9 @@ def test_a_session_that_falls_behind_what_is_kept_is_told(serve):
     assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) < 500
     assert event["entity"]["data"] == {"reason": "too-old"}
     publish(node, [700], title=FILLER)
-    rest = session.numbers(1)
+    behind = session.event()
+    assert behind["seq"] == moved(event["seq"], 1)
+    rest = [behind["entity"]["number"]]
     while rest[-1] != 700:
         rest += session.numbers(1)
     assert rest == list(range(rest[0], 701)) and rest[0] >= 500
@@ -251,9 +255,8 @@ def test_a_place_that_is_too_old_is_refused(serve, encoding):
     assert kept.numbers(8) == list(range(8))
     publish(node, [8])
     session = Session(node, f"?since={place}", encoding)
-    session.notice("too-old")
+    assert session.notice("too-old") == moved(place, 9)
     session.configure({})
-    assert session.place() == moved(place, 9)
     publish(node, [9])
     event = session.event()
     assert (event["entity"]["number"], event["seq"]) == (9, moved(place, 10))
@@ -261,7 +264,7 @@ def test_a_place_that_is_too_old_is_refused(serve, encoding):
     late = Session(node, f"?since={moved(place, 10)}", encoding).wait()
     publish(node, range(10, 20))
     late.configure({})
-    late.notice("too-old")
+    assert late.notice("too-old") == moved(place, 12)
     assert late.numbers(8) == list(range(12, 20))
     assert late.is_silent()
     assert node.counters()["session_resumes_too_old_total"] == 2
@@ -274,8 +277,7 @@ def test_bytes_are_a_bound_too(serve):
     assert Session(node, f"?since={place}", config={}).numbers(1) == [0]
     publish(node, [1], title="x" * 20000)
     session = Session(node, f"?since={place}", config={})
-    session.notice("too-old")
-    assert session.place() == moved(place, 2)
+    assert session.notice("too-old") == moved(place, 2)
     # One that alone is too large leaves nothing before it.
     publish(node, [2], title="x" * 200000)
     assert session.numbers(1) == [2]
@@ -303,9 +305,10 @@ def test_bytes_are_a_bound_too(serve):
 )
 def test_what_is_no_place_is_refused_and_the_session_goes_on(serve, since, reason, counter):
     node = start(serve)
-    stream = place_of(node).rpartition("-")[0]
+    place = place_of(node)
+    stream = place.rpartition("-")[0]
     session = Session(node, "?since=" + since.format(stream=stream))
-    session.notice(reason)
+    assert session.notice(reason) == place
     publish(node, [1])
     assert session.is_silent()
     session.configure(TASKS)
@@ -321,7 +324,7 @@ def test_a_node_that_keeps_nothing_says_so(serve):
     node = start(serve, "--resume-events", "0")
     plain = Session(node, "?resume").wait()
     session = Session(node, "?since=0123456789abcdef-1", config=TASKS)
-    session.notice("off")
+    assert session.notice("off") is None
     session.wait()
     publish(node, [0])
     for events in (plain.event(), session.event()):
@@ -336,10 +339,15 @@ def test_a_node_that_was_started_again_says_so(serve):
     first.stop()
     second = serve(listen=f"127.0.0.1:{port}")
     publish(second, [0])
+    # What one had that never heard of the gap does not lead over it.
+    cut_off = Session(second, f"?since={place}")
+    assert "x-seq" not in cut_off.headers
+    cut_off.close()
     session = Session(second, f"?since={place}", config={})
-    session.notice("other-stream")
+    new_place = session.notice("other-stream")
     publish(second, [1])
     assert session.numbers(1) == [1]
+    assert Session(second, f"?since={new_place}", config={}).numbers(1) == [1]
 
 
 def test_another_node_says_so(serve, broker):
@@ -418,7 +426,11 @@ class Proxy:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(("127.0.0.1", self.target))
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
             self.pairs.append((client, server))
             threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
 
@@ -436,7 +448,8 @@ class Proxy:
     def break_all(self):
         for pair in self.pairs:
             for end in pair:
-                end.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # its other end was first
+                    end.shutdown(socket.SHUT_RDWR)
         self.pairs = []
 
 
@@ -470,7 +483,8 @@ def test_sub_goes_on_where_it_was(serve, start, encoding):
 def test_sub_prints_that_it_could_not_go_on(serve, start):
     port = free_port()
     first = serve(listen=f"127.0.0.1:{port}")
-    sub = start(KUJATA, "sub", f"ws://127.0.0.1:{port}/events", "--resume")
+    proxy = Proxy(port)
+    sub = start(KUJATA, "sub", f"ws://127.0.0.1:{proxy.port}/events", "--resume")
 
     def heard():
         first.create(title="hello", number=-1)
@@ -478,14 +492,18 @@ def test_sub_prints_that_it_could_not_go_on(serve, start):
 
     eventually(heard, what="the first event")
     first.stop()
+    proxy.break_all()
     second = serve(listen=f"127.0.0.1:{port}")
     line = json.loads(sub.line())
     while line["type"] != "error":
         line = json.loads(sub.line())
     assert (line["entity"]["code"], line["entity"]["title"]) == (410, "Cannot resume")
     eventually(lambda: "connected again" in sub.stderr(), what="the new session")
+    # It goes on where the notice said.
+    proxy.break_all()
     publish(second, [7])
     assert json.loads(sub.line())["entity"]["number"] == 7
+    assert sub.stderr().count("connected again") == 2
     sub.signal()
     assert sub.wait() == 0
 
@@ -526,11 +544,12 @@ def test_the_handshake_tells_where_events_begin(serve, encoding):
     publish(node, [0])
     assert new.event()["seq"] == moved(place, 1)
     assert Session(node, "?resume", encoding).headers["x-seq"] == moved(place, 1)
-    # One that goes on begins where it was; one that cannot begins now.
+    # One that goes on begins where it was; one that cannot is told its place with the fault.
     assert Session(node, f"?since={stream}-0", encoding).headers["x-seq"] == f"{stream}-0"
     for since in ("", "x", "0000000000000000-1", moved(place, 9)):
         session = Session(node, f"?since={since}", encoding)
-        assert session.headers["x-seq"] == moved(place, 1)
+        assert set(session.headers) == ordinary
+        assert session.event()["seq"] == moved(place, 1)
     off = start(serve, "--resume-events", "0")
     assert set(Session(off, "?resume", encoding).headers) == ordinary
     assert set(Session(off, f"?since={place}", encoding).headers) == ordinary

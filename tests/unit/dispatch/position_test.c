@@ -73,6 +73,18 @@ static uint64_t read_place(const struct fixture *fixture, int fd, enum kj_encodi
     return number;
 }
 
+/* Of the notice that says why a session cannot go on. */
+static uint64_t read_fault(const struct fixture *fixture, int fd, const char *reason)
+{
+    struct kj_event *event = next_event(fd, KJ_ENCODING_JSON);
+    const json_t *data = json_object_get(kj_event_entity(event), "data");
+    assert_string_equal(kj_event_type(event), KJ_EVENT_ERROR);
+    assert_string_equal(json_string_value(json_object_get(data, "reason")), reason);
+    uint64_t number = number_of(fixture, kj_event_seq(event));
+    kj_event_unref(event);
+    return number;
+}
+
 static void expect_pings_alone(int fd, int count)
 {
     uint8_t payload[FRAME_MAX];
@@ -217,10 +229,32 @@ static void session_that_goes_on_begins_where_it_was(void **state)
     publish_many(fixture, "task", 1, 3);
     struct kj_session *session = prepare(fixture, since(fixture, 1), NULL, &refusal);
     assert_int_equal(place_of(fixture, session), 1);
+    assert_true(session->is_answered_place);
     close(attach(session));
-    session = prepare(fixture, since(fixture, 4), NULL, &refusal);
-    assert_int_equal(place_of(fixture, session), 3); /* refused: it claims too much */
-    close(attach(session));
+}
+
+/* Not before: one that has the place and was cut off would never hear of the gap. */
+static void session_that_cannot_go_on_is_told_its_place_with_the_fault(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    start_keeping(fixture, KEPT);
+    publish_many(fixture, "task", 1, KEPT);
+    struct kj_session *ahead = prepare(fixture, since(fixture, KEPT + 1), NULL, &refusal);
+    struct kj_session *old = prepare(fixture, since(fixture, 0), NULL, &refusal);
+    assert_false(ahead->is_answered_place);
+    assert_true(old->is_answered_place); /* which brings it here again */
+    assert_int_equal(place_of(fixture, old), 0);
+    int fd = attach(ahead);
+    assert_int_equal(read_fault(fixture, fd, "ahead"), KEPT);
+    close(fd);
+    fd = attach(old);
+    expect_silence(fd);
+    publish_many(fixture, "task", KEPT + 1, KEPT + 3);
+    send_text(fd, "{}");
+    assert_int_equal(read_fault(fixture, fd, "too-old"), KEPT);
+    assert_int_equal(read_number(fd), KEPT + 1);
+    close(fd);
 }
 
 /* ---- while events for others go by ---- */
@@ -451,6 +485,7 @@ int main(void)
         TEST(new_session_gets_what_comes_after_its_place),
         TEST(new_session_gets_nothing_from_before_its_place),
         TEST(session_that_goes_on_begins_where_it_was),
+        TEST(session_that_cannot_go_on_is_told_its_place_with_the_fault),
         TEST(events_for_others_move_the_place),
         TEST(session_that_comes_back_is_told_at_once),
         TEST(near_places_are_left),
