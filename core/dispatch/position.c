@@ -71,6 +71,10 @@ void kj__position_tell(struct kj_session *session)
     if (!is_whole(session) || !kj__connection_has_ample_room(connection, 0)) {
         return;
     }
+    if (connection->endpoint->queue_policy == KJ_QUEUE_DROP_OLDEST &&
+        !kj__out_queue_is_empty(&connection->out)) {
+        return; /* what waits may still be dropped, and the place would lead over it */
+    }
     struct kj__out_frame *frame = make_frame(session, recent->last);
     if (frame) {
         session->told = recent->last;

@@ -185,3 +185,36 @@ enum kj_status publish(struct fixture *fixture, const char *identity, const char
     json_decref(entity);
     return status;
 }
+
+/* ---- a client that does not read ---- */
+
+enum { LARGE = 400000 }; /* bytes, which no socket pair takes at once */
+
+void read_large(int fd)
+{
+    static uint8_t bytes[LARGE];
+    uint8_t header[10];
+    size_t len = 0;
+    read_exactly(fd, header, sizeof header);
+    assert_int_equal(header[0], 0x81);
+    assert_int_equal(header[1], 127);
+    for (size_t i = 2; i < sizeof header; i++) {
+        len = len << 8 | header[i];
+    }
+    assert_true(len <= sizeof bytes);
+    read_exactly(fd, bytes, len);
+}
+
+void publish_large(struct fixture *fixture, int count)
+{
+    static char text[LARGE - 1000];
+    memset(text, 'x', sizeof text - 1);
+    json_t *entity = json_pack("{s:s}", "text", text);
+    for (int i = 0; i < count; i++) {
+        struct kj_event *event;
+        assert_int_equal(kj_event_new_untyped("task", "create", entity, &event), KJ_OK);
+        assert_int_equal(kj__events_publish(&fixture->events, event), KJ_OK);
+        kj_event_unref(event);
+    }
+    json_decref(entity);
+}

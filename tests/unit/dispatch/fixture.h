@@ -72,4 +72,8 @@ void send_config(struct fixture *fixture, int fd, const char *text);
 
 enum kj_status publish(struct fixture *fixture, const char *identity, const char *type, int number);
 
+/* Events of tasks that no socket pair takes at once, and one of them as a session gets it. */
+void publish_large(struct fixture *fixture, int count);
+void read_large(int fd);
+
 #endif

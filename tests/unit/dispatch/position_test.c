@@ -4,7 +4,6 @@
 #include "dispatch/position.h"
 
 enum { KEPT = 8, PING = 0x89, PONG = 0x8a };
-enum { LARGE = 400000 }; /* bytes, which no socket pair takes at once */
 
 static void start_keeping(struct fixture *fixture, uint32_t events)
 {
@@ -381,35 +380,6 @@ static void session_that_has_still_to_ask_keeps_its_place(void **state)
     close(fd);
 }
 
-static void read_large(int fd)
-{
-    static uint8_t bytes[LARGE];
-    uint8_t header[10];
-    size_t len = 0;
-    read_exactly(fd, header, sizeof header);
-    assert_int_equal(header[0], 0x81);
-    assert_int_equal(header[1], 127);
-    for (size_t i = 2; i < sizeof header; i++) {
-        len = len << 8 | header[i];
-    }
-    assert_true(len <= sizeof bytes);
-    read_exactly(fd, bytes, len);
-}
-
-static void publish_large(struct fixture *fixture, int count)
-{
-    static char text[LARGE - 1000];
-    memset(text, 'x', sizeof text - 1);
-    json_t *entity = json_pack("{s:s}", "text", text);
-    for (int i = 0; i < count; i++) {
-        struct kj_event *event;
-        assert_int_equal(kj_event_new_untyped("task", "create", entity, &event), KJ_OK);
-        assert_int_equal(kj__events_publish(&fixture->events, event), KJ_OK);
-        kj_event_unref(event);
-    }
-    json_decref(entity);
-}
-
 /* The notice of a gap comes first: a place before it would lead over it. */
 static void expect_notice_before_place(struct fixture *fixture, enum kj_queue_policy policy)
 {
@@ -454,6 +424,32 @@ static void session_with_a_gap_is_told_of_that_first(void **state)
     expect_notice_before_place(fixture, KJ_QUEUE_DROP_OLDEST);
 }
 
+/* What waits may go before the place does, and that may not. */
+static void place_does_not_lead_over_what_may_be_dropped(void **state)
+{
+    enum { PUBLISHED = 3 };
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    fixture->limits.session_queue_bytes = 1U << 30;
+    start_keeping(fixture, 4);
+    fixture->events.endpoint.queue_policy = KJ_QUEUE_DROP_OLDEST;
+    struct kj_session *session = prepare(fixture, "resume", NULL, &refusal);
+    kj_session_ref(session);
+    int fd = attach(session);
+    expect_silence(fd);
+    publish_large(fixture, PUBLISHED);
+    wait_for_counter(&fixture->events.last_number, PUBLISHED);
+    tell(fixture, session);
+    assert_int_equal(fixture->counters.positions_told, 0);
+    for (int i = 0; i < PUBLISHED; i++) {
+        read_large(fd);
+    }
+    tell(fixture, session);
+    assert_int_equal(read_place(fixture, fd, KJ_ENCODING_JSON), PUBLISHED);
+    kj_session_unref(session);
+    close(fd);
+}
+
 /* ---- what was still to come ---- */
 
 static void what_an_end_leaves_is_counted(void **state)
@@ -492,6 +488,7 @@ int main(void)
         TEST(session_in_error_keeps_its_place),
         TEST(session_that_has_still_to_ask_keeps_its_place),
         TEST(session_with_a_gap_is_told_of_that_first),
+        TEST(place_does_not_lead_over_what_may_be_dropped),
         TEST(what_an_end_leaves_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -225,22 +225,6 @@ static void session_is_told_what_could_not_wait_for_its_socket(void **state)
 
 /* ---- a client that does not read ---- */
 
-enum { LARGE = 400000 }; /* bytes, which no socket pair takes at once */
-
-static void publish_large(struct fixture *fixture, int count)
-{
-    static char text[LARGE];
-    memset(text, 'x', sizeof text - 1);
-    json_t *entity = json_pack("{s:s}", "text", text);
-    for (int i = 0; i < count; i++) {
-        struct kj_event *event;
-        assert_int_equal(kj_event_new_untyped("task", "create", entity, &event), KJ_OK);
-        assert_int_equal(kj__events_publish(&fixture->events, event), KJ_OK);
-        kj_event_unref(event);
-    }
-    json_decref(entity);
-}
-
 /* What it missed goes on being given up, and its configs go on being heard. */
 static void notices_do_not_pile_up(void **state)
 {
