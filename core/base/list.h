@@ -33,6 +33,11 @@ static inline void kj__list_append(struct kj__list *list, struct kj__list *node)
     list->prev = node;
 }
 
+static inline void kj__list_prepend(struct kj__list *list, struct kj__list *node)
+{
+    kj__list_append(list->next, node);
+}
+
 static inline void kj__list_unlink(struct kj__list *node)
 {
     node->prev->next = node->next;

@@ -206,7 +206,12 @@ void kj__replay_go_on(struct kj_session *session)
     struct kj__replays *replays = replays_of(session);
     if (replay->has_begun) {
         kj__list_unlink(&replay->link);
-        kj__list_append(&replays->ready, &replay->link);
+        if (replay
+                ->is_new) { /* little is behind it, and it is not to wait for all that come back */
+            kj__list_prepend(&replays->ready, &replay->link);
+        } else {
+            kj__list_append(&replays->ready, &replay->link);
+        }
         kj__shard_run_next(replays->shard, &replays->chore);
     }
 }
@@ -341,8 +346,7 @@ void kj__replays_keep(struct kj__replays *replays, struct kj__message *message)
 
 void kj__replays_catch_up(struct kj__replays *replays)
 {
-    if (!kj__list_is_empty(&replays->ahead)) {
-        kj__list_move(&replays->ahead, &replays->ready);
-        kj__shard_run_next(replays->shard, &replays->chore);
+    while (!kj__list_is_empty(&replays->ahead)) {
+        kj__replay_go_on(KJ__CONTAINER_OF(replays->ahead.next, struct kj__replay, link)->session);
     }
 }

@@ -175,6 +175,69 @@ static void handler_is_asked_once_for_each_event(void **state)
     close(fd);
 }
 
+/* ---- many that come back ---- */
+
+struct crowd {
+    _Atomic bool is_asked, may_go_on;
+    _Atomic uint64_t asked, asked_before_new;
+};
+
+/* Of those that come back and of the new one, while the first question holds the shard. */
+static bool count_questions(struct kj_session *session, const struct kj_event *event,
+                            const void *summary, void *ctx)
+{
+    struct crowd *crowd = ctx;
+    (void)event;
+    (void)summary;
+    if (kj_session_parameter(session, "resume")) {
+        crowd->asked_before_new = crowd->asked;
+        return true;
+    }
+    crowd->asked++;
+    crowd->is_asked = true;
+    while (!crowd->may_go_on) {
+        poll(NULL, 0, 1);
+    }
+    return false;
+}
+
+/* Else it would hear of things the later the more come back. */
+static void new_session_does_not_wait_for_those_that_come_back(void **state)
+{
+    enum { COMING_BACK = 80, EVENTS = 500, ROUNDS_LOOKED_AT = 4096 };
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    struct crowd crowd = {.asked = 0};
+    struct blocker blocker = {.job.run = run_blocker};
+    int fds[COMING_BACK];
+    fixture->shards = 1;
+    fixture->dispatch.should_dispatch = count_questions;
+    fixture->dispatch.ctx = &crowd;
+    start_keeping(fixture, KEPT);
+    for (int number = 1; number <= EVENTS; number++) {
+        assert_int_equal(publish(fixture, "task", "create", number), KJ_OK);
+    }
+    wait_for_counter(&fixture->events.last_number, EVENTS);
+    assert_true(kj__shard_post(&fixture->delivery->shards[0], &blocker.job));
+    wait_for(&blocker.is_running);
+    for (int i = 0; i < COMING_BACK; i++) {
+        fds[i] = connect_session(fixture, since(fixture, 0), NULL);
+        send_text(fds[i], "{}");
+    }
+    blocker.may_end = true;
+    wait_for(&crowd.is_asked);
+    int fd = attach(prepare(fixture, "resume", NULL, &refusal));
+    assert_int_equal(publish(fixture, "task", "create", EVENTS + 1), KJ_OK);
+    crowd.may_go_on = true;
+    expect_numbers(fd, EVENTS + 1, EVENTS + 1);
+    assert_in_range(crowd.asked_before_new, 1, ROUNDS_LOOKED_AT);
+    wait_for_counter(&fixture->counters.resumes, COMING_BACK);
+    close(fd);
+    for (int i = 0; i < COMING_BACK; i++) {
+        close(fds[i]);
+    }
+}
+
 /* ---- where nothing is kept ---- */
 
 static void session_of_a_node_that_keeps_nothing_misses_nothing(void **state)
@@ -290,6 +353,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(event_from_before_the_session_reaches_one_that_goes_on,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(handler_is_asked_once_for_each_event, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(new_session_does_not_wait_for_those_that_come_back, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(session_of_a_node_that_keeps_nothing_misses_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(session_is_told_what_could_not_wait_for_its_socket, set_up,
