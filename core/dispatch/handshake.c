@@ -324,21 +324,22 @@ struct kj_session *kj__events_prepare(struct kj__events *events,
                                   &events->endpoint, &origin);
         if (session) {
             session->has_place = true;
-        }
-        if (session && !kj__replay_prepare(events, session, handshake->query)) {
-            kj__connection_unref(&session->connection);
-            session = NULL;
-            kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
-        } else if (!session) {
+        } else {
             kj__events_give_place(events, handshake->remote_address);
             kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
         }
     }
     if (session && admit(events, session, refusal)) {
-        if (kj__connection_announce(&session->connection)) {
+        /* Authenticators may have taken their time, and what goes on at the place read here must
+         * still be kept when the socket is there. */
+        if (!kj__replay_prepare(events, session, handshake->query)) {
+            kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "Out of memory");
+        } else if (kj__connection_announce(&session->connection)) {
             return session;
+        } else {
+            kj__events_refuse(refusal, 503, "Service Unavailable", "kujata",
+                              "The server is stopping");
         }
-        kj__events_refuse(refusal, 503, "Service Unavailable", "kujata", "The server is stopping");
     }
     KJ__COUNT(events->options.counters, handshakes_refused);
     if (session) {

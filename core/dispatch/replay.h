@@ -8,14 +8,15 @@
  * has caught up. So nothing is lost or doubled between the two: both are done on the shard,
  * between two events.
  *
- * One that says nothing of where it was is fed likewise, from its handshake on and without being
+ * One that says nothing of where it was is fed likewise, from its admission on and without being
  * mute. So what any of them gets is a matter of numbers alone: all from the one on that its
  * handshake is answered with (position.h).
  *
  * A session that cannot be given what it asks for is told so by an error event (410), which
  * brings its new place: had the client the one without the other, it would come back there and
  * never hear of the gap. Then it is like one that said nothing: it gets what was published since
- * its own handshake. Where nothing is kept it is not mute either, since nothing could be given to it later.
+ * it was admitted. Where nothing is kept it is not mute either, since nothing could be given to
+ * it later.
  *
  * Threads: the shard's, but for the preparation.
  */
@@ -49,7 +50,7 @@ struct kj__replay {
     struct kj_session *session;
     enum kj__replay_fault fault;
     uint64_t next;    /* the number of the event to look at next */
-    uint64_t opening; /* of the first event after its handshake began */
+    uint64_t opening; /* of the first event after it was admitted */
     bool is_new;      /* it did not say where it was */
     bool has_begun;   /* there was a good push config, or it is new and has its socket */
     bool is_admitted; /* the next event is for this session; it waits for room */
@@ -74,7 +75,8 @@ void kj__replays_fini(struct kj__replays *replays);
 void kj__replays_keep(struct kj__replays *replays, struct kj__message *message);
 void kj__replays_catch_up(struct kj__replays *replays);
 
-/* Reads what the URL, whose query this is, says of it. False when there is no memory.
+/* Reads what the URL, whose query this is, says of it, and where it begins: right before the
+ * announcement. False when there is no memory.
  *                                                                      [an HTTP worker] */
 bool kj__replay_prepare(struct kj__events *events, struct kj_session *session, const char *query);
 

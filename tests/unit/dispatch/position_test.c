@@ -232,6 +232,32 @@ static void session_that_goes_on_begins_where_it_was(void **state)
     close(attach(session));
 }
 
+/* More is published meanwhile than is kept. */
+static enum kj_auth publish_and_accept(struct kj_session *session, struct kj_error *error,
+                                       void *ctx)
+{
+    (void)session;
+    (void)error;
+    publish_many(ctx, "task", 1, 2 * KEPT);
+    return KJ_AUTH_ACCEPT;
+}
+
+static void session_begins_when_it_is_admitted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kj__refusal refusal;
+    fixture->authenticators[0] = (struct kj_session_authenticator){publish_and_accept, fixture};
+    fixture->authenticator_count = 1;
+    start_keeping(fixture, KEPT);
+    struct kj_session *session = prepare(fixture, "resume", NULL, &refusal);
+    assert_int_equal(place_of(fixture, session), 2 * KEPT);
+    int fd = attach(session);
+    expect_silence(fd);
+    assert_int_equal(publish(fixture, "task", "create", 7), KJ_OK);
+    assert_int_equal(read_number(fd), 7);
+    close(fd);
+}
+
 /* Not before: one that has the place and was cut off would never hear of the gap. */
 static void session_that_cannot_go_on_is_told_its_place_with_the_fault(void **state)
 {
@@ -481,6 +507,7 @@ int main(void)
         TEST(new_session_gets_what_comes_after_its_place),
         TEST(new_session_gets_nothing_from_before_its_place),
         TEST(session_that_goes_on_begins_where_it_was),
+        TEST(session_begins_when_it_is_admitted),
         TEST(session_that_cannot_go_on_is_told_its_place_with_the_fault),
         TEST(events_for_others_move_the_place),
         TEST(session_that_comes_back_is_told_at_once),
