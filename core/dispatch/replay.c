@@ -197,6 +197,7 @@ void kj__replay_open(struct kj_session *session)
 void kj__replay_begin(struct kj_session *session)
 {
     session->replay->has_begun = true;
+    session->replay->is_admitted = false; /* another config may want other events */
     kj__replay_go_on(session);
 }
 

@@ -307,6 +307,24 @@ static void notices_do_not_pile_up(void **state)
     close(fd);
 }
 
+/* The event that waits for room was wanted by the config before. */
+static void config_in_force_decides_what_waits_for_room(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->limits.session_queue_messages = 2;
+    start_keeping(fixture, KEPT);
+    publish_large(fixture, 4);
+    assert_int_equal(publish(fixture, "list", "create", 5), KJ_OK);
+    int fd = connect_session(fixture, since(fixture, 0), NULL);
+    send_config(fixture, fd, "{}");
+    wait_for_counter(&fixture->counters.events_queued, 1);
+    send_config(fixture, fd, "{\"identities\":{\"list\":null}}");
+    read_large(fd);
+    expect_numbers(fd, 5, 5);
+    expect_silence(fd);
+    close(fd);
+}
+
 /* ---- at full speed ---- */
 
 static void *publish_many(void *argument)
@@ -360,6 +378,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(session_is_told_what_could_not_wait_for_its_socket, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(notices_do_not_pile_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(config_in_force_decides_what_waits_for_room, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(sessions_miss_nothing_while_events_are_published, set_up,
                                         tear_down),
     };
