@@ -222,9 +222,10 @@ void kj__replay_end(struct kj_session *session)
     struct kj__replay *replay = session->replay;
     const struct kj__recent *recent = kj__replay_recent(session);
     kj__list_unlink(&replay->link);
-    if (session->connection.was_open && replay->next <= recent->last) {
+    uint64_t next = replay->next > recent->first ? replay->next : recent->first;
+    if (session->connection.was_open && next <= recent->last) {
         KJ__COUNT_BY(events_of(session)->options.counters, resume_events_left,
-                     recent->last + 1 - replay->next);
+                     recent->last + 1 - next);
     }
 }
 

@@ -500,6 +500,19 @@ static void what_an_end_leaves_is_counted(void **state)
     wait_for_counter(&fixture->counters.resume_events_left, 7);
 }
 
+static void what_is_kept_no_longer_is_not_left(void **state)
+{
+    struct fixture *fixture = *state;
+    start_keeping(fixture, KEPT);
+    int mute = connect_session(fixture, since(fixture, 0), NULL);
+    expect_silence(mute);
+    publish_many(fixture, "task", 1, 3 * KEPT);
+    expect_silence(mute);
+    close(mute);
+    wait_for_counter(&fixture->counters.sessions, 0);
+    assert_int_equal(fixture->counters.resume_events_left, KEPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,6 +530,7 @@ int main(void)
         TEST(session_with_a_gap_is_told_of_that_first),
         TEST(place_does_not_lead_over_what_may_be_dropped),
         TEST(what_an_end_leaves_is_counted),
+        TEST(what_is_kept_no_longer_is_not_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
