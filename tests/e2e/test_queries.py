@@ -267,6 +267,11 @@ def test_versions_know_and_keep_what_others_declare(tmp_path):
             assert (entity["born"], entity["key"]) == (msgpack.Timestamp(1), b"\0\1")
             assert entity["word"] == ""
         assert get(node, path=path).json()["name"] == "y"
+        # What this version does not know is dropped, whatever it is to the other.
+        unknown = {"name": "z", "word": b"\xff", "born": "no time", "key": 7}
+        node.request("PUT", path, headers={"Content-Type": MSGPACK}, data=msgpack.packb(unknown))
+        kept = get(node, path=f"/v/1/users/{made['ID']}").json()
+        assert (kept["name"], kept["born"], kept["key"]) == ("z", user["born"], user["key"])
         session.close()
     finally:
         node.stop()
