@@ -1,6 +1,7 @@
 /* route_exchange.c - see route_exchange.h. */
 #include "rest/route_exchange.h"
 
+#include "base/cookie.h"
 #include "base/log.h"
 #include "base/origin.h"
 #include "base/url.h"
@@ -165,9 +166,14 @@ static void read_cookies(struct kj_exchange *exchange)
     while (is_meant && at && *at) {
         size_t len = strcspn(at, ";");
         const char *equals = memchr(at, '=', len);
-        if (equals && !kj__fields_add_len(&exchange->cookies, at, (size_t)(equals - at), equals + 1,
-                                          len - (size_t)(equals + 1 - at))) {
-            return;
+        if (equals) {
+            const char *value = equals + 1;
+            size_t value_len = len - (size_t)(value - at);
+            kj__cookie_trim(&value, &value_len);
+            if (!kj__fields_add_len(&exchange->cookies, at, (size_t)(equals - at), value,
+                                    value_len)) {
+                return;
+            }
         }
         at += len + (at[len] == ';');
         at += strspn(at, " ");

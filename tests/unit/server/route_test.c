@@ -279,6 +279,10 @@ static void cookies_of_other_sites_do_not_count(void **state)
     assert_int_equal(ask(port, "GET /e", "Cookie: a=1\r\nOrigin: http://friend.example\r\n", ""),
                      200);
     assert_true(says("\"cookie\":\"1\""));
+    /* As sessions read them. */
+    assert_int_equal(ask(port, "GET /e", "Cookie: a=\"x y\" ; b=2  \r\n", ""), 200);
+    assert_true(says("\"cookie\":\"x y\""));
+    assert_true(says("\"other\":\"2\""));
     release(&node);
 }
 
