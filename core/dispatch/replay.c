@@ -207,8 +207,8 @@ void kj__replay_go_on(struct kj_session *session)
     struct kj__replays *replays = replays_of(session);
     if (replay->has_begun) {
         kj__list_unlink(&replay->link);
-        if (replay
-                ->is_new) { /* little is behind it, and it is not to wait for all that come back */
+        /* One that is new has little to look at: it does not wait for those that come back. */
+        if (replay->is_new) {
             kj__list_prepend(&replays->ready, &replay->link);
         } else {
             kj__list_append(&replays->ready, &replay->link);
