@@ -169,6 +169,15 @@ void kj__door_leave(struct kj__door *door, int fd)
     pthread_mutex_unlock(&door->lock);
 }
 
+void kj__door_hang_up(struct kj__door *door)
+{
+    pthread_mutex_lock(&door->lock);
+    for (size_t i = 0; i < door->served_count; i++) {
+        shutdown(door->served[i].fd, SHUT_RD);
+    }
+    pthread_mutex_unlock(&door->lock);
+}
+
 void kj__door_on_close(struct kj__door *door, const struct mg_connection *connection)
 {
 #if KJ__OWN_CIVETWEB
@@ -295,24 +304,6 @@ static bool let_wait(struct kj__door *door, int fd, const struct sockaddr_storag
     return true;
 }
 
-/* ---- looking ---- */
-
-enum look { LOOK_WHOLE, LOOK_HANDSHAKE, LOOK_PART, LOOK_OVER };
-
-/* Looks without taking anything from the socket. */
-static enum look look_at(const struct kj__door *door, int fd)
-{
-    uint8_t bytes[KJ__HEAD_BYTES_MAX];
-    ssize_t len = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
-    if (len <= 0) {
-        return len < 0 && (errno == EAGAIN || errno == EINTR) ? LOOK_PART : LOOK_OVER;
-    }
-    bool is_whole = door->options.is_tls ? kj__door_hello_is_whole(bytes, (size_t)len)
-                                         : kj__door_head_is_whole(bytes, (size_t)len);
-    enum look whole = kj__door_head_is_handshake(bytes, (size_t)len) ? LOOK_HANDSHAKE : LOOK_WHOLE;
-    return is_whole ? whole : LOOK_PART;
-}
-
 /* ---- accepting ---- */
 
 static void set_paused(struct kj__door *door, bool is_paused)
@@ -361,17 +352,17 @@ static void take_new(struct kj__door *door, int listener, struct taken *taken)
             taken->peer_len = sizeof(struct sockaddr_in);
         }
         KJ__COUNT(door->options.counters, connections);
-        enum look look = look_at(door, fd);
-        taken->is_handshake = look == LOOK_HANDSHAKE;
-        if (taken->is_handshake || (look == LOOK_WHOLE && !has_its_share(door, peer))) {
+        enum kj__door_look look = kj__door_look_at(fd, door->options.is_tls);
+        taken->is_handshake = look == KJ__DOOR_HANDSHAKE;
+        if (taken->is_handshake || (look == KJ__DOOR_WHOLE && !has_its_share(door, peer))) {
             taken->fd = fd;
             break;
         }
         /* One that might be held waits like others. */
-        if (look != LOOK_OVER && !let_wait(door, fd, peer, taken->peer_len)) {
+        if (look != KJ__DOOR_OVER && !let_wait(door, fd, peer, taken->peer_len)) {
             refuse(door, fd, peer);
         }
-        if (look == LOOK_OVER) {
+        if (look == KJ__DOOR_OVER) {
             close(fd);
         }
     }
@@ -382,17 +373,19 @@ static void take_waiting(struct kj__door *door, struct waiting *waiting, uint32_
                          struct taken *taken)
 {
     /* Reset: nobody would read an answer. */
-    enum look look = events & (EPOLLHUP | EPOLLERR) ? LOOK_OVER : look_at(door, waiting->fd);
-    if (look == LOOK_WHOLE && hold(door, waiting)) {
+    enum kj__door_look look = events & (EPOLLHUP | EPOLLERR)
+                                  ? KJ__DOOR_OVER
+                                  : kj__door_look_at(waiting->fd, door->options.is_tls);
+    if (look == KJ__DOOR_WHOLE && hold(door, waiting)) {
         return;
     }
-    if (look == LOOK_WHOLE || look == LOOK_HANDSHAKE) {
+    if (look == KJ__DOOR_WHOLE || look == KJ__DOOR_HANDSHAKE) {
         *taken = (struct taken){.fd = waiting->fd,
-                                .is_handshake = look == LOOK_HANDSHAKE,
+                                .is_handshake = look == KJ__DOOR_HANDSHAKE,
                                 .peer = waiting->peer,
                                 .peer_len = waiting->peer_len};
         forget(door, waiting);
-    } else if (look == LOOK_OVER || events & EPOLLRDHUP) {
+    } else if (look == KJ__DOOR_OVER || events & EPOLLRDHUP) {
         end_waiting(door, waiting);
     }
 }

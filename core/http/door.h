@@ -79,6 +79,9 @@ bool kj__door_add_unix(struct kj__door *door, int listening_fd);
 /* Makes the accepting thread look up from its wait, again and again until kj__door_fini. */
 void kj__door_wake(struct kj__door *door);
 
+/* Nobody that civetweb has is waited for any more: kept connections end as if their clients had. */
+void kj__door_hang_up(struct kj__door *door);
+
 /* When civetweb has stopped: ends the connections that wait. */
 void kj__door_fini(struct kj__door *door);
 
@@ -96,6 +99,16 @@ void kj__door_leave(struct kj__door *door, int fd);
 /* Whether so many workers have a connection, or as many as this address may have, that none should
  * be kept for its next request.                                           [any thread] */
 bool kj__door_is_crowded(struct kj__door *door, const char *address);
+
+enum kj__door_look {
+    KJ__DOOR_WHOLE,     /* civetweb can do without further bytes */
+    KJ__DOOR_HANDSHAKE, /* the same, and it asks for a session */
+    KJ__DOOR_PART,
+    KJ__DOOR_OVER, /* the peer is gone */
+};
+
+/* What a connection has brought so far; nothing is taken from the socket. */
+enum kj__door_look kj__door_look_at(int fd, bool is_tls);
 
 /* Whether civetweb can do without further bytes: a head is whole, or no head at all. */
 bool kj__door_head_is_whole(const uint8_t *bytes, size_t len);

@@ -1,6 +1,7 @@
 /* door_head.c - whether what a connection begins with is there whole; see door.h. */
 #include "http/door.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -76,4 +77,20 @@ bool kj__door_head_is_handshake(const uint8_t *bytes, size_t len)
         }
     }
     return asks && is_websocket && memcmp(bytes, "GET ", 4) == 0;
+}
+
+enum kj__door_look kj__door_look_at(int fd, bool is_tls)
+{
+    uint8_t bytes[KJ__HEAD_BYTES_MAX];
+    ssize_t len = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (len <= 0) {
+        return len < 0 && (errno == EAGAIN || errno == EINTR) ? KJ__DOOR_PART : KJ__DOOR_OVER;
+    }
+    bool is_whole = is_tls ? kj__door_hello_is_whole(bytes, (size_t)len)
+                           : kj__door_head_is_whole(bytes, (size_t)len);
+    if (!is_whole) {
+        return KJ__DOOR_PART;
+    }
+    return !is_tls && kj__door_head_is_handshake(bytes, (size_t)len) ? KJ__DOOR_HANDSHAKE
+                                                                     : KJ__DOOR_WHOLE;
 }

@@ -223,6 +223,7 @@ void kj__health_stop(struct kj__health *health)
 {
     if (health) {
         kj__handover_shut_listener(NUMBERS_LOOKED_AT, health->address, health->port);
+        kj__door_hang_up(&health->door);
         kj__door_wake(&health->door);
         mg_stop(health->civetweb);
         mg_exit_library();

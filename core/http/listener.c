@@ -572,6 +572,7 @@ void kj__http_stop(struct kj__http *http, uint32_t timeout_ms)
         kj__handover_shut_listener(http->handover.floor, http->address, http->port);
         kj__unix_listener_shut(&http->unix_listener);
         finish_exchanges(http, timeout_ms);
+        kj__door_hang_up(&http->door);
         kj__door_wake(&http->door);
         mg_stop(http->civetweb);
         mg_exit_library();

@@ -360,3 +360,15 @@ def test_bad_flags_are_a_usage_error(flags):
     program = Program(KUJATA, "serve", "--model", MODEL, "--listen", "127.0.0.1:0", *flags)
     assert program.wait() == 2
     assert len(program.stderr().splitlines()) == 1
+
+
+def test_a_stop_waits_for_no_kept_connection(serve):
+    node = serve("--limit-keep-alive-ms", "3600000", "--health", "127.0.0.1:0")
+    health = int(re.search(r":(\d+)$", node.line())[1])
+    kept = [socket.create_connection(("127.0.0.1", port), timeout=30)
+            for port in (node.port, health)]  # fmt: skip
+    for connection in kept:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65536)
+    node.stop()
+    assert [connection.recv(1) for connection in kept] == [b"", b""]
