@@ -262,7 +262,7 @@ static enum kj__send_result push(struct kj__connection *connection, struct kj__o
 {
     bool was_empty = kj__out_queue_is_empty(&connection->out);
     if (!kj__out_queue_push(&connection->out, frame)) {
-        if (kj__out_frame_is_event(frame)) {
+        if (!frame->is_control) {
             KJ__COUNT(counters_of(connection), dropped_no_memory);
         }
         return KJ__SEND_DROPPED;

@@ -15,7 +15,7 @@
 struct kj__out_frame {
     _Atomic uint32_t refs;
     bool is_control; /* overtakes data and is exempt from queue limits */
-    bool is_notice;  /* no event but about them: not dropped to make room, nor counted as one */
+    bool is_notice;  /* of drops: not dropped to make room, or its count would be lost */
     /* What happens to it when there is no room: 0 is what the endpoint says, else 1 more than an
      * enum kj_queue_policy. One that ends the connection is not dropped to make room either. */
     uint8_t policy;
@@ -32,12 +32,6 @@ struct kj__out_frame *kj__out_frame_new_bytes(const uint8_t *bytes, size_t len);
 
 /* A close frame with this code, or without one for KJ__CLOSE_NO_CODE. */
 struct kj__out_frame *kj__out_frame_new_close(uint16_t code, const char *reason);
-
-/* Whether it counts as an event where it is dropped, as it did where it was queued. */
-static inline bool kj__out_frame_is_event(const struct kj__out_frame *frame)
-{
-    return !frame->is_control && !frame->is_notice;
-}
 
 static inline struct kj__out_frame *kj__out_frame_ref(struct kj__out_frame *frame)
 {

@@ -34,7 +34,7 @@ uint32_t kj__out_queue_clear(struct kj__out_queue *queue)
     uint32_t dropped = 0;
     for (uint32_t i = 0; i < queue->count; i++) {
         struct kj__out_frame *frame = *slot(queue, i);
-        dropped += kj__out_frame_is_event(frame);
+        dropped += !frame->is_control;
         kj__out_frame_unref(frame);
     }
     queue->count = 0;
@@ -128,7 +128,7 @@ uint32_t kj__out_queue_drop_data(struct kj__out_queue *queue)
     while (queue->count > kept) {
         struct kj__out_frame *frame = *slot(queue, --queue->count);
         queue->bytes -= frame->len;
-        dropped += kj__out_frame_is_event(frame);
+        dropped += !frame->is_control;
         kj__out_frame_unref(frame);
     }
     shrink(queue);

@@ -49,11 +49,11 @@ bool kj__out_queue_push_last(struct kj__out_queue *queue, struct kj__out_frame *
  * there is none. */
 bool kj__out_queue_drop_oldest(struct kj__out_queue *queue);
 
-/* Drops every data frame of which nothing was written; returns how many of them were events. A
- * close that was put last goes too. */
+/* Drops every data frame of which nothing was written; returns how many. A close that was put
+ * last goes too. */
 uint32_t kj__out_queue_drop_data(struct kj__out_queue *queue);
 
-/* Drops everything; returns how many events had not left whole. */
+/* Drops everything; returns how many data frames had not left whole. */
 uint32_t kj__out_queue_clear(struct kj__out_queue *queue);
 
 /* Points `vector` at what is to be written next; returns how many entries were filled. */

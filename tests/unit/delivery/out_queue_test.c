@@ -86,21 +86,16 @@ static void controls_overtake_data_but_split_no_frame(void **state)
     kj__out_queue_fini(&queue);
 }
 
-static void push_notice(struct kj__out_queue *queue)
-{
-    struct kj__out_frame *notice = kj__out_frame_new(KJ__FRAME_TEXT, (const uint8_t *)"n", 1);
-    notice->is_notice = true;
-    assert_true(kj__out_queue_push(queue, notice));
-    kj__out_frame_unref(notice);
-}
-
 static void dropping_the_oldest_spares_notices(void **state)
 {
     (void)state;
     struct kj__out_queue queue;
     struct kj__buffer out = {0};
     kj__out_queue_init(&queue);
-    push_notice(&queue);
+    struct kj__out_frame *notice = kj__out_frame_new(KJ__FRAME_TEXT, (const uint8_t *)"n", 1);
+    notice->is_notice = true;
+    assert_true(kj__out_queue_push(&queue, notice));
+    kj__out_frame_unref(notice);
     push_text(&queue, KJ__FRAME_TEXT, "a");
     push_text(&queue, KJ__FRAME_TEXT, "b");
     assert_true(kj__out_queue_drop_oldest(&queue));
@@ -110,22 +105,6 @@ static void dropping_the_oldest_spares_notices(void **state)
     assert_int_equal(out.len, 3);
     assert_memory_equal(out.data, "\x81\x01n", 3);
     kj__buffer_fini(&out);
-    kj__out_queue_fini(&queue);
-}
-
-static void notices_are_no_events_that_were_dropped(void **state)
-{
-    (void)state;
-    struct kj__out_queue queue;
-    kj__out_queue_init(&queue);
-    push_notice(&queue);
-    push_text(&queue, KJ__FRAME_TEXT, "a");
-    assert_int_equal(kj__out_queue_drop_data(&queue), 1);
-    assert_true(kj__out_queue_is_empty(&queue));
-    push_text(&queue, KJ__FRAME_TEXT, "a");
-    push_notice(&queue);
-    push_text(&queue, KJ__FRAME_PING, "");
-    assert_int_equal(kj__out_queue_clear(&queue), 1);
     kj__out_queue_fini(&queue);
 }
 
@@ -196,7 +175,6 @@ int main(void)
         cmocka_unit_test(frames_leave_in_order),
         cmocka_unit_test(controls_overtake_data_but_split_no_frame),
         cmocka_unit_test(dropping_the_oldest_spares_notices),
-        cmocka_unit_test(notices_are_no_events_that_were_dropped),
         cmocka_unit_test(dropping_the_oldest_spares_controls_and_the_half_written),
         cmocka_unit_test(dropping_data_leaves_what_must_still_go),
         cmocka_unit_test(a_frame_is_shared_not_copied),
