@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "http/door_address.h"
+#include "http/door_served.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,6 @@ enum {
     DEFER_SECONDS = 1, /* the kernel keeps a connection that says nothing for so long */
     PAUSE_MS = 100,    /* before the next try when no descriptor was free */
     ROUND_EVENTS = 64, /* looked at in one call, which must end while a stop is waited for */
-    SERVED_FIRST_CAPACITY = 64,
 };
 
 /* A connection without its head. */
@@ -33,11 +32,6 @@ struct waiting {
     struct kj__door_address *of;
     struct kj__list held_link; /* in of->held; guarded by the door's lock */
     bool is_whole;             /* its request is there: it is held, or was and is called */
-};
-
-struct kj__door_served {
-    int fd;
-    struct kj__door_address *of; /* NULL: it does not count, as the handshake of a session */
 };
 
 /* A connection for civetweb. */
@@ -57,16 +51,15 @@ static pthread_mutex_t doors_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- those that are held: their request is there, but their address has its share ---- */
 
-/* No address has all workers, which it may hold with handshakes in TLS, bodies and answers. */
-static size_t share_of(const struct kj__door *door)
+size_t kj__door_share(const struct kj__door *door)
 {
     return ((size_t)door->options.workers * 3 + 3) / 4;
 }
 
-/* Lock held. One that is held may try again: it is announced once more. */
-static void call_next(const struct kj__door *door, struct kj__door_address *of)
+/* It is announced once more. */
+void kj__door_call_next(const struct kj__door *door, struct kj__door_address *of)
 {
-    if (of->served < share_of(door) && !kj__list_is_empty(&of->held)) {
+    if (of->served < kj__door_share(door) && !kj__list_is_empty(&of->held)) {
         struct waiting *next = KJ__CONTAINER_OF(of->held.next, struct waiting, held_link);
         struct epoll_event event = {.events = WAITING_EVENTS, .data.ptr = next};
         kj__list_unlink(&next->held_link);
@@ -78,7 +71,7 @@ static void call_next(const struct kj__door *door, struct kj__door_address *of)
 static bool hold(struct kj__door *door, struct waiting *waiting)
 {
     pthread_mutex_lock(&door->lock);
-    bool is_full = waiting->of->served >= share_of(door);
+    bool is_full = waiting->of->served >= kj__door_share(door);
     if (is_full && kj__list_is_empty(&waiting->held_link)) {
         /* One that was called, and came too late, is the next again. */
         struct kj__list *held = &waiting->of->held;
@@ -101,100 +94,9 @@ static bool has_its_share(struct kj__door *door, const struct sockaddr_storage *
     kj__door_read_peer(peer, address);
     pthread_mutex_lock(&door->lock);
     const struct kj__door_address *of = kj__door_address_find(&door->addresses, address);
-    bool is_full = of && (of->served >= share_of(door) || !kj__list_is_empty(&of->held));
+    bool is_full = of && (of->served >= kj__door_share(door) || !kj__list_is_empty(&of->held));
     pthread_mutex_unlock(&door->lock);
     return is_full;
-}
-
-/* ---- those that civetweb has ---- */
-
-/* Lock held. */
-static struct kj__door_served *add_served(struct kj__door *door)
-{
-    if (door->served_count == door->served_capacity) {
-        size_t capacity = door->served_capacity ? door->served_capacity * 2 : SERVED_FIRST_CAPACITY;
-        struct kj__door_served *served = realloc(door->served, capacity * sizeof *served);
-        if (!served) {
-            return NULL;
-        }
-        door->served = served;
-        door->served_capacity = capacity;
-    }
-    KJ__COUNT(door->options.counters, connections_served);
-    return &door->served[door->served_count++];
-}
-
-/* False without memory. */
-static bool note_served(struct kj__door *door, const struct taken *taken)
-{
-    struct kj__door_served made = {.fd = taken->fd};
-    char address[KJ__DOOR_ADDRESS_SIZE];
-    pthread_mutex_lock(&door->lock);
-    if (!taken->is_handshake) {
-        kj__door_read_peer(&taken->peer, address);
-        made.of = kj__door_address_get(&door->addresses, address);
-    }
-    bool has_memory = made.of || taken->is_handshake;
-    struct kj__door_served *served = has_memory ? add_served(door) : NULL;
-    if (served) {
-        *served = made;
-    }
-    if (served && made.of) {
-        made.of->served++;
-    } else if (made.of) {
-        call_next(door, made.of); /* this one may have been called */
-    }
-    kj__door_address_let_go(&door->addresses, made.of);
-    pthread_mutex_unlock(&door->lock);
-    return served != NULL;
-}
-
-void kj__door_leave(struct kj__door *door, int fd)
-{
-    size_t at = 0;
-    pthread_mutex_lock(&door->lock);
-    while (at < door->served_count && door->served[at].fd != fd) {
-        at++;
-    }
-    if (at < door->served_count) {
-        struct kj__door_address *of = door->served[at].of;
-        door->served[at] = door->served[--door->served_count];
-        KJ__UNCOUNT(door->options.counters, connections_served);
-        if (of) {
-            of->served--;
-            call_next(door, of);
-        }
-        kj__door_address_let_go(&door->addresses, of);
-    }
-    pthread_mutex_unlock(&door->lock);
-}
-
-void kj__door_hang_up(struct kj__door *door)
-{
-    pthread_mutex_lock(&door->lock);
-    for (size_t i = 0; i < door->served_count; i++) {
-        shutdown(door->served[i].fd, SHUT_RD);
-    }
-    pthread_mutex_unlock(&door->lock);
-}
-
-void kj__door_on_close(struct kj__door *door, const struct mg_connection *connection)
-{
-#if KJ__OWN_CIVETWEB
-    kj__door_leave(door, kj__civetweb_socket(connection));
-#else
-    (void)door, (void)connection; /* there is no door */
-#endif
-}
-
-bool kj__door_is_crowded(struct kj__door *door, const char *address)
-{
-    pthread_mutex_lock(&door->lock);
-    const struct kj__door_address *of = kj__door_address_find(&door->addresses, address);
-    bool is_crowded = door->served_count * 4 >= (size_t)door->options.workers * 3 ||
-                      (of && of->served * 4 >= share_of(door) * 3);
-    pthread_mutex_unlock(&door->lock);
-    return is_crowded;
 }
 
 /* ---- those that wait ---- */
@@ -226,7 +128,7 @@ static void end_waiting(struct kj__door *door, struct waiting *waiting)
     int fd = waiting->fd;
     pthread_mutex_lock(&door->lock);
     kj__list_unlink(&waiting->held_link);
-    call_next(door, waiting->of); /* this one may have been called */
+    kj__door_call_next(door, waiting->of); /* this one may have been called */
     pthread_mutex_unlock(&door->lock);
     forget(door, waiting);
     close(fd);
@@ -397,7 +299,7 @@ static void put_off(struct kj__door *door, struct waiting *waiting, uint64_t now
     kj__list_append(&door->waiting, &waiting->link);
     waiting->deadline_ms = now_ms + door->options.head_timeout_ms;
     pthread_mutex_lock(&door->lock);
-    call_next(door, waiting->of);
+    kj__door_call_next(door, waiting->of);
     pthread_mutex_unlock(&door->lock);
 }
 
@@ -445,7 +347,8 @@ static bool take_any(struct kj__door *door, struct taken *taken)
         } else {
             take_waiting(door, event.data.ptr, event.events, taken);
         }
-        if (taken->fd >= 0 && note_served(door, taken)) {
+        if (taken->fd >= 0 &&
+            kj__door_note_served(door, taken->fd, &taken->peer, taken->is_handshake)) {
             return true;
         }
         if (taken->fd >= 0) {

@@ -61,6 +61,7 @@ struct kj__door {
     struct kj__map addresses;       /* of those below, to a kj__door_address; guarded by lock */
     struct kj__door_served *served; /* guarded by lock, as are the numbers */
     size_t served_count, served_capacity;
+    bool has_hung_up; /* guarded by lock */
 };
 
 /* No door. */
@@ -79,7 +80,10 @@ bool kj__door_add_unix(struct kj__door *door, int listening_fd);
 /* Makes the accepting thread look up from its wait, again and again until kj__door_fini. */
 void kj__door_wake(struct kj__door *door);
 
-/* Nobody that civetweb has is waited for any more: kept connections end as if their clients had. */
+/* Nobody that civetweb has is waited for any more: kept connections end as if their clients had,
+ * but for those that are spared since they become sessions, whose end is not the door's. Sparing
+ * one fails afterwards.                                                   [any thread] */
+bool kj__door_spare(struct kj__door *door, int fd);
 void kj__door_hang_up(struct kj__door *door);
 
 /* When civetweb has stopped: ends the connections that wait. */

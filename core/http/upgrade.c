@@ -169,6 +169,10 @@ static bool copy_socket(struct kj__http *http, struct mg_connection *connection,
                         struct upgrade *upgrade)
 {
     upgrade->civetweb_fd = kj__exchange_find(connection);
+    if (upgrade->civetweb_fd >= 0 && !kj__door_spare(&http->door, upgrade->civetweb_fd)) {
+        kj__exchange_send_error(connection, 503, "The server is stopping");
+        return false;
+    }
     upgrade->fd = upgrade->civetweb_fd < 0
                       ? upgrade->civetweb_fd
                       : kj__handover_copy(&http->handover, upgrade->civetweb_fd);

@@ -478,6 +478,35 @@ static void handshakes_are_no_part_of_the_share(void **state)
     close_door(&fixture);
 }
 
+static void a_stop_hangs_up_on_all_but_sessions(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sockaddr_in peer;
+    char byte;
+    int clients[2];
+    int fds[2];
+    open_door(&fixture, &plain);
+    for (int i = 0; i < 2; i++) {
+        clients[i] = connect_to(&fixture, HEAD);
+        fds[i] = accept_one(&fixture, &peer);
+        while (recv(fds[i], &byte, 1, MSG_DONTWAIT) == 1) {
+        }
+    }
+
+    assert_true(kj__door_spare(&fixture.door, fds[0]));
+    kj__door_hang_up(&fixture.door);
+
+    assert_int_equal(recv(fds[0], &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(recv(fds[1], &byte, 1, MSG_DONTWAIT), 0);
+    assert_false(kj__door_spare(&fixture.door, fds[1]));
+    for (int i = 0; i < 2; i++) {
+        close(clients[i]);
+        close(fds[i]);
+    }
+    close_door(&fixture);
+}
+
 static void an_address_is_crowded_before_it_has_its_share(void **state)
 {
     (void)state;
@@ -590,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_request_of_a_client_that_is_gone_is_not_run),
         cmocka_unit_test(who_was_called_in_vain_is_the_next_again),
         cmocka_unit_test(handshakes_are_no_part_of_the_share),
+        cmocka_unit_test(a_stop_hangs_up_on_all_but_sessions),
         cmocka_unit_test(an_address_is_crowded_before_it_has_its_share),
         cmocka_unit_test(handshakes_are_told_from_what_may_hold_a_worker),
         cmocka_unit_test(heads_end_where_civetweb_says),
