@@ -360,7 +360,9 @@ def test_another_node_says_so(serve, broker):
 
     eventually(joined, what="hearing the other node")
     place = place_of(nodes[0])
+    before = Session(nodes[1], config=TASKS).wait()
     publish(nodes[0], [0])
+    assert before.numbers(1) == [0]  # or it might come there later than the next session
     here = Session(nodes[0], f"?since={place}", config=TASKS)
     there = Session(nodes[1], f"?since={place}", config=TASKS)
     there.notice("other-stream")
