@@ -6,20 +6,18 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-uint16_t kj__door_read_peer(const struct sockaddr_storage *peer,
-                            char address[KJ__DOOR_ADDRESS_SIZE])
+void kj__door_read_peer(const struct sockaddr_storage *peer, char address[KJ__DOOR_ADDRESS_SIZE])
 {
     address[0] = '\0';
     if (peer->ss_family == AF_INET) {
         const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)peer;
         inet_ntop(AF_INET, &ipv4->sin_addr, address, KJ__DOOR_ADDRESS_SIZE);
-        return ntohs(ipv4->sin_port);
+        return;
     }
     const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)peer;
     /* As civetweb writes it: a link-local one comes with its interface. */
     getnameinfo((const struct sockaddr *)peer, sizeof *ipv6, address, KJ__DOOR_ADDRESS_SIZE, NULL,
                 0, NI_NUMERICHOST);
-    return ntohs(ipv6->sin6_port);
 }
 
 struct kj__door_address *kj__door_address_find(const struct kj__map *addresses, const char *text)

@@ -10,14 +10,12 @@
 #include "base/map.h"
 
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/socket.h>
 
 enum { KJ__DOOR_ADDRESS_SIZE = 48 /* as civetweb has it */ };
 
-/* Writes the address of IPv4 or IPv6 as a text; returns its port.             [any thread] */
-uint16_t kj__door_read_peer(const struct sockaddr_storage *peer,
-                            char address[KJ__DOOR_ADDRESS_SIZE]);
+/* Writes the address of IPv4 or IPv6 as a text.                          [any thread] */
+void kj__door_read_peer(const struct sockaddr_storage *peer, char address[KJ__DOOR_ADDRESS_SIZE]);
 
 struct kj__door_address {
     char key[KJ__ADDRESS_KEY_SIZE];
