@@ -35,7 +35,7 @@ static struct kj_push *decode(struct kj_gateway *gateway, const struct kj_public
     }
     if (push && push->parts.node == gateway->node) {
         kj__home_deliver(gateway); /* what was published before it */
-        if (push->parts.was_at_home) {
+        if (push->parts.is_for_others) {
             kj__push_unref(push);
             return NULL;
         }

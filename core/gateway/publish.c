@@ -31,11 +31,11 @@ static enum kj_status note(struct kj_gateway *gateway, enum kj_status status)
 /* While the broker is away its word is for other nodes, later; this node's clients get theirs now,
  * and so it is no failure when the backend takes no more. */
 static enum kj_status hand_over_at_home(struct kj_gateway *gateway, const char *words,
-                                        const struct kj__buffer *encoded,
+                                        const struct kj__buffer *encoded, bool is_anyone_here,
                                         struct kj_publication *publication)
 {
     static struct kj__log_limit limit;
-    enum kj_status status = kj__home_put(gateway, words, encoded);
+    enum kj_status status = is_anyone_here ? kj__home_put(gateway, words, encoded) : KJ_OK;
     if (status) {
         return status;
     }
@@ -51,10 +51,12 @@ static enum kj_status hand_over_at_home(struct kj_gateway *gateway, const char *
 }
 
 static enum kj_status hand_over(struct kj_gateway *gateway, const char *words,
-                                struct kj__push_parts *parts)
+                                struct kj__push_parts *parts, bool *is_degraded)
 {
+    bool is_anyone_here = !parts->is_for_others;
     /* A login is told to other nodes; here it is known. */
-    parts->was_at_home = parts->what != KJ__WHAT_LOGIN && kj_gateway_is_degraded(gateway);
+    *is_degraded = parts->what != KJ__WHAT_LOGIN && kj_gateway_is_degraded(gateway);
+    parts->is_for_others = *is_degraded || !is_anyone_here;
     struct kj__buffer subject;
     struct kj__buffer bytes;
     kj__buffer_init(&subject);
@@ -73,8 +75,9 @@ static enum kj_status hand_over(struct kj_gateway *gateway, const char *words,
             &publication);
     }
     if (!status) {
-        status = parts->was_at_home ? hand_over_at_home(gateway, words, &bytes, publication)
-                                    : kj_pubsub_publish(gateway->options.pubsub, publication);
+        status = *is_degraded
+                     ? hand_over_at_home(gateway, words, &bytes, is_anyone_here, publication)
+                     : kj_pubsub_publish(gateway->options.pubsub, publication);
     }
     kj_publication_unref(publication);
     kj__buffer_fini(&bytes);
@@ -86,8 +89,10 @@ enum kj_status kj__gateway_say(struct kj_gateway *gateway, const char *words,
                                const struct kj__push_parts *parts)
 {
     struct kj__push_parts own = *parts;
-    return note(gateway,
-                atomic_load(&gateway->is_closed) ? KJ_ECLOSED : hand_over(gateway, words, &own));
+    bool is_degraded;
+    return note(gateway, atomic_load(&gateway->is_closed)
+                             ? KJ_ECLOSED
+                             : hand_over(gateway, words, &own, &is_degraded));
 }
 
 /* ---- pushes ---- */
@@ -134,7 +139,7 @@ static enum kj_status check(const struct kj_push_options *options)
 
 /* Numbered and handed over in one go, so that the numbers are in the order of the topic. */
 static enum kj_status publish_numbered(struct kj_gateway *gateway, const char *words,
-                                       struct kj__push_parts *parts)
+                                       struct kj__push_parts *parts, bool *is_degraded)
 {
     enum kj_status status = KJ_ENOMEM;
     uint64_t *last = kj__sequences_lock(&gateway->sequences, words);
@@ -144,7 +149,7 @@ static enum kj_status publish_numbered(struct kj_gateway *gateway, const char *w
             parts->id = kj_gateway_make_id(gateway);
         }
         parts->time_ms = kj_push_id_time_ms(parts->id);
-        status = hand_over(gateway, words, parts);
+        status = hand_over(gateway, words, parts, is_degraded);
         *last += status == KJ_OK;
     }
     kj__sequences_unlock(&gateway->sequences, words);
@@ -194,12 +199,12 @@ enum kj_status kj_gateway_publish(struct kj_gateway *gateway, const struct kj_pu
                                        .presence = options->presence,
                                        .body_is_json = options->body_is_json,
                                        .at_once = options->at_once,
+                                       .is_for_others = own.reached == 0,
                                        .speed = options->speed,
                                        .body = options->body,
                                        .body_len = options->body_len};
-        status = publish_numbered(gateway, (const char *)words.data, &parts);
+        status = publish_numbered(gateway, (const char *)words.data, &parts, &own.is_degraded);
         own.id = parts.id;
-        own.is_degraded = parts.was_at_home;
     }
     kj__buffer_fini(&words);
     if (receipt) {

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { VERSION = 1, ELEMENTS = 13, ALL_ELEMENTS = 15 };
-enum { WAY_AT_ONCE = 1, WAY_AT_HOME = 2 };
+enum { WAY_AT_ONCE = 1, WAY_FOR_OTHERS = 2 };
 enum { FLAG_JSON = 1, PRESENCE_SHIFT = 1, PRESENCE_COUNT = 5 };
 
 /* ---- written ---- */
@@ -19,7 +19,7 @@ void kj__push_encode(const struct kj__push_parts *parts, struct kj__buffer *out)
 {
     int64_t flags = (int64_t)parts->presence << PRESENCE_SHIFT |
                     (parts->body_is_json ? FLAG_JSON : 0);
-    int64_t ways = (parts->at_once ? WAY_AT_ONCE : 0) | (parts->was_at_home ? WAY_AT_HOME : 0);
+    int64_t ways = (parts->at_once ? WAY_AT_ONCE : 0) | (parts->is_for_others ? WAY_FOR_OTHERS : 0);
     bool is_plain = ways == 0 && parts->speed == 0;
     kj__msgpack_put_array(out, is_plain ? ELEMENTS : ALL_ELEMENTS);
     kj__msgpack_put_int(out, VERSION);
@@ -158,7 +158,7 @@ enum kj_status kj__push_decode(const uint8_t *bytes, size_t len, struct kj_push 
     int64_t ways = is_plain ? 0 : read_int(&reading, 0, INT64_MAX);
     parts.speed = is_plain ? 0 : (uint32_t)read_int(&reading, 0, UINT32_MAX);
     parts.at_once = ways & WAY_AT_ONCE;
-    parts.was_at_home = ways & WAY_AT_HOME;
+    parts.is_for_others = ways & WAY_FOR_OTHERS;
     parts.body_is_json = flags & FLAG_JSON;
     parts.presence = (enum kj_presence)(flags >> PRESENCE_SHIFT);
     enum kj_status status = reading.status;

@@ -35,9 +35,11 @@ struct kj__push_parts {
     uint64_t client;
     enum kj_presence presence;
     bool body_is_json;
-    bool at_once;     /* see kj_push_options */
-    bool was_at_home; /* the clients of its node have had it: see home.h */
-    uint32_t speed;   /* see kj_push_options */
+    bool at_once; /* see kj_push_options */
+    /* The clients of its own node have had it (see home.h), or there were none: who comes later
+     * does not get what was said to have reached nobody. */
+    bool is_for_others;
+    uint32_t speed; /* see kj_push_options */
     const uint8_t *body;
     size_t body_len;
 };

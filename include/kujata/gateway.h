@@ -205,7 +205,7 @@ struct kj_push_options {
 
 struct kj_push_receipt {
     uint64_t id;
-    size_t reached; /* clients of this node that it goes to */
+    size_t reached; /* clients of this node that it goes to; 0: nor to any that come later */
     /* The broker is away: this node's clients get it now, those of others once this node has found
      * it again, if the backend kept it and their node was sooner. */
     bool is_degraded;

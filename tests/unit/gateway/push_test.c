@@ -65,17 +65,17 @@ static void the_ways_of_a_push_are_written_where_it_has_any(void **state)
     struct kj__push_parts parts = whole;
     struct kj_push *push;
     assert_int_equal(decode(&whole, &push), KJ_OK);
-    assert_false(push->parts.at_once || push->parts.was_at_home || push->parts.speed);
+    assert_false(push->parts.at_once || push->parts.is_for_others || push->parts.speed);
     kj__push_unref(push);
     parts.at_once = true;
     assert_int_equal(decode(&parts, &push), KJ_OK);
-    assert_true(push->parts.at_once && !push->parts.was_at_home && push->parts.speed == 0);
+    assert_true(push->parts.at_once && !push->parts.is_for_others && push->parts.speed == 0);
     kj__push_unref(push);
     parts = whole;
-    parts.was_at_home = true;
+    parts.is_for_others = true;
     parts.speed = UINT32_MAX;
     assert_int_equal(decode(&parts, &push), KJ_OK);
-    assert_true(!push->parts.at_once && push->parts.was_at_home);
+    assert_true(!push->parts.at_once && push->parts.is_for_others);
     assert_int_equal(push->parts.speed, UINT32_MAX);
     kj__push_unref(push);
 }
