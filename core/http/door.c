@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -372,11 +373,33 @@ static struct kj__door *find_door(int number)
     return found;
 }
 
+static void prepare_socket(int fd)
+{
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+/* civetweb asks until there is none, and the listening socket may block. */
+static int accept_without_door(int listener, struct sockaddr *address, socklen_t *len)
+{
+    struct pollfd wanted = {.fd = listener, .events = POLLIN};
+    if (poll(&wanted, 1, 0) <= 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    int fd = accept4(listener, address, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0) {
+        prepare_socket(fd);
+    }
+    return fd;
+}
+
 int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len)
 {
     struct kj__door *door = find_door(fd);
     if (!door) {
-        return accept4(fd, address, len, SOCK_CLOEXEC);
+        return accept_without_door(fd, address, len);
     }
     struct taken taken;
     memset(&taken, 0, sizeof taken);
@@ -407,15 +430,13 @@ void kj__door_init(struct kj__door *door)
     pthread_mutex_init(&door->lock, NULL);
 }
 
-/* What a socket of the listener would otherwise be told one by one, and is not told at all by
- * civetweb's own accept. Without DEFER_ACCEPT, a connection that asks at once would mostly come
- * a moment before its request and wait here first. */
+/* Accepted sockets are as their listener is, but for O_NONBLOCK. Without DEFER_ACCEPT, a connection
+ * that asks at once would mostly come a moment before its request and wait here first. */
 static void prepare_listener(int fd)
 {
     int seconds = DEFER_SECONDS;
-    int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    prepare_socket(fd);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 

@@ -89,12 +89,16 @@ void kj__door_hang_up(struct kj__door *door);
 /* When civetweb has stopped: ends the connections that wait. */
 void kj__door_fini(struct kj__door *door);
 
-/* As accept, for civetweb. EAGAIN while no request is there; a number that is no door's is a
- * listening socket. */
+/* As accept, for civetweb, and what it gives neither blocks nor outlives exec nor delays small
+ * packets, and has the kernel look for peers that are gone. EAGAIN while no request is there; a
+ * number that is no door's is a listening socket. */
 int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len);
 
-/* The descriptor of a connection, which stays civetweb's; it is in cmake/civetweb.patch. */
+/* These two are in cmake/civetweb.patch. The descriptor of a connection, which stays civetweb's;
+ * or, for a websocket whose 101 has left, which is the caller's from here on: civetweb has done
+ * with it, and whatever it has read behind the head (*has_more) is lost. */
 int kj__civetweb_socket(const struct mg_connection *connection);
+int kj__civetweb_let_go(struct mg_connection *connection, int *has_more);
 
 /* civetweb is about to close it.                                          [any thread] */
 void kj__door_on_close(struct kj__door *door, const struct mg_connection *connection);

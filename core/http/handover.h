@@ -1,15 +1,17 @@
 /* handover.h - taking an upgraded socket away from civetweb.
  *
- * civetweb keeps one thread for each websocket it serves, so it serves none: once its 101 has
- * left, the socket is copied to a high descriptor number, which a shard will own, and a dead
- * socket is put in its place. civetweb reads end-of-file from that, closes it and is done. A
- * TLS stream goes along once civetweb has let go of it: upgrade.c holds on to it meanwhile.
+ * civetweb keeps one thread for each websocket it serves, so it serves none: before its 101 the
+ * socket is copied to a high descriptor number, which a shard will own, and once that has left,
+ * civetweb lets go of its own. A TLS stream goes along once civetweb has let go of that too:
+ * upgrade.c holds on to it meanwhile.
  *
- * civetweb does not tell a connection's descriptor. It is found among the low numbers, where
- * civetweb's own stay because ours are copied above a floor, by comparing the peer's address
- * and our port with what civetweb says of the request. Two matches are refused: a socket of
- * somebody else's must never be taken. There can be two only where the listener takes more than
- * one local address, which civetweb does not report; there, every low number is looked at.
+ * The system's civetweb, unlike the one that is patched, does neither let go nor tell a
+ * connection's descriptor. So a dead socket is put in its place: it reads end-of-file from that,
+ * closes it and is done. And the descriptor is found among the low numbers, where civetweb's own
+ * stay because ours are copied above a floor, by comparing the peer's address and our port with
+ * what civetweb says of the request. Two matches are refused: a socket of somebody else's must
+ * never be taken. There can be two only where the listener takes more than one local address,
+ * which civetweb does not report; there, every low number is looked at.
  */
 #ifndef KJ_HTTP_HANDOVER_H
 #define KJ_HTTP_HANDOVER_H
@@ -19,7 +21,7 @@
 #include <stdint.h>
 
 struct kj__handover {
-    int dead_fd;      /* a socket at its end */
+    int dead_fd;      /* a socket at its end, for the system's civetweb */
     int floor;        /* copies go at or above it */
     int room;         /* numbers there are from it on */
     bool is_wildcard; /* the listener takes any local address: see kj__handover_find */
@@ -51,7 +53,8 @@ int kj__handover_find(struct kj__handover *handover, const struct kj__handover_p
 /* A copy of civetweb's socket, which the caller owns; or NO_DESCRIPTOR. */
 int kj__handover_copy(struct kj__handover *handover, int fd);
 
-/* Leaves civetweb the dead socket under its number: only the copy is the connection now. */
+/* Leaves the system's civetweb the dead socket under its number: only the copy is the connection
+ * now. */
 bool kj__handover_finish(struct kj__handover *handover, int fd);
 
 /* The socket that listens on an address and port, among the numbers below one; or GONE. */

@@ -231,12 +231,38 @@ static SSL *take_tls(void)
     return ssl;
 }
 
+/* RFC 6455 4.1 has the client wait for the 101. */
+static void note_early_frames(struct kj__http *http, struct upgrade *upgrade)
+{
+    KJ__COUNT(http->options.counters, early_frames);
+    upgrade->has_early_frames = true;
+}
+
+/* Only the copy is the connection now. */
+static bool take_socket(struct kj__http *http, struct mg_connection *connection,
+                        struct upgrade *upgrade)
+{
+#if KJ__OWN_CIVETWEB
+    int has_more;
+    int fd = kj__civetweb_let_go(connection, &has_more);
+    kj__door_leave(&http->door, fd);
+    close(fd);
+    if (has_more) {
+        note_early_frames(http, upgrade);
+    }
+    return true;
+#else
+    (void)connection;
+    return kj__handover_finish(&http->handover, upgrade->civetweb_fd);
+#endif
+}
+
 /* After the 101. */
 static void on_ws_ready(struct mg_connection *connection, void *data)
 {
     struct kj__http *http = data;
     struct upgrade *upgrade = mg_get_user_connection_data(connection);
-    if (!kj__handover_finish(&http->handover, upgrade->civetweb_fd)) {
+    if (!take_socket(http, connection, upgrade)) {
         note_failure(http, KJ__HANDOVER_NO_DESCRIPTOR);
         return;
     }
@@ -244,8 +270,7 @@ static void on_ws_ready(struct mg_connection *connection, void *data)
     upgrade->ssl = http->has_tls ? take_tls() : NULL;
 }
 
-/* Called only for frames that lay behind the handshake in one read: RFC 6455 4.1 has the
- * client wait for the 101. */
+/* Called only for frames that lay behind the handshake in one read. */
 static int on_ws_data(struct mg_connection *connection, int bits, char *bytes, size_t len,
                       void *data)
 {
@@ -253,9 +278,7 @@ static int on_ws_data(struct mg_connection *connection, int bits, char *bytes, s
     (void)bytes;
     (void)len;
     struct kj__http *http = data;
-    struct upgrade *upgrade = mg_get_user_connection_data(connection);
-    KJ__COUNT(http->options.counters, early_frames);
-    upgrade->has_early_frames = true;
+    note_early_frames(http, mg_get_user_connection_data(connection));
     return 0;
 }
 

@@ -210,13 +210,14 @@ def test_a_frame_in_single_bytes_is_a_frame(node):
     session.close()
 
 
-def test_frames_sent_before_the_101_do_not_pass_silently(node):
-    """They are either read or the session is closed."""
+@pytest.mark.parametrize("early", [frame(PING, b"early"), frame(PING, b"early")[:5]])
+def test_frames_sent_before_the_101_do_not_pass_silently(node, early):
+    """They are either read or the session is closed; so it is with a part of one."""
     from rawws import request
 
     head, _ = request(node.port)
     with socket.create_connection(("127.0.0.1", node.port), timeout=30) as connection:
-        connection.sendall(head + frame(PING, b"early"))
+        connection.sendall(head + early)
         stream = connection.makefile("rb")
         while stream.readline() not in (b"\r\n", b""):
             pass
