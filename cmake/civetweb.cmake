@@ -8,7 +8,8 @@ if(EXISTS ${KUJATA_CIVETWEB_SOURCE}/src/civetweb.c)
     # The patch makes its parser of heads strict: where another one may read something else into
     # a head, it is refused (RFC 9112 11.2). Unknown methods and a target of * reach us, the
     # answer to a websocket handshake may have headers of ours, and its socket can be taken. What
-    # the door (core/http/door.h) has seen to already is not done again for each connection.
+    # the door (core/http/door.h) has seen to already is not done again for each connection, and
+    # workers are called one at a time, each for all connections that have come.
     find_program(KUJATA_PATCH patch REQUIRED)
     set(kj_civetweb_patch ${PROJECT_SOURCE_DIR}/cmake/civetweb.patch)
     set(kj_civetweb_source ${PROJECT_BINARY_DIR}/civetweb.c)

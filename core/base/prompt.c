@@ -1,7 +1,6 @@
 /* prompt.c - see prompt.h. */
 #include "base/prompt.h"
 
-#include <sched.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,13 +25,5 @@ void kj__thread_be_prompt(void)
     if (syscall(SYS_sched_getattr, 0, &schedule, sizeof schedule, 0) == 0 && schedule.policy == 0) {
         schedule.runtime_ns = PROMPT_SLICE_NS;
         syscall(SYS_sched_setattr, 0, &schedule, 0);
-    }
-}
-
-void kj__thread_be_patient(void)
-{
-    const struct sched_param none = {.sched_priority = 0};
-    if (sched_getscheduler(0) == SCHED_OTHER) {
-        sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none);
     }
 }

@@ -1,7 +1,6 @@
 /* listener.c - see http.h: civetweb started, stopped, and its requests passed on. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/prompt.h"
 #include "http/exchange.h"
 #include "http/listen_fault.h"
 
@@ -21,8 +20,7 @@ enum {
     READ_CHUNK = 16384,
     STOP_INTERVAL_MS = 5,
     DRAIN_TIMEOUT_MS = 2000,
-    THREAD_OF_WORKER = 1, /* what civetweb calls it */
-    WAITING_SHARE = 8,    /* of the numbers below the floor, for connections without a request */
+    WAITING_SHARE = 8, /* of the numbers below the floor, for connections without a request */
 };
 
 /* Connections civetweb accepts ahead of its workers: more wait in the kernel as well. */
@@ -262,9 +260,7 @@ static int on_log_message(const struct mg_connection *connection, const char *me
 static void *on_thread_start(const struct mg_context *context, int type)
 {
     (void)context;
-    if (type == THREAD_OF_WORKER) {
-        kj__thread_be_patient();
-    }
+    (void)type;
     return NULL;
 }
 
