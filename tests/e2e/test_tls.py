@@ -502,7 +502,8 @@ def test_a_slow_reader_gets_large_events_whole(secure, authority):
 @pytest.mark.parametrize("io", ["epoll", "auto"])
 def test_sessions_that_read_late_get_all_in_order(secure, authority, io):
     node = secure("--io", io, "--limit-session-queue-messages", "10000",
-                  "--limit-session-queue-bytes", "16777216", "--print-counters")  # fmt: skip
+                  "--limit-session-queue-bytes", "16777216",
+                  "--limit-write-stall-ms", "120000", "--print-counters")  # fmt: skip
     sessions = [
         RawWebSocket(node.port, receive_buffer=4096, tls=authority.context()) for _ in range(8)
     ]
