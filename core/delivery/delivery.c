@@ -253,7 +253,7 @@ static bool is_done(struct kj__shard *shard)
     return shard->unreleased == 0;
 }
 
-static int wait_ms(const struct kj__shard *shard)
+static int wait_ms(struct kj__shard *shard)
 {
     if (shard->has_more_jobs || !kj__list_is_empty(&shard->behind) ||
         !kj__list_is_empty(&shard->dirty) || !kj__list_is_empty(&shard->next_round)) {

@@ -22,7 +22,8 @@ struct kj__wheel_entry {
 
 struct kj__wheel {
     struct kj__list slots[KJ__WHEEL_SLOTS];
-    uint64_t tick; /* the next to look at */
+    uint64_t occupied[KJ__WHEEL_SLOTS / 64]; /* a bit a slot: it may have entries */
+    uint64_t tick;                           /* the next to look at */
     size_t armed;
 };
 
@@ -36,7 +37,8 @@ void kj__wheel_disarm(struct kj__wheel *wheel, struct kj__wheel_entry *entry);
 /* Takes out one entry whose deadline has passed, disarmed, or NULL when there is none left. */
 struct kj__wheel_entry *kj__wheel_expire(struct kj__wheel *wheel, uint64_t now_ms);
 
-/* Milliseconds until the wheel wants to be looked at, or -1 while nothing is armed. */
-int kj__wheel_wait_ms(const struct kj__wheel *wheel, uint64_t now_ms);
+/* Milliseconds until the wheel wants to be looked at, which is when the next slot with entries has
+ * its turn; -1 while nothing is armed. */
+int kj__wheel_wait_ms(struct kj__wheel *wheel, uint64_t now_ms);
 
 #endif
