@@ -15,6 +15,7 @@ struct fixture {
     int peer;                            /* for fill_a_gap */
     uint8_t *read;                       /* what it read of it */
     size_t read_size;                    /* room; then the length */
+    int dropped;                         /* the number of the one that was */
     struct kj__connection *_Atomic heir; /* is told of the end of another */
     _Atomic int refused, closed_within;
 };
@@ -55,6 +56,7 @@ static void fill_a_gap(struct kj__connection *connection)
         result = kj__connection_send(connection, frame);
         kj__out_frame_unref(frame);
     }
+    fixture->dropped = number - 1;
     ssize_t got;
     size_t len = 0;
     while ((got = recv(fixture->peer, fixture->read + len, fixture->read_size - len,
@@ -270,13 +272,11 @@ static void a_peer_that_does_not_read_is_dropped_for_stalling(void **state)
     close(fd);
 }
 
-/* Reads frames of 100 bytes until the socket has none left for a moment; returns the last
- * number and counts them. */
-static int read_numbers(int fd, int *count)
+/* Reads so many frames of 100 bytes; returns the last number. */
+static int read_numbers(int fd, uint64_t count)
 {
     int last = -1;
-    struct pollfd waiting = {.fd = fd, .events = POLLIN};
-    for (*count = 0; poll(&waiting, 1, 300) == 1; ++*count) {
+    while (count-- > 0) {
         uint8_t frame[102];
         read_exactly(fd, frame, sizeof frame);
         int number = atoi((const char *)frame + 2);
@@ -286,16 +286,25 @@ static int read_numbers(int fd, int *count)
     return last;
 }
 
+/* Floods a new connection; how many frames were dropped. */
+static uint64_t flood(struct fixture *fixture, int *fd)
+{
+    start(fixture);
+    *fd = connect_pair(fixture);
+    send_frame(*fd, 0x81, "flood 50000", 11);
+    wait_for(&fixture->answered, 1);
+    uint64_t dropped = fixture->counters.dropped_queue_full;
+    assert_in_range(dropped, 1, 50000 - 1);
+    return dropped;
+}
+
 static void a_full_queue_drops_the_newest(void **state)
 {
     struct fixture *fixture = *state;
-    start(fixture);
-    int fd = connect_pair(fixture);
-    int count;
-    send_frame(fd, 0x81, "flood 50000", 11);
-    wait_for(&fixture->answered, 1);
-    assert_true(read_numbers(fd, &count) < 49999);
-    assert_int_equal(fixture->counters.dropped_queue_full + (uint64_t)count, 50000);
+    int fd;
+    uint64_t dropped = flood(fixture, &fd);
+    assert_true(read_numbers(fd, 50000 - dropped) < 49999);
+    assert_int_equal(fixture->counters.dropped_queue_full, dropped);
     close(fd);
 }
 
@@ -303,14 +312,10 @@ static void a_full_queue_drops_the_oldest(void **state)
 {
     struct fixture *fixture = *state;
     fixture->endpoint.queue_policy = KJ_QUEUE_DROP_OLDEST;
-    start(fixture);
-    int fd = connect_pair(fixture);
-    int count;
-    send_frame(fd, 0x81, "flood 50000", 11);
-    wait_for(&fixture->answered, 1);
-    assert_int_equal(read_numbers(fd, &count), 49999);
-    assert_true(count < 50000);
-    assert_int_equal(fixture->counters.dropped_queue_full + (uint64_t)count, 50000);
+    int fd;
+    uint64_t dropped = flood(fixture, &fd);
+    assert_int_equal(read_numbers(fd, 50000 - dropped), 49999);
+    assert_int_equal(fixture->counters.dropped_queue_full, dropped);
     close(fd);
 }
 
@@ -338,17 +343,12 @@ static void what_was_dropped_is_told_in_its_place(void **state)
     int fd = fixture->peer = connect_pair(fixture);
     send_frame(fd, 0x81, "gap", 3);
     wait_for(&fixture->answered, 1);
-    size_t sent = fixture->read_size;
-    struct pollfd waiting = {.fd = fd, .events = POLLIN};
-    while (poll(&waiting, 1, 300) == 1 && sent < READ_SIZE) {
-        ssize_t got = recv(fd, fixture->read + sent, READ_SIZE - sent, 0);
-        assert_true(got > 0);
-        sent += (size_t)got;
-    }
-    int count = (int)(sent / FRAME_SIZE);
-    assert_int_equal(sent % FRAME_SIZE, 0);
     /* What was dropped is the number before the last three. */
-    int dropped = count - 4;
+    int dropped = fixture->dropped;
+    int count = dropped + 4;
+    size_t sent = (size_t)count * FRAME_SIZE;
+    assert_in_range(sent, fixture->read_size, READ_SIZE);
+    read_exactly(fd, fixture->read + fixture->read_size, sent - fixture->read_size);
     for (int i = 0; i < count; i++) {
         const char *text = (const char *)fixture->read + (size_t)i * FRAME_SIZE + 2;
         if (i == dropped) {
