@@ -80,26 +80,21 @@ static bool is_measured_now(const struct worker *worker, uint32_t number)
     return number >= atomic_load(&worker->shared->measure_from);
 }
 
-/* Whether the event is new to the session. Of those more than 63 behind, a duplicate cannot be
- * told from one that is late, and passes for late. */
+/* Whether the event is new to the session. */
 static bool note_order(struct worker *worker, struct session *session, uint32_t number,
                        bool is_measured)
 {
-    if (number > session->last) {
-        uint32_t steps = number - session->last;
-        session->seen = (steps < 64 ? session->seen << steps : 0) | 1;
-        session->last = number;
+    switch (order_note(&session->order, number)) {
+    case ARRIVAL_NEXT:
         return true;
-    }
-    uint32_t behind = session->last - number;
-    uint64_t bit = behind < 64 ? 1ULL << behind : 0;
-    if (session->seen & bit) {
+    case ARRIVAL_LATE:
+        worker->stats->disordered += is_measured;
+        return true;
+    case ARRIVAL_AGAIN:
+    default:
         worker->stats->duplicates += is_measured;
         return false;
     }
-    session->seen |= bit;
-    worker->stats->disordered += is_measured;
-    return true;
 }
 
 /* All sessions of this worker have the event; the last worker wakes the publisher. */
@@ -161,11 +156,15 @@ static void take_events(struct worker *worker, struct session *session,
     const uint8_t *at = frame->payload;
     struct bench_mark mark;
     while ((at = bench_mark_find(at, (size_t)(end - at), &mark))) {
-        /* Without events of its own a run listens to those of others. */
-        if (mark.run == worker->settings->run || !worker->settings->publish) {
-            note_event(worker, session, mark.number,
-                       now_ns > mark.time_ns ? now_ns - mark.time_ns : 0);
+        if (worker->settings->publish && mark.run != worker->settings->run) {
+            continue;
         }
+        /* Without events of its own a run listens to those of others, each of which counts anew. */
+        if (mark.run != session->run) {
+            session->order = (struct order){0};
+            session->run = mark.run;
+        }
+        note_event(worker, session, mark.number, now_ns > mark.time_ns ? now_ns - mark.time_ns : 0);
     }
 }
 

@@ -7,6 +7,7 @@
 #define KUJATA_APP_BENCH_SESSION_H
 
 #include "bench/bench.h"
+#include "bench/order.h"
 #include "bench/tls.h"
 
 enum session_state {
@@ -19,10 +20,10 @@ enum session_state {
 
 struct session {
     int fd;
-    uint32_t last; /* the highest number of an event that came */
-    uint64_t seen; /* bit i: event last - i came */
-    uint8_t *tail; /* bytes of a frame cut off, or NULL */
     uint32_t tail_len;
+    uint8_t *tail; /* bytes of a frame cut off, or NULL */
+    struct order order;
+    uint16_t run; /* of the events that `order` is about */
     uint16_t target, config;
     uint8_t state; /* enum session_state */
     bool is_expected, is_stalled, in_message;
