@@ -1,6 +1,5 @@
 /* bench.c - `kujata bench`: starts the workers, publishes, and gathers what came of it. */
-#include "bench/bench.h"
-#include "bench/publisher.h"
+#include "bench/run.h"
 #include "commands.h"
 
 #include <errno.h>
@@ -16,74 +15,31 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    DESCRIPTORS_SPARE = 64,
-    PROBE_WAIT_MS = 250, /* the first time; twice as long each time after that */
-    POLL_MS = 5,         /* how often counters of the workers are looked at */
-};
+enum { DESCRIPTORS_SPARE = 64 };
 
-/* One run of the command. */
-struct run {
-    struct bench_settings settings;
-    struct bench_shared *shared;
-    struct bench_publisher *publisher;
-    struct bench_result result;
-    pid_t workers[BENCH_WORKERS_MAX];
-    uint32_t worker_count;
-    uint32_t next; /* the number of the next event */
-};
+volatile sig_atomic_t bench_interrupted;
 
-static volatile sig_atomic_t interrupted;
-
+/* A second signal ends the process, for those who do not want to wait. */
 static void on_signal(int number)
 {
-    (void)number;
-    interrupted = 1;
+    bench_interrupted = 1;
+    signal(number, SIG_DFL);
 }
 
-static void sleep_until(uint64_t time_ns)
+void bench_sleep_until(uint64_t time_ns)
 {
     struct timespec until = {.tv_sec = (time_t)(time_ns / NS_PER_S),
                              .tv_nsec = (long)(time_ns % NS_PER_S)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR && !interrupted) {
+    while (!bench_interrupted &&
+           clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
     }
 }
 
-static void set_fault(struct run *run, const char *fault)
+void bench_set_fault(struct run *run, const char *fault)
 {
     if (*run->result.fault == '\0') {
         snprintf(run->result.fault, sizeof run->result.fault, "%s", fault);
     }
-}
-
-/* ---- sums over the workers ---- */
-
-static uint64_t count_deliveries(const struct run *run)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < run->worker_count; i++) {
-        sum += atomic_load(&run->shared->workers[i].deliveries);
-    }
-    return sum;
-}
-
-static uint64_t last_delivery_ns(const struct run *run)
-{
-    uint64_t last = 0;
-    for (uint32_t i = 0; i < run->worker_count; i++) {
-        uint64_t time_ns = atomic_load(&run->shared->workers[i].last_delivery_ns);
-        last = time_ns > last ? time_ns : last;
-    }
-    return last;
-}
-
-static uint32_t count_expected(const struct run *run)
-{
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < run->worker_count; i++) {
-        sum += atomic_load(&run->shared->workers[i].expected);
-    }
-    return sum;
 }
 
 /* ---- workers ---- */
@@ -151,231 +107,111 @@ static void end_workers(struct run *run)
         while (waitpid(run->workers[i], &status, 0) < 0 && errno == EINTR) {
         }
         if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-            set_fault(run, "a worker process ended early");
+            bench_set_fault(run, "a worker process ended early");
         }
     }
 }
 
 /* ---- connecting ---- */
 
+/* How many have opened, and how many of those or have failed; the time from the first attempt
+ * to the last success is noted. */
+static uint64_t count_settled(struct run *run)
+{
+    uint64_t settled = 0;
+    uint64_t begin_ns = UINT64_MAX;
+    uint64_t last_ns = 0;
+    for (uint32_t i = 0; i < run->worker_count; i++) {
+        struct bench_worker_stats *stats = &run->shared->workers[i];
+        uint64_t first = atomic_load(&stats->begin_ns);
+        uint64_t last = atomic_load(&stats->last_open_ns);
+        settled += atomic_load(&stats->failed) + atomic_load(&stats->opened);
+        begin_ns = first && first < begin_ns ? first : begin_ns;
+        last_ns = last > last_ns ? last : last_ns;
+    }
+    run->result.connect_s = last_ns > begin_ns ? (double)(last_ns - begin_ns) / NS_PER_S : 0;
+    return settled;
+}
+
+/* Sessions that do not come to an end are given up, so that none joins in the measuring. */
 static void wait_for_sessions(struct run *run)
 {
-    uint64_t start = bench_now_ns();
-    uint64_t progress_ns = start;
+    uint64_t progress_ns = bench_now_ns();
     uint64_t before = 0;
-    while (!interrupted) {
-        uint64_t opened = 0;
-        uint64_t settled = 0;
-        uint64_t last_ns = start;
-        for (uint32_t i = 0; i < run->worker_count; i++) {
-            struct bench_worker_stats *stats = &run->shared->workers[i];
-            uint64_t open_ns = atomic_load(&stats->last_open_ns);
-            opened += atomic_load(&stats->opened);
-            settled += atomic_load(&stats->failed);
-            last_ns = open_ns > last_ns ? open_ns : last_ns;
-        }
-        settled += opened;
+    while (!bench_interrupted) {
+        uint64_t settled = count_settled(run);
         uint64_t now = bench_now_ns();
         if (settled != before) {
             before = settled;
             progress_ns = now;
         }
-        run->result.connect_s = (double)(last_ns - start) / NS_PER_S;
         if (settled >= run->settings.sessions) {
             return;
         }
         if (now - progress_ns > run->settings.timeout_ms * NS_PER_MS) {
-            set_fault(run, "not all sessions connected within --timeout-ms");
-            return;
-        }
-        sleep_until(now + POLL_MS * NS_PER_MS);
-    }
-}
-
-static void connect_sessions(struct run *run)
-{
-    struct bench_result *result = &run->result;
-    double user_s;
-    double system_s;
-    wait_for_sessions(run);
-    sleep_until(bench_now_ns() + run->settings.settle_ms * NS_PER_MS);
-    bench_read_cpu(&run->settings, &user_s, &system_s);
-    result->connect_user_s = user_s - result->connect_user_s;
-    result->connect_system_s = system_s - result->connect_system_s;
-    bench_read_memory(&run->settings, &result->pss_connected, &result->rss_connected);
-}
-
-/* ---- publishing ---- */
-
-static bool wait_until_done(struct run *run, uint32_t number, uint64_t timeout_ms)
-{
-    uint64_t deadline = bench_now_ns() + timeout_ms * NS_PER_MS;
-    while (!interrupted) {
-        uint32_t seen = atomic_load(&run->shared->wake);
-        if (bench_is_done(run->shared, number)) {
-            return true;
-        }
-        uint64_t now = bench_now_ns();
-        if (now >= deadline) {
-            return false;
-        }
-        bench_futex_wait(&run->shared->wake, seen, deadline - now);
-    }
-    return false;
-}
-
-static bool publish(struct run *run, uint64_t planned_ns, bool is_measured)
-{
-    char fault[BENCH_FAULT_SIZE] = "";
-    if (!bench_publish(run->publisher, run->next++, planned_ns, fault)) {
-        run->result.publish_errors++;
-        set_fault(run, fault);
-        return false;
-    }
-    run->result.published += is_measured;
-    return true;
-}
-
-/* A push config is not answered: events are sent until one arrives everywhere. */
-static bool probe(struct run *run)
-{
-    uint64_t most_ms = run->settings.timeout_ms;
-    most_ms = most_ms > PROBE_WAIT_MS ? most_ms : PROBE_WAIT_MS;
-    for (uint64_t wait_ms = PROBE_WAIT_MS; wait_ms <= most_ms && !interrupted; wait_ms *= 2) {
-        uint32_t number = run->next;
-        if (!publish(run, bench_now_ns(), false)) {
-            return false;
-        }
-        if (wait_until_done(run, number, wait_ms)) {
-            return true;
-        }
-    }
-    set_fault(run, "no event arrived at every session before the measuring");
-    return true;
-}
-
-/* Events as many at a time as the window has room for. */
-static void publish_closed(struct run *run, uint64_t end_ns, bool is_measured)
-{
-    uint32_t oldest = run->next;
-    while (bench_now_ns() < end_ns && !interrupted) {
-        for (; run->next - oldest >= run->settings.window && !interrupted; oldest++) {
-            if (!wait_until_done(run, oldest, run->settings.timeout_ms)) {
-                run->result.window_timeouts += is_measured;
+            if (atomic_exchange(&run->shared->phase, BENCH_RUNNING) == BENCH_RUNNING) {
+                bench_set_fault(run, "a worker process does not answer");
+                return;
             }
-        }
-        if (!publish(run, bench_now_ns(), is_measured)) {
-            return;
-        }
-    }
-}
-
-/* Events at their planned times; one that is late keeps its time, so that its latency holds
- * what it waited. */
-static void publish_open(struct run *run, uint64_t end_ns, bool is_measured)
-{
-    uint64_t start = bench_now_ns();
-    for (uint64_t i = 0; !interrupted; i++) {
-        uint64_t planned = start + i * NS_PER_S / run->settings.rate;
-        if (planned >= end_ns) {
-            return;
-        }
-        sleep_until(planned);
-        uint64_t late = bench_now_ns() - planned;
-        if (is_measured && late > run->result.late_ns) {
-            run->result.late_ns = late;
-        }
-        if (!publish(run, planned, is_measured)) {
-            return;
-        }
-    }
-}
-
-/* Waits for what was published, as long as something still arrives. */
-static void drain(struct run *run, bool is_measured)
-{
-    wait_until_done(run, run->next - 1, run->settings.timeout_ms);
-    uint64_t before = 0;
-    uint64_t progress_ns = bench_now_ns();
-    while (is_measured && !interrupted) {
-        uint64_t deliveries = count_deliveries(run);
-        uint64_t now = bench_now_ns();
-        if (deliveries != before) {
-            before = deliveries;
             progress_ns = now;
         }
-        if (deliveries >= run->result.expected ||
-            now - progress_ns > run->settings.timeout_ms * NS_PER_MS) {
-            return;
-        }
-        sleep_until(now + POLL_MS * NS_PER_MS);
+        bench_sleep_until(now + POLL_MS * NS_PER_MS);
     }
+    bench_set_fault(run, "interrupted while connecting");
 }
 
-static void load(struct run *run, uint64_t duration_ms, bool is_measured)
+static void connect_sessions(struct run *run, const struct bench_cpu *before)
 {
-    uint64_t end_ns = bench_now_ns() + duration_ms * NS_PER_MS;
-    if (run->settings.rate) {
-        publish_open(run, end_ns, is_measured);
-    } else {
-        publish_closed(run, end_ns, is_measured);
-    }
-}
-
-static void measure(struct run *run)
-{
-    struct bench_result *result = &run->result;
-    if (!probe(run)) {
-        return;
-    }
-    if (run->settings.warmup_ms) {
-        load(run, run->settings.warmup_ms, false);
-        drain(run, false);
-    }
-    double user_s;
-    double system_s;
-    uint32_t takers = count_expected(run);
-    bench_read_cpu(&run->settings, &user_s, &system_s);
-    atomic_store(&run->shared->measure_from, run->next);
-    uint64_t start = bench_now_ns();
-    load(run, run->settings.duration_s * 1000ULL, true);
-    result->expected = result->published * takers;
-    drain(run, true);
-    uint64_t last = last_delivery_ns(run);
-    result->measure_s = last > start ? (double)(last - start) / NS_PER_S : 0;
-    bench_read_cpu(&run->settings, &result->user_s, &result->system_s);
-    result->user_s -= user_s;
-    result->system_s -= system_s;
+    wait_for_sessions(run);
+    bench_sleep_until(bench_now_ns() + run->settings.settle_ms * NS_PER_MS);
+    struct bench_cpu after = bench_read_cpu(&run->settings);
+    run->result.connect_cpu = bench_cpu_between(before, &after);
+    run->result.connected = bench_read_memory(&run->settings);
 }
 
 /* ---- the command ---- */
 
-static void hold(const struct run *run)
+static uint64_t count_opened(const struct run *run)
 {
     uint64_t opened = 0;
     for (uint32_t i = 0; i < run->worker_count; i++) {
         opened += atomic_load(&run->shared->workers[i].opened);
     }
-    fprintf(stderr, "kujata bench: holding %" PRIu64 " sessions\n", opened);
-    while (!interrupted) {
-        sleep_until(bench_now_ns() + NS_PER_S);
+    return opened;
+}
+
+static void hold(const struct run *run)
+{
+    fprintf(stderr, "kujata bench: holding %" PRIu64 " sessions\n", count_opened(run));
+    while (!bench_interrupted) {
+        bench_sleep_until(bench_now_ns() + NS_PER_S);
     }
 }
 
-static void run_phases(struct run *run)
+/* Returns -1 to go on, with a report. */
+static int run_phases(struct run *run)
 {
-    uint64_t rss;
-    connect_sessions(run);
-    if (run->settings.publish && !interrupted) {
+    struct bench_cpu before = bench_read_cpu(&run->settings);
+    run->result.before = bench_read_memory(&run->settings);
+    int exit_status = start_workers(run);
+    if (exit_status) {
+        return exit_status;
+    }
+    connect_sessions(run, &before);
+    if (run->settings.publish && !bench_interrupted && count_opened(run) > 0) {
         run->publisher = bench_publisher_new(&run->settings, run->result.fault);
         if (run->publisher) {
-            measure(run);
+            bench_load(run);
         }
     }
-    bench_read_memory(&run->settings, &run->result.pss_after, &rss);
+    run->result.after = bench_read_memory(&run->settings);
+    if (before.is_known && !bench_read_cpu(&run->settings).is_known) {
+        bench_set_fault(run, "a process of --server-pid has ended");
+    }
     if (run->settings.hold) {
         hold(run);
     }
+    return -1;
 }
 
 int command_bench(int argc, char *const *argv)
@@ -388,14 +224,9 @@ int command_bench(int argc, char *const *argv)
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
         signal(SIGPIPE, SIG_IGN);
-        bench_read_cpu(&run.settings, &run.result.connect_user_s, &run.result.connect_system_s);
-        bench_read_memory(&run.settings, &run.result.pss_before, &run.result.rss_before);
-        exit_status = start_workers(&run);
-        if (exit_status == 0) {
-            run_phases(&run);
-        }
+        exit_status = run_phases(&run);
         end_workers(&run);
-        if (exit_status == 0) {
+        if (exit_status < 0) {
             bench_report(&run.settings, run.shared, &run.result);
             exit_status = bench_is_clean(&run.settings, run.shared, &run.result) ? EXIT_SUCCESS
                                                                                  : EXIT_FAILURE;

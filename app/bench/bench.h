@@ -91,17 +91,19 @@ void bench_settings_free(struct bench_settings *settings);
 
 /* ---- what the processes share ---- */
 
-enum bench_phase { BENCH_RUNNING, BENCH_ENDING };
+/* From BENCH_RUNNING on nobody connects any more. */
+enum bench_phase { BENCH_CONNECTING, BENCH_RUNNING, BENCH_ENDING };
 
 /* Of one worker. The atomics are read while it runs, the rest once it has ended. */
 struct bench_worker_stats {
     _Atomic uint32_t opened, failed; /* sessions */
     _Atomic uint32_t expected;       /* those open that should have every event */
     _Atomic uint64_t deliveries;     /* measured, each event once per session */
-    _Atomic uint64_t last_open_ns, last_delivery_ns;
+    _Atomic uint64_t begin_ns, last_open_ns, last_delivery_ns;
+    _Atomic uint64_t cpu_ns;  /* from the first measured delivery to the last */
     uint32_t closed, stalled; /* sessions the server ended; sessions that never read */
-    uint64_t duplicates, disordered, unexpected, broken, bytes;
-    uint64_t cpu_ns;
+    uint64_t duplicates, disordered, unexpected, broken;
+    uint64_t bytes;               /* of the frames that measured deliveries came in */
     struct histogram latency;     /* of each measured delivery */
     struct histogram complete;    /* of the last delivery of each event; at one worker only */
     char fault[BENCH_FAULT_SIZE]; /* the first */
@@ -119,6 +121,9 @@ struct bench_shared {
 };
 
 uint64_t bench_now_ns(void);
+
+/* CPU time of this process. */
+uint64_t bench_cpu_ns(void);
 
 /* Waits until the word is no longer `seen`, or the time has passed. [any process] */
 void bench_futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns);
@@ -148,12 +153,26 @@ bool bench_is_done(struct bench_shared *shared, uint32_t number);
 void bench_worker_run(const struct bench_settings *settings, struct bench_shared *shared,
                       uint32_t index);
 
+/* CPU time of the server's processes: of all their threads, those that have ended too. */
+struct bench_cpu {
+    bool is_known; /* false: one of them could not be read */
+    double total_s;
+    double user_s, system_s; /* from ticks; the total is from the process's clock, in ns */
+};
+
+struct bench_memory {
+    bool is_known;
+    uint64_t pss, rss; /* bytes */
+};
+
 struct bench_result {
     double connect_s, measure_s;
+    uint64_t planned; /* events: as many as --rate and --duration make, or as were published */
     uint64_t published, publish_errors, window_timeouts, late_ns;
     uint64_t expected; /* deliveries */
-    uint64_t pss_before, pss_connected, pss_after, rss_before, rss_connected;
-    double connect_user_s, connect_system_s, user_s, system_s;
+    double publisher_cpu_s;
+    struct bench_cpu connect_cpu, load_cpu; /* spent in each */
+    struct bench_memory before, connected, after;
     char fault[BENCH_FAULT_SIZE];
 };
 
@@ -164,8 +183,11 @@ void bench_report(const struct bench_settings *settings, const struct bench_shar
 bool bench_is_clean(const struct bench_settings *settings, const struct bench_shared *shared,
                     const struct bench_result *result);
 
-/* Of all the processes together; what cannot be read counts as zero. */
-void bench_read_cpu(const struct bench_settings *settings, double *user_s, double *system_s);
-void bench_read_memory(const struct bench_settings *settings, uint64_t *pss, uint64_t *rss);
+/* Of all the processes together, since they were started. */
+struct bench_cpu bench_read_cpu(const struct bench_settings *settings);
+struct bench_memory bench_read_memory(const struct bench_settings *settings);
+
+/* What was spent between two readings; known when both are. */
+struct bench_cpu bench_cpu_between(const struct bench_cpu *from, const struct bench_cpu *to);
 
 #endif

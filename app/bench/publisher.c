@@ -113,13 +113,17 @@ static bool dial(struct bench_publisher *publisher, char fault[BENCH_FAULT_SIZE]
     struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
     int on = 1;
     publisher->fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (publisher->fd < 0 ||
-        connect(publisher->fd, (const struct sockaddr *)&target->address, target->address_len)) {
+    if (publisher->fd < 0) {
         return fail(fault, target->authority, errno);
     }
     setsockopt(publisher->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(publisher->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     setsockopt(publisher->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    while (connect(publisher->fd, (const struct sockaddr *)&target->address, target->address_len)) {
+        if (errno != EINTR) { /* a signal lets what is under way come to its end */
+            return fail(fault, target->authority, errno == EINPROGRESS ? ETIMEDOUT : errno);
+        }
+    }
     if (!target->tls) {
         return true;
     }
@@ -132,6 +136,9 @@ static bool send_all(struct bench_publisher *publisher, const uint8_t *bytes, si
 {
     while (len > 0) {
         ssize_t sent = bench_tls_send(publisher->tls, publisher->fd, bytes, len);
+        if (sent < 0 && errno == EINTR) {
+            continue;
+        }
         if (sent <= 0) {
             return false;
         }
@@ -184,9 +191,15 @@ static bool read_answer(struct bench_publisher *publisher, bool *ended,
     while (size == 0 || len < size) {
         ssize_t n = bench_tls_receive(publisher->tls, publisher->fd, publisher->answer + len,
                                       ANSWER_MAX - len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
         if (n <= 0) {
             *ended = len == 0 && (n == 0 || errno == ECONNRESET);
-            return fail(fault, "no whole answer", n < 0 ? errno : 0);
+            return fail(fault,
+                        n < 0 && errno == EAGAIN ? "no answer within --timeout-ms"
+                                                 : "no whole answer",
+                        n < 0 && errno != EAGAIN ? errno : 0);
         }
         len += (size_t)n;
         answer[len] = '\0';
@@ -249,6 +262,9 @@ static bool open_websocket(struct bench_publisher *publisher, char fault[BENCH_F
     for (len = 0; head == 0;) {
         ssize_t n = bench_tls_receive(publisher->tls, publisher->fd, publisher->answer + len,
                                       WIRE_HEAD_MAX - len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
         len += n > 0 ? (size_t)n : 0;
         head = n > 0 ? wire_check_answer(publisher->answer, len) : -1;
     }

@@ -115,13 +115,6 @@ static void note_done(struct worker *worker, uint32_t number, uint64_t latency_n
     }
 }
 
-static uint64_t cpu_ns(void)
-{
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
-}
-
 static void note_event(struct worker *worker, struct session *session, uint32_t number,
                        uint64_t latency_ns)
 {
@@ -135,7 +128,7 @@ static void note_event(struct worker *worker, struct session *session, uint32_t 
     }
     if (is_measured) {
         if (worker->deliveries++ == 0) {
-            worker->cpu_start_ns = cpu_ns();
+            worker->cpu_start_ns = bench_cpu_ns();
         }
         histogram_record(&worker->stats->latency, latency_ns);
     }
@@ -155,6 +148,7 @@ static void take_events(struct worker *worker, struct session *session,
     const uint8_t *end = frame->payload + frame->len;
     const uint8_t *at = frame->payload;
     struct bench_mark mark;
+    uint64_t deliveries = worker->deliveries;
     while ((at = bench_mark_find(at, (size_t)(end - at), &mark))) {
         if (worker->settings->publish && mark.run != worker->settings->run) {
             continue;
@@ -165,6 +159,9 @@ static void take_events(struct worker *worker, struct session *session,
             session->run = mark.run;
         }
         note_event(worker, session, mark.number, now_ns > mark.time_ns ? now_ns - mark.time_ns : 0);
+    }
+    if (worker->deliveries != deliveries) {
+        worker->stats->bytes += frame->size;
     }
 }
 
@@ -203,7 +200,7 @@ static void keep_tail(struct worker *worker, struct session *session, const uint
                       size_t len, size_t need)
 {
     if (need > WORKER_BUFFER_SIZE) {
-        drop_broken(worker, session, "a frame larger than a megabyte");
+        drop_broken(worker, session, "a frame larger than two megabytes");
         return;
     }
     session->tail = malloc(len);
@@ -305,7 +302,6 @@ static bool read_once(struct worker *worker, struct session *session)
     }
     size_t len = kept + (size_t)n;
     size_t at = 0;
-    worker->stats->bytes += (uint64_t)n;
     if (session->state == SESSION_UPGRADING) {
         int head = wire_check_answer(worker->buffer, len);
         if (head < 0) {

@@ -52,7 +52,7 @@ struct worker {
     struct arrival arrivals[BENCH_IN_FLIGHT_MAX];
 };
 
-enum { WORKER_BUFFER_SIZE = 1 << 20, WORKER_OUT_SIZE = 1 << 16 };
+enum { WORKER_BUFFER_SIZE = 2 << 20, WORKER_OUT_SIZE = 1 << 16 };
 
 /* Reads what has arrived. */
 void session_read(struct worker *worker, struct session *session);

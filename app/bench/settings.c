@@ -2,10 +2,13 @@
 #include "bench/bench.h"
 #include "bench/wire.h"
 
+#include <errno.h>
 #include <kujata/push_config.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum { SESSIONS_DEFAULT = 100, DURATION_DEFAULT_S = 10, CONNECTING_DEFAULT = 256 };
@@ -236,6 +239,10 @@ static int read_numbers(struct bench_settings *s)
             return fail("--server-pid", "not a process");
         }
         s->pids[i] = (pid_t)pid;
+        if (kill(s->pids[i], 0) && errno == ESRCH) {
+            return options_fail(EXIT_USAGE, BENCH_COMMAND, "--server-pid: there is no process %ld",
+                                pid);
+        }
     }
     return -1;
 }
@@ -247,7 +254,10 @@ int bench_settings_parse(struct bench_settings *settings, int argc, char *const 
         return parsed == OPTIONS_HELP ? EXIT_SUCCESS : EXIT_USAGE;
     }
     set_defaults(settings);
-    settings->run = (uint16_t)getpid();
+    /* Not the process's id: containers have the same ones. */
+    if (getrandom(&settings->run, sizeof settings->run, 0) != sizeof settings->run) {
+        settings->run = (uint16_t)getpid();
+    }
     int exit_status = resolve_targets(settings);
     exit_status = exit_status < 0 ? make_template(settings) : exit_status;
     exit_status = exit_status < 0 ? make_configs(settings) : exit_status;

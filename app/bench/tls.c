@@ -96,6 +96,7 @@ ssize_t bench_tls_send(struct bench_tls *tls, int fd, const uint8_t *bytes, size
         return send(fd, bytes, len, MSG_NOSIGNAL);
     }
     size_t sent = 0;
+    errno = 0;
     return SSL_write_ex(ssl_of(tls), bytes, len, &sent) == 1 ? (ssize_t)sent : -1;
 }
 
@@ -105,6 +106,7 @@ ssize_t bench_tls_receive(struct bench_tls *tls, int fd, uint8_t *bytes, size_t 
         return recv(fd, bytes, size, 0);
     }
     size_t received = 0;
+    errno = 0;
     if (SSL_read_ex(ssl_of(tls), bytes, size, &received) == 1) {
         return (ssize_t)received;
     }
@@ -113,7 +115,7 @@ ssize_t bench_tls_receive(struct bench_tls *tls, int fd, uint8_t *bytes, size_t 
         return 0;
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE:
-        errno = EAGAIN;
+        errno = errno == EINTR ? EINTR : EAGAIN;
         return -1;
     default:
         errno = EPROTO;

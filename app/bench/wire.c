@@ -234,6 +234,7 @@ int64_t wire_read(const uint8_t *bytes, size_t len, struct wire_frame *frame, si
     *frame = (struct wire_frame){.opcode = (enum wire_opcode)(bytes[0] & OPCODE_BITS),
                                  .is_final = (bytes[0] & FINAL_BIT) != 0,
                                  .payload = bytes + 2 + extended,
-                                 .len = (size_t)payload};
+                                 .len = (size_t)payload,
+                                 .size = *need};
     return (int64_t)*need;
 }

@@ -43,6 +43,7 @@ struct wire_frame {
     bool is_final;
     const uint8_t *payload;
     size_t len;
+    size_t size; /* with the header */
 };
 
 /* Reads one frame at the front of the bytes: its size, 0 while it is cut off (*need says how

@@ -138,6 +138,19 @@ static void go_on_connecting(struct worker *worker, struct session *session)
     }
 }
 
+/* What is not there in time does not come later, in the midst of the measuring. */
+static void give_up_connecting(struct worker *worker)
+{
+    atomic_fetch_add(&worker->stats->failed, worker->count - worker->started);
+    worker->count = worker->started;
+    for (uint32_t i = 0; i < worker->started; i++) {
+        struct session *session = &worker->sessions[i];
+        if (session->state == SESSION_CONNECTING || session->state == SESSION_UPGRADING) {
+            session_drop(worker, session, "a session did not connect within --timeout-ms");
+        }
+    }
+}
+
 /* ---- the loop ---- */
 
 static void nap(uint32_t nap_us)
@@ -164,6 +177,7 @@ static void run_once(struct worker *worker)
     start_sessions(worker);
     if (worker->deliveries != atomic_load(&worker->stats->deliveries)) {
         atomic_store(&worker->stats->last_delivery_ns, bench_now_ns());
+        atomic_store(&worker->stats->cpu_ns, bench_cpu_ns() - worker->cpu_start_ns);
         atomic_store(&worker->stats->deliveries, worker->deliveries);
     }
     if (worker->connecting == 0) {
@@ -238,16 +252,14 @@ void bench_worker_run(const struct bench_settings *settings, struct bench_shared
         return;
     }
     prctl(PR_SET_TIMERSLACK, 1000); /* naps as long as asked for, within a microsecond */
+    atomic_store(&stats->begin_ns, bench_now_ns());
     start_sessions(worker);
-    while (atomic_load(&shared->phase) == BENCH_RUNNING) {
+    for (int phase; (phase = atomic_load(&shared->phase)) != BENCH_ENDING;) {
         run_once(worker);
+        if (phase == BENCH_RUNNING && worker->connecting > 0) {
+            give_up_connecting(worker);
+        }
     }
-    stats->cpu_ns = worker->cpu_start_ns;
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    stats->cpu_ns = worker->deliveries
-                        ? (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec - stats->cpu_ns
-                        : 0;
     end_sessions(worker);
     free_worker(worker);
 }
