@@ -1,43 +1,65 @@
 /* order.c - see order.h. */
 #include "bench/order.h"
 
-enum { NUMBERS_SEEN = 64 };
+#include <stdbool.h>
+#include <string.h>
+
+static uint64_t *word_of(struct order *order, uint32_t number)
+{
+    return &order->seen[number % ORDER_WINDOW / 64];
+}
+
+static uint64_t bit_of(uint32_t number)
+{
+    return 1ULL << number % 64;
+}
+
+/* Whether the bit was set. */
+static bool set_bit(struct order *order, uint32_t number)
+{
+    bool was_set = (*word_of(order, number) & bit_of(number)) != 0;
+    *word_of(order, number) |= bit_of(number);
+    return was_set;
+}
+
+/* Moves the window up by one: the number that leaves it has the bit of the one that comes in. */
+static void step(struct order *order)
+{
+    order->last++;
+    order->missing += !set_bit(order, order->last);
+    *word_of(order, order->last) &= ~bit_of(order->last);
+}
 
 static void go_on_to(struct order *order, uint32_t number)
 {
     uint32_t steps = number - order->last;
-    uint64_t leaving = steps < NUMBERS_SEEN ? order->seen >> (NUMBERS_SEEN - steps) : order->seen;
-    uint32_t leaving_count = steps < NUMBERS_SEEN ? steps : NUMBERS_SEEN;
-    order->missing += leaving_count - (uint32_t)__builtin_popcountll(leaving);
-    if (steps >= NUMBERS_SEEN) {
-        order->missing += steps - NUMBERS_SEEN; /* those that are in the window at no time */
+    for (uint32_t i = 0; i < steps && i < ORDER_WINDOW; i++) {
+        step(order);
     }
-    order->seen = (steps < NUMBERS_SEEN ? order->seen << steps : 0) | 1;
-    order->last = number;
+    if (steps > ORDER_WINDOW) {
+        order->missing += steps - ORDER_WINDOW; /* in the window at no time */
+        order->last = number;
+    }
+    set_bit(order, number);
 }
 
 enum arrival_kind order_note(struct order *order, uint32_t number)
 {
     if (order->last == 0) {
-        *order = (struct order){.seen = UINT64_MAX, .last = number};
+        order->last = number;
+        memset(order->seen, 0xff, sizeof order->seen);
         return ARRIVAL_NEXT;
     }
     if (number > order->last) {
         go_on_to(order, number);
         return ARRIVAL_NEXT;
     }
-    uint32_t behind = order->last - number;
-    if (behind >= NUMBERS_SEEN) {
-        if (order->missing == 0) {
-            return ARRIVAL_AGAIN;
-        }
-        order->missing--;
-        return ARRIVAL_LATE;
+    if (order->last - number < ORDER_WINDOW) {
+        return set_bit(order, number) ? ARRIVAL_AGAIN : ARRIVAL_LATE;
     }
-    uint64_t bit = 1ULL << behind;
-    if (order->seen & bit) {
+    if (order->missing == 0) {
         return ARRIVAL_AGAIN;
     }
-    order->seen |= bit;
+    order->missing--;
     return ARRIVAL_LATE;
 }

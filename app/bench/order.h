@@ -1,18 +1,21 @@
 /* order.h - which events a session had, and in which order they came.
  *
- * Of the newest 64 numbers it is known which came; of those before, how many did not. So an event
- * that comes again cannot pass for one that is missing, however late it is. All zero is a session
- * that had none.
+ * Of the newest 512 numbers it is known which came; of those before, how many did not. So an event
+ * that comes again hides one that is missing only where both are older than that. All zero is a
+ * session that had none.
  */
 #ifndef KUJATA_APP_BENCH_ORDER_H
 #define KUJATA_APP_BENCH_ORDER_H
 
 #include <stdint.h>
 
+enum { ORDER_WINDOW = 512 };
+
 struct order {
-    uint64_t seen;    /* bit i: event last - i came, or is older than the first that did */
     uint32_t last;    /* the highest number that came; numbers begin at 1 */
-    uint32_t missing; /* of those more than 63 before it */
+    uint32_t missing; /* of those below the window */
+    /* A ring of bits: number n came, or is older than the first that did. */
+    uint64_t seen[ORDER_WINDOW / 64];
 };
 
 enum arrival_kind { ARRIVAL_NEXT, ARRIVAL_LATE, ARRIVAL_AGAIN };
