@@ -1,5 +1,6 @@
 """What the pages say of each other, of the program and of the sources is so."""
 
+import json
 import os
 import re
 import subprocess
@@ -111,6 +112,20 @@ def test_running_md_has_the_flags_of_the_program_and_no_others(command):
     section = next(s for s in section if s.startswith(f"`kujata {command}"))
     cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("|")]
     assert set(re.findall(r"`(--[a-z-]+)`", " ".join(cells))) == flags_of(command)
+
+
+def test_running_md_has_the_figures_of_bench():
+    """Those of a run without a server; those of a server's process are there as null."""
+    command = [KUJATA, "bench", "ws://127.0.0.1:1/", "--sessions", "1", "--json", "--server-pid", str(os.getpid())]
+    report = json.loads(subprocess.run(command, capture_output=True, text=True).stdout)
+    figures = {f"{part}.{name}" for part in ("sessions", "deliveries", "server") for name in report[part]}
+    figures |= set(report) - {"sessions", "deliveries", "server"}
+    shown = set()
+    for row in table("docs/running.md", "| figure | what |", skip=1):
+        names = re.findall("`([^`]*)`", row.split("|")[1])
+        part = names[0].rpartition(".")[0]
+        shown |= {name if "." in name or not part else f"{part}.{name}" for name in names}
+    assert shown == figures
 
 
 def needs_of(command):
