@@ -1,7 +1,10 @@
 """The scripts of bench/, for seconds each."""
 
+import importlib.machinery
+import importlib.util
 import json
 import os
+import shutil
 
 import pytest
 
@@ -14,6 +17,74 @@ def run(start, *command, seconds=240):
     program = start(os.path.join(BENCH, command[0]), *command[1:])
     assert program.wait(seconds) == 0, program.stderr()
     return "\n".join(iter(lambda: program.line(), None))
+
+
+@pytest.fixture(scope="module")
+def compare():
+    """The script as a module."""
+    loader = importlib.machinery.SourceFileLoader("compare", os.path.join(BENCH, "compare"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("compare", loader))
+    loader.exec_module(module)
+    return module
+
+
+class Kind:
+    def __init__(self, name):
+        self.name = name
+
+
+def turn(value):
+    return {"w1_small": value, "w1_large": value, "w8_small": value, "w4_large": value}
+
+
+def test_ratios_are_those_of_each_turn(compare):
+    """The machine is twice as fast in the second turn: what was compared is the same."""
+    floors = [{"small": {"send": send}, "large": {"send": send}} for send in (8, 4, 8)]
+    result = compare.summarize(floors, {"a": [turn(8), turn(4), turn(8)], "b": [turn(4), turn(2), turn(16)]}, {})
+    assert result["ratios"]["a"]["w1_small"] == {"median": 1, "low": 1, "high": 1}
+    # The median leaves the one disturbed turn out, which is told.
+    assert result["ratios"]["b"]["w1_small"] == {"median": 0.5, "low": 0.5, "high": 2}
+    assert "300 % apart between turns at most (b)" in " ".join(compare.doubts(result))
+
+
+def test_the_servers_take_turns_in_being_first_between_two_floors(compare):
+    order = []
+    floors = iter([{"small": {"send": 4}}, {"small": {"send": 6}}] * 3)
+
+    def measure(kind):
+        order.append(kind.name)
+        if kind.name == "b" and len(order) > 3:
+            raise compare.servers.Missing("gone")
+        return turn(1)
+
+    missing, turns = {}, []
+    for number in range(3):
+        floor, figures = compare.take_turn(number, [Kind(name) for name in "abc"], measure,
+                                           lambda: next(floors), missing)  # fmt: skip
+        assert floor == {"small": {"send": 5}}
+        turns.append(figures)
+    assert order == ["a", "b", "c", "b", "c", "a", "c", "a"]
+    assert missing == {"b": "gone"}
+    # One that was there at first only is left out, not in the table with the turns it had.
+    by_name = {name: [figures[name] for figures in turns if name in figures] for name in "abc"}
+    result = compare.summarize([{"small": {"send": 5}}] * 3, by_name, missing)
+    assert set(result["servers"]) == {"a", "c"}
+    assert "Left out: b (gone)." in list(compare.doubts(result))
+
+
+def test_the_comparison_measures_and_says_what_it_doubts(start, tmp_path):
+    if not shutil.which("cc") or os.cpu_count() < 2:
+        pytest.skip("there is no compiler, or no second core")
+    figures = tmp_path / "figures.json"
+    text = run(start, "compare", "--only", "kujata-epoll", "--small", "20", "--large", "40",
+               "--duration", "1", "--repeat", "1", "--json", str(figures))  # fmt: skip
+    assert "| kujata-epoll | " in text
+    assert "of 132 bytes, in the same turn" in text
+    measured = json.loads(figures.read_text())
+    assert measured["measured"] == 9  # four floors, and a server five times
+    assert f"In {measured['disturbed']} of 9 measurings others took" in text
+    assert measured["servers"]["kujata-epoll"][0]["lost"] == 0
+    assert measured["faults"] == {}
 
 
 def test_nothing_is_left_over_after_a_short_soak(start):
