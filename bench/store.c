@@ -99,18 +99,19 @@ static void *write_on(void *arg)
     return NULL;
 }
 
-/* How many were written. */
-static size_t write_with(size_t threads, struct writing writing)
+/* How many were written a second: the last of each thread ends later than it was told to. */
+static double write_with(size_t threads, struct writing writing)
 {
     pthread_t writers[WRITERS];
     size_t before = atomic_load(&made);
+    double start_s = now_s();
     for (size_t i = 0; i < threads; i++) {
         pthread_create(&writers[i], NULL, write_on, &writing);
     }
     for (size_t i = 0; i < threads; i++) {
         pthread_join(writers[i], NULL);
     }
-    return atomic_load(&made) - before;
+    return (double)(atomic_load(&made) - before) / (now_s() - start_s);
 }
 
 static void measure_writes(const char *directory, const char *name, const char *indexes,
@@ -121,11 +122,10 @@ static void measure_writes(const char *directory, const char *name, const char *
     (void)snprintf(file, sizeof file, "%ss.db", name);
     open_store(directory, file);
     for (int round = 0; round < ROUNDS; round++) {
-        double one = (double)write_with(1, (struct writing){identity, now_s() + seconds, SIZE_MAX});
-        double many = (double)write_with(WRITERS,
-                                         (struct writing){identity, now_s() + seconds, SIZE_MAX});
-        printf("writes a second, %s: one writer %.0f, %d writers %.0f, ratio %.1f\n", indexes,
-               one / seconds, WRITERS, many / seconds, many / one);
+        double one = write_with(1, (struct writing){identity, now_s() + seconds, SIZE_MAX});
+        double many = write_with(WRITERS, (struct writing){identity, now_s() + seconds, SIZE_MAX});
+        printf("writes a second, %s: one writer %.0f, %d writers %.0f, ratio %.1f\n", indexes, one,
+               WRITERS, many, many / one);
     }
     kj_store_free(store);
 }
@@ -141,6 +141,10 @@ static int compare_doubles(const void *left, const void *right)
 
 static void print_times(const char *what, double *times, size_t count, size_t total)
 {
+    if (count == 0) {
+        printf("%-44s no page, of %zu\n", what, total);
+        return;
+    }
     qsort(times, count, sizeof *times, compare_doubles);
     printf("%-44s median %8.3f ms, worst %8.3f ms, of %zu\n", what, times[count / 2] * 1e3,
            times[count - 1] * 1e3, total);
@@ -183,7 +187,7 @@ static void measure_pages(const char *what, const char *const *order, struct kj_
         check(store->ops->list(store, task, &query, &page, &total), what, NULL);
         times[count++] = now_s() - start_s;
     }
-    print_times(what, times, count ? count : 1, total);
+    print_times(what, times, count, total);
     json_decref(page);
     json_decref(keys);
 }
