@@ -109,6 +109,7 @@ def test_a_flag_that_would_do_nothing_is_refused_with_the_one_it_needs(start, ar
     [
         (("sub", "wss://127.0.0.1:1/", "--key", "x"), "--key does nothing without --cert"),
         (("sub", "ws://127.0.0.1:1/", "--insecure"), "--insecure does nothing without URL wss://... or "),
+        (("bench", "ws://127.0.0.1:1/", "--duration", "1"), "--duration does nothing without --post or"),
         (("bench", "ws://127.0.0.1:1/", "--rate", "1"), "--rate does nothing without --post or --publish-to"),
     ],
 )
