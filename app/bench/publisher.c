@@ -120,7 +120,7 @@ static bool dial(struct bench_publisher *publisher, char fault[BENCH_FAULT_SIZE]
     setsockopt(publisher->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     setsockopt(publisher->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     while (connect(publisher->fd, (const struct sockaddr *)&target->address, target->address_len)) {
-        if (errno != EINTR) { /* a signal lets what is under way come to its end */
+        if (errno != EINTR) {
             return fail(fault, target->authority, errno == EINPROGRESS ? ETIMEDOUT : errno);
         }
     }
@@ -146,6 +146,16 @@ static bool send_all(struct bench_publisher *publisher, const uint8_t *bytes, si
         len -= (size_t)sent;
     }
     return true;
+}
+
+/* A signal lets what is under way come to its end. */
+static ssize_t receive(struct bench_publisher *publisher, size_t at, size_t size)
+{
+    ssize_t n;
+    do {
+        n = bench_tls_receive(publisher->tls, publisher->fd, publisher->answer + at, size);
+    } while (n < 0 && errno == EINTR);
+    return n;
 }
 
 /* ---- HTTP ---- */
@@ -180,6 +190,13 @@ static bool fail_answer(char fault[BENCH_FAULT_SIZE], const char *answer)
     return false;
 }
 
+static bool fail_receiving(char fault[BENCH_FAULT_SIZE], int error)
+{
+    bool is_late = error == EAGAIN;
+    return fail(fault, is_late ? "no answer within --timeout-ms" : "no whole answer",
+                is_late ? 0 : error);
+}
+
 /* Reads one answer; true for a 2xx. *ended: the server closed before a byte of it. */
 static bool read_answer(struct bench_publisher *publisher, bool *ended,
                         char fault[BENCH_FAULT_SIZE])
@@ -189,17 +206,10 @@ static bool read_answer(struct bench_publisher *publisher, bool *ended,
     size_t size = 0;
     *ended = false;
     while (size == 0 || len < size) {
-        ssize_t n = bench_tls_receive(publisher->tls, publisher->fd, publisher->answer + len,
-                                      ANSWER_MAX - len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
+        ssize_t n = receive(publisher, len, ANSWER_MAX - len);
         if (n <= 0) {
             *ended = len == 0 && (n == 0 || errno == ECONNRESET);
-            return fail(fault,
-                        n < 0 && errno == EAGAIN ? "no answer within --timeout-ms"
-                                                 : "no whole answer",
-                        n < 0 && errno != EAGAIN ? errno : 0);
+            return fail_receiving(fault, n < 0 ? errno : 0);
         }
         len += (size_t)n;
         answer[len] = '\0';
@@ -260,11 +270,7 @@ static bool open_websocket(struct bench_publisher *publisher, char fault[BENCH_F
     }
     int head = 0;
     for (len = 0; head == 0;) {
-        ssize_t n = bench_tls_receive(publisher->tls, publisher->fd, publisher->answer + len,
-                                      WIRE_HEAD_MAX - len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
+        ssize_t n = receive(publisher, len, WIRE_HEAD_MAX - len);
         len += n > 0 ? (size_t)n : 0;
         head = n > 0 ? wire_check_answer(publisher->answer, len) : -1;
     }

