@@ -34,7 +34,8 @@ class Kind:
 
 
 def turn(value):
-    return {"w1_small": value, "w1_large": value, "w8_small": value, "w4_large": value}
+    cpu = {"w1_small": value, "w1_large": value, "w8_small": value, "w4_large": value}
+    return {**cpu, "lost": value == 16, "disordered": 0}
 
 
 def test_ratios_are_those_of_each_turn(compare):
@@ -42,6 +43,8 @@ def test_ratios_are_those_of_each_turn(compare):
     floors = [{"small": {"send": send}, "large": {"send": send}} for send in (8, 4, 8)]
     result = compare.summarize(floors, {"a": [turn(8), turn(4), turn(8)], "b": [turn(4), turn(2), turn(16)]}, {})
     assert result["ratios"]["a"]["w1_small"] == {"median": 1, "low": 1, "high": 1}
+    assert result["servers"]["a"]["lost"] == 0
+    assert result["servers"]["b"]["lost"] == 1  # in one turn only
     # The median leaves the one disturbed turn out, which is told.
     assert result["ratios"]["b"]["w1_small"] == {"median": 0.5, "low": 0.5, "high": 2}
     assert "300 % apart between turns at most (b)" in " ".join(compare.doubts(result))
