@@ -62,8 +62,9 @@ static int choose_processes(struct bench_settings *settings)
     if (settings->processes < needed) {
         return options_fail(EXIT_USAGE, BENCH_COMMAND,
                             "--processes: %u sessions take %" PRIu64 " processes of %" PRIu64
-                            " descriptors",
-                            settings->sessions, needed, (uint64_t)limit.rlim_max);
+                            " descriptors; there may be %d, or a higher ulimit -n",
+                            settings->sessions, needed, (uint64_t)limit.rlim_max,
+                            BENCH_WORKERS_MAX);
     }
     return 0;
 }

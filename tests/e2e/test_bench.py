@@ -71,6 +71,22 @@ def test_sessions_that_never_read_are_not_waited_for(serve, start):
     assert report["deliveries"]["expected"] == report["deliveries"]["published"] * 15
 
 
+def test_sessions_beyond_the_descriptors_live_in_several_processes(serve, start):
+    node = serve()
+    url = f"127.0.0.1:{node.port}"
+    program = start("prlimit", "--nofile=150:150", KUJATA, "bench", f"ws://{url}/events", "--json",
+                    "--post", f"http://{url}/lists", "--sessions", "250", "--rate", "20",
+                    "--duration", "1")  # fmt: skip
+    report = json.loads("\n".join(iter(lambda: program.line(60), None)))
+    assert program.wait() == 0, report
+    assert report["sessions"]["opened"] == 250
+    assert report["deliveries"]["received"] == report["latency_ms"]["count"] == 250 * 20
+    # Of each event the last session of all processes.
+    assert report["complete_ms"]["count"] == 20
+    assert report["complete_ms"]["max"] == report["latency_ms"]["max"]
+    assert report["complete_ms"]["p50"] >= report["latency_ms"]["p50"]
+
+
 def test_sessions_that_cannot_connect_are_a_failure(serve, start):
     node = serve("--limit-sessions", "5")
     code, report = bench(start, node, "--sessions", "8", publish=False)
