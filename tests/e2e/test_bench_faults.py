@@ -15,7 +15,8 @@ from deadline import eventually
 from programs import KUJATA
 from relay import Relay, mark
 
-EVENTS = 100  # of each run; the first number is that of the probe
+EVENTS = 100  # of each run; the first number, or the first few, are those of probes
+PROBES_MAX = 6
 ONE = 30  # the event with which something goes wrong
 
 
@@ -139,7 +140,8 @@ def test_what_a_session_misses_that_the_server_ended_is_lost(start, relay):
     assert code == 1
     assert report["sessions"]["closed"] == 1
     assert "1008" in report["fault"]
-    assert report["deliveries"]["lost"] == EVENTS + 2 - ONE
+    # From ONE to the last; those before the first that was measured were probes.
+    assert 1 <= report["deliveries"]["lost"] - (EVENTS + 1 - ONE) <= PROBES_MAX
 
 
 def test_the_load_ends_when_nobody_is_left_to_hear_it(start, relay):
@@ -154,7 +156,7 @@ def test_the_load_ends_when_nobody_is_left_to_hear_it(start, relay):
     assert time.monotonic() - begun < 20
     assert code == 1
     assert report["sessions"]["closed"] == 5
-    assert ONE - 2 <= report["deliveries"]["published"] <= ONE + 2
+    assert ONE - PROBES_MAX <= report["deliveries"]["published"] <= ONE + 2
     assert report["deliveries"]["window_timeouts"] == 0
 
 
@@ -180,23 +182,22 @@ def test_percentiles_are_those_of_what_the_server_did(start, relay):
     latencies = []
 
     async def hold_back(socket, index, number, message):
-        if number > 1:
-            await asyncio.sleep(0.5 if number % 10 == 0 else 0.001)
-            latencies.append(time.monotonic_ns() - mark(message)[1])
+        await asyncio.sleep(0.5 if number % 10 == 0 else 0.001)
+        latencies.append(time.monotonic_ns() - mark(message)[1])
         await socket.send(message)
 
     code, report = run_with(start, relay, hold_back, "--rate", "20", "--duration", "4",
                             "--timeout-ms", "10000", sessions=1)  # fmt: skip
     assert code == 0, report
-    latencies.sort()
-    assert len(latencies) == report["latency_ms"]["count"] == 80
+    measured = sorted(latencies[-80:])  # before them were probes
+    assert len(measured) == report["latency_ms"]["count"] == 80
     assert report["latency_from"] == "planned"
     for name, share in ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1):
-        sent = latencies[math.ceil(share * len(latencies)) - 1] / 1e6
+        sent = measured[math.ceil(share * len(measured)) - 1] / 1e6
         # As precise as the buckets; never before it was sent, and not long after.
         assert sent * 0.995 <= report["latency_ms"][name] <= sent * 1.005 + 200, name
     # An event is later than planned since others were held back, not only when it was itself.
-    assert latencies[-1] / 1e6 > 500
+    assert measured[-1] / 1e6 > 500
     assert report["latency_ms"]["p90"] > 300
 
 
