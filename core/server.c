@@ -110,15 +110,17 @@ static bool is_ready(struct kj_error *error, void *ctx)
     return true;
 }
 
+static struct kj__server_numbers numbers_of(const struct kj_server *server)
+{
+    return (struct kj__server_numbers){.counters = &server->counters,
+                                       .pubsub = server->options.values.pubsub,
+                                       .source = &server->options.values.counter_source};
+}
+
 static void add_metrics(struct kj__buffer *out, void *ctx)
 {
     struct kj_server *server = ctx;
-    kj__server_metrics(
-        &(struct kj__server_numbers){.counters = &server->counters,
-                                     .traffic = &server->traffic,
-                                     .delivery = server->delivery,
-                                     .source = &server->options.values.counter_source},
-        out);
+    kj__server_metrics(numbers_of(server), &server->traffic, server->delivery, out);
 }
 
 static enum kj_status start_health(struct kj_server *server, struct kj_error *error)
@@ -588,12 +590,10 @@ void kj_server_count_auth_reload(struct kj_server *server, bool was_good)
 void kj_server_counters(const struct kj_server *server,
                         void (*visit)(const char *name, uint64_t value, void *ctx), void *ctx)
 {
-    kj__server_counters_visit(&server->counters, &server->options.values.counter_source,
-                              &(struct kj__counter_visit){visit, ctx});
+    kj__server_counters_visit(numbers_of(server), visit, ctx);
 }
 
 uint64_t kj_server_counter(const struct kj_server *server, const char *name)
 {
-    return kj__server_counters_find(&server->counters, &server->options.values.counter_source,
-                                    name);
+    return kj__server_counters_find(numbers_of(server), name);
 }

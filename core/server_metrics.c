@@ -79,7 +79,7 @@ static uint64_t read_queue_messages(struct kj__shard *shard)
     return atomic_load_explicit(&shard->gauges.queue_messages, memory_order_relaxed);
 }
 
-static void add_foreign(const char *name, const char *help, uint64_t value, void *out)
+static void add_other(const char *name, const char *help, uint64_t value, void *out)
 {
     static const char counted[] = "_total";
     size_t len = strlen(name);
@@ -88,49 +88,103 @@ static void add_foreign(const char *name, const char *help, uint64_t value, void
     kj__metrics_family(out, name, is_counter ? KJ__COUNTER : KJ__GAUGE, help, (double)value);
 }
 
-void kj__server_metrics(const struct kj__server_numbers *numbers, struct kj__buffer *out)
+/* What the backend counts, which keeps its numbers by itself. */
+static void read_backend(struct kj_pubsub *pubsub, kj_counter_visit visit, void *ctx)
 {
-    kj__traffic_metrics(numbers->traffic, out);
-    add_counters(numbers->counters, out);
-    add_connections(numbers->counters, out);
-    if (numbers->delivery) {
-        add_shards(numbers->delivery, out, "shard_sessions_current",
+    struct kj_pubsub_stats stats;
+    kj_pubsub_stats(pubsub, &stats);
+    const struct backend_counter {
+        const char *name, *help;
+        uint64_t value;
+    } all[] = {
+        {"pubsub_published_total", "Publications and requests the backend accepted.",
+         stats.published},
+        {"pubsub_refused_total", "Publications the backend's full queue refused.", stats.refused},
+        {"pubsub_failed_total", "Publications accepted that the broker would not take.",
+         stats.failed},
+        {"pubsub_delivered_total", "Publications given to a subscription's handler.",
+         stats.delivered},
+        {"pubsub_dropped_total", "Publications lost at a full subscription.", stats.dropped},
+        {"pubsub_discarded_total",
+         "Publications still waiting when their subscription or the backend ended.",
+         stats.discarded},
+        {"pubsub_undecodable_total", "Messages on our topics that are no publications.",
+         stats.undecodable},
+        {"pubsub_disconnects_total", "Times the link to the broker broke.", stats.disconnects},
+        {"pubsub_requests_total", "Requests accepted.", stats.requests},
+        {"pubsub_answered_total", "Requests that were answered.", stats.answered},
+        {"pubsub_timed_out_total", "Requests without an answer in time.", stats.timed_out},
+        {"pubsub_unheard_total", "Requests that nobody listened for.", stats.unheard},
+        {"pubsub_misanswered_total", "Requests whose answer could not be read.", stats.misanswered},
+        {"pubsub_abandoned_total", "Requests that the backend's end, or the broker, cut off.",
+         stats.abandoned},
+        {"pubsub_late_answers_total", "Answers that nobody waited for any more.",
+         stats.late_answers},
+        {"pubsub_replies_total", "Answers sent.", stats.replies},
+        {"pubsub_unanswered_total", "Requests of others whose handler gave no answer in time.",
+         stats.unanswered},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        visit(all[i].name, all[i].help, all[i].value, ctx);
+    }
+}
+
+/* Everything that is not in kj__counters. */
+static void read_others(struct kj__server_numbers numbers, kj_counter_visit visit, void *ctx)
+{
+    if (numbers.pubsub) {
+        read_backend(numbers.pubsub, visit, ctx);
+    }
+    if (numbers.source->read) {
+        numbers.source->read(numbers.source->ctx, visit, ctx);
+    }
+}
+
+void kj__server_metrics(struct kj__server_numbers numbers, struct kj__traffic *traffic,
+                        struct kj__delivery *delivery, struct kj__buffer *out)
+{
+    kj__traffic_metrics(traffic, out);
+    add_counters(numbers.counters, out);
+    add_connections(numbers.counters, out);
+    if (delivery) {
+        add_shards(delivery, out, "shard_sessions_current",
                    "Sessions of a shard, those in their handshake included.", read_sessions);
-        add_shards(numbers->delivery, out, "shard_jobs_current", "Jobs waiting for a shard.",
-                   read_jobs);
-        add_shards(numbers->delivery, out, "shard_queue_bytes_current",
+        add_shards(delivery, out, "shard_jobs_current", "Jobs waiting for a shard.", read_jobs);
+        add_shards(delivery, out, "shard_queue_bytes_current",
                    "Bytes that wait for the sockets of a shard's sessions.", read_queue_bytes);
-        add_shards(numbers->delivery, out, "shard_queue_messages_current",
+        add_shards(delivery, out, "shard_queue_messages_current",
                    "Frames that wait for the sockets of a shard's sessions.", read_queue_messages);
-        kj__dispatch_metrics(&numbers->delivery->dispatch, out);
+        kj__dispatch_metrics(&delivery->dispatch, out);
     }
-    if (numbers->source->read) {
-        numbers->source->read(numbers->source->ctx, add_foreign, out);
-    }
+    read_others(numbers, add_other, out);
     kj__metrics_process(out);
 }
 
 /* ---- one by one ---- */
 
+struct counter_visit {
+    void (*visit)(const char *name, uint64_t value, void *ctx);
+    void *ctx;
+};
+
 /* Help is for /metrics alone. */
-static void visit_foreign(const char *name, const char *help, uint64_t value, void *ctx)
+static void visit_other(const char *name, const char *help, uint64_t value, void *ctx)
 {
     (void)help;
-    const struct kj__counter_visit *foreign = ctx;
-    foreign->visit(name, value, foreign->ctx);
+    const struct counter_visit *other = ctx;
+    other->visit(name, value, other->ctx);
 }
 
-void kj__server_counters_visit(const struct kj__counters *counters,
-                               const struct kj_counter_source *source,
-                               struct kj__counter_visit *visit)
+void kj__server_counters_visit(struct kj__server_numbers numbers,
+                               void (*visit)(const char *name, uint64_t value, void *ctx),
+                               void *ctx)
 {
+    const struct kj__counters *counters = numbers.counters;
 #define VISIT_COUNTER(member, name, kind, help)                                                    \
-    visit->visit(name, atomic_load_explicit(&counters->member, memory_order_relaxed), visit->ctx);
+    visit(name, atomic_load_explicit(&counters->member, memory_order_relaxed), ctx);
     KJ__COUNTER_MAP(VISIT_COUNTER)
 #undef VISIT_COUNTER
-    if (source->read) {
-        source->read(source->ctx, visit_foreign, visit);
-    }
+    read_others(numbers, visit_other, &(struct counter_visit){visit, ctx});
 }
 
 struct wanted_counter {
@@ -146,10 +200,9 @@ static void pick_counter(const char *name, uint64_t value, void *ctx)
     }
 }
 
-uint64_t kj__server_counters_find(const struct kj__counters *counters,
-                                  const struct kj_counter_source *source, const char *name)
+uint64_t kj__server_counters_find(struct kj__server_numbers numbers, const char *name)
 {
     struct wanted_counter wanted = {.name = name};
-    kj__server_counters_visit(counters, source, &(struct kj__counter_visit){pick_counter, &wanted});
+    kj__server_counters_visit(numbers, pick_counter, &wanted);
     return wanted.value;
 }

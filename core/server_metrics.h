@@ -7,29 +7,25 @@
 #include "rest/traffic.h"
 
 #include <kujata/counter.h>
+#include <kujata/pubsub.h>
 
+/* Whoever counts something. */
 struct kj__server_numbers {
-    struct kj__counters *counters;
-    struct kj__traffic *traffic;
-    struct kj__delivery *delivery; /* NULL: no push */
+    const struct kj__counters *counters;
+    struct kj_pubsub *pubsub; /* NULL: no push */
     const struct kj_counter_source *source;
 };
 
-void kj__server_metrics(const struct kj__server_numbers *numbers, struct kj__buffer *out);
-
-/* Where counters are shown one by one. */
-struct kj__counter_visit {
-    void (*visit)(const char *name, uint64_t value, void *ctx);
-    void *ctx;
-};
+/* `delivery` is NULL where there is no push. */
+void kj__server_metrics(struct kj__server_numbers numbers, struct kj__traffic *traffic,
+                        struct kj__delivery *delivery, struct kj__buffer *out);
 
 /* See kj_server_counters. */
-void kj__server_counters_visit(const struct kj__counters *counters,
-                               const struct kj_counter_source *source,
-                               struct kj__counter_visit *visit);
+void kj__server_counters_visit(struct kj__server_numbers numbers,
+                               void (*visit)(const char *name, uint64_t value, void *ctx),
+                               void *ctx);
 
 /* See kj_server_counter. */
-uint64_t kj__server_counters_find(const struct kj__counters *counters,
-                                  const struct kj_counter_source *source, const char *name);
+uint64_t kj__server_counters_find(struct kj__server_numbers numbers, const char *name);
 
 #endif

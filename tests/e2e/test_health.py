@@ -243,6 +243,20 @@ def test_it_is_not_ready_without_its_broker(healthy, broker):
         again.stop()
 
 
+def test_the_numbers_of_the_backend_are_among_the_others(healthy, broker):
+    node, health = healthy("--pubsub", broker.url, "--print-counters")
+    eventually(lambda: health.request("/ready").status_code == 204, what="ready")
+    node.create("/lists", name="a")
+    # Once for the node's own subscription to what it publishes.
+    eventually(lambda: health.sample("pubsub_delivered_total") == 1, what="delivered")
+    assert health.sample("pubsub_published_total") == 1
+    broker.stop()
+    eventually(lambda: health.sample("pubsub_disconnects_total") == 1, what="a lost broker")
+    counters = node.counters()
+    assert counters["pubsub_published_total"] == 1
+    assert counters["pubsub_dropped_total"] == 0
+
+
 def test_it_is_not_ready_while_it_drains(healthy):
     node, health = healthy("--limit-close-timeout-ms", "3000")
     session = RawWebSocket(node.port)  # never answers the close, and so keeps the node waiting
