@@ -18,6 +18,7 @@ enum { SEQ_SIZE = 65, RETRY_MIN_MS = 100, RETRY_MAX_MS = 5000 };
 enum {
     UNAUTHORIZED = 401,
     NOT_FOUND = 404,
+    TOO_MANY = 429,
     SERVER_ERROR = 500,
     GOING_AWAY = 1001,
     INTERNAL = 1011,
@@ -101,8 +102,9 @@ static bool may_come_back(enum kj_status status, const struct kj_error *error)
     case TRY_LATER:
         return true;
     default:
-        return status == KJ_EREFUSED && error->position >= SERVER_ERROR &&
-               error->position < GOING_AWAY;
+        return status == KJ_EREFUSED &&
+               (error->position == TOO_MANY ||
+                (error->position >= SERVER_ERROR && error->position < GOING_AWAY));
     }
 }
 

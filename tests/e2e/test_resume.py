@@ -511,6 +511,24 @@ def test_sub_prints_that_it_could_not_go_on(serve, start):
     assert sub.wait() == 0
 
 
+def test_sub_tries_again_where_too_many_connect(serve, start):
+    node = serve("--rate-limit-handshakes", "1/1", "--print-counters")
+    proxy = Proxy(node.port)
+    sub = start(KUJATA, "sub", f"ws://127.0.0.1:{proxy.port}/events", "--resume")
+
+    def heard():
+        node.create(title="hello", number=-1)
+        return not sub.lines.empty()
+
+    eventually(heard, what="the first event")
+    for times in range(1, 4):
+        proxy.break_all()
+        eventually(lambda: sub.stderr().count("connected again") == times, what="a new session")
+    sub.signal()
+    assert sub.wait() == 0
+    assert node.counters()["http_ws_handshakes_rate_limited_total"] > 0
+
+
 def test_a_node_that_stops_ends_sessions_that_still_go_on(serve):
     node = start(serve, "--shards", "1", "--resume-bytes", "1000000000")
     place = place_of(node)
