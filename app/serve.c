@@ -222,6 +222,22 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Now, so that what is lost with the backend is among the counters. */
+static void close_backend(struct kj_pubsub *pubsub)
+{
+    struct kj_pubsub_stats before, after;
+    bool is_away = kj_pubsub_is_away(pubsub);
+    kj_pubsub_stats(pubsub, &before);
+    kj_pubsub_close(pubsub);
+    kj_pubsub_stats(pubsub, &after);
+    if (is_away && after.discarded > before.discarded) {
+        kj_log(KJ_LOG_WARNING, "serve",
+               "%" PRIu64 " publications that waited for the broker are lost: it is away, and the "
+               "node stops",
+               after.discarded - before.discarded);
+    }
+}
+
 /* Serves until one of the signals, which the caller has blocked, arrives. */
 static int run(struct node *node, const struct serve_settings *settings, const sigset_t *signals)
 {
@@ -257,6 +273,7 @@ static int run(struct node *node, const struct serve_settings *settings, const s
     }
     kj_presence_stop(node->presence);
     kj_server_stop(node->server);
+    close_backend(node->pubsub);
     if (settings->print_counters) {
         kj_server_counters(node->server, print_counter, NULL);
         fflush(stdout);

@@ -8,7 +8,7 @@ import msgpack
 
 from deadline import eventually
 from fleet import create_all, numbers_of
-from programs import Broker
+from programs import Broker, free_port
 from rawnats import RawNats
 from rawws import TEXT, RawWebSocket
 
@@ -137,3 +137,12 @@ def test_nodes_outlive_their_broker(serve, broker):
         assert event["entity"]["title"] == "meanwhile"
     finally:
         again.stop()
+
+
+def test_what_waits_for_the_broker_at_the_end_is_counted_and_told(serve):
+    node = serve("--pubsub", f"nats://127.0.0.1:{free_port()}", "--print-counters")
+    for number in range(3):
+        node.create(title="lost", number=number)
+    counters = node.counters()
+    assert counters["pubsub_discarded_total"] == 3
+    assert "3 publications that waited for the broker are lost" in node.stderr()
