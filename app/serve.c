@@ -232,8 +232,8 @@ static void close_backend(struct kj_pubsub *pubsub)
     kj_pubsub_stats(pubsub, &after);
     if (is_away && after.discarded > before.discarded) {
         kj_log(KJ_LOG_WARNING, "serve",
-               "%" PRIu64 " publications that waited for the broker are lost: it is away, and the "
-               "node stops",
+               "publications that waited for the broker, which is away, and are lost as the node "
+               "stops: %" PRIu64,
                after.discarded - before.discarded);
     }
 }

@@ -109,8 +109,9 @@ static void log_lost(struct kj_presence_board *board)
 {
     uint64_t lost = atomic_load(&board->counters.lost);
     if (lost > board->lost_told && presence_may_log(board)) {
-        kj_log(KJ_LOG_WARNING, "presence", "%llu nodes went without a goodbye: %d reports missed",
-               (unsigned long long)(lost - board->lost_told), PRESENCE_MISSED);
+        kj_log(KJ_LOG_WARNING, "presence",
+               "nodes that went without a goodbye, as %d of their reports are missing: %llu",
+               PRESENCE_MISSED, (unsigned long long)(lost - board->lost_told));
         board->lost_told = lost;
     }
 }

@@ -145,4 +145,4 @@ def test_what_waits_for_the_broker_at_the_end_is_counted_and_told(serve):
         node.create(title="lost", number=number)
     counters = node.counters()
     assert counters["pubsub_discarded_total"] == 3
-    assert "3 publications that waited for the broker are lost" in node.stderr()
+    assert "are lost as the node stops: 3" in node.stderr()
