@@ -128,6 +128,28 @@ def test_running_md_has_the_figures_of_bench():
     assert shown == figures
 
 
+def rows_of_flags(command):
+    """The cells of each row of running.md that is about one flag of a command, by their headings."""
+    section = re.split(r"^## ", read("docs/running.md"), flags=re.M)
+    section = next(s for s in section if s.startswith(f"`kujata {command}"))
+    headings = []
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if cells and cells[0] == "flag":
+            headings = cells
+        elif cells and re.fullmatch(r"`--[a-z-]+`", cells[0]):
+            yield dict(zip(headings, cells))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_running_md_has_the_numbers_that_the_help_tells(command):
+    shown = subprocess.run([KUJATA, command, "--help"], capture_output=True, text=True, check=True)
+    told = dict(re.findall(r"^\s+(--[a-z-]+) .*default:? (\d+)\b", shown.stdout, re.M))
+    rows = {row["flag"].strip("`"): row.get("default", "") for row in rows_of_flags(command)}
+    numbers = {flag: re.findall(r"\d+", text.replace(",", "")) for flag, text in rows.items()}
+    assert {f: n for f, n in told.items() if f in rows and n not in numbers[f]} == {}
+
+
 def needs_of(command):
     """What the help says of flags that need others: (with or without, those, the flags)."""
     shown = subprocess.run([KUJATA, command, "--help"], capture_output=True, text=True, check=True)
