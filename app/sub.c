@@ -21,6 +21,7 @@ enum {
     TOO_MANY = 429,
     SERVER_ERROR = 500,
     GOING_AWAY = 1001,
+    POLICY = 1008,
     INTERNAL = 1011,
     RESTART = 1012,
     TRY_LATER = 1013
@@ -160,7 +161,7 @@ static void subscribe(const struct kj_subscriber_options *options, struct kj_sub
     }
 }
 
-/* What to change where the server did not let us in. */
+/* What to change where the server did not let us in, or why it sent us away. */
 static const char *hint(const struct kj_error *error)
 {
     switch (error->position) {
@@ -169,6 +170,10 @@ static const char *hint(const struct kj_error *error)
     case NOT_FOUND:
         return " (is the path of the URL right? A node has sessions at /events, if --push-endpoint "
                "does not say otherwise)";
+    case GOING_AWAY:
+        return " (the server stops; see --resume)";
+    case POLICY:
+        return " (the token ran out or was refused, or the events were read too slowly)";
     default:
         return "";
     }
@@ -224,5 +229,6 @@ int command_sub(int argc, char *const *argv)
                             error.text, hint(&error));
     }
     subscribe(&connect, subscriber, &error);
-    return interrupted ? EXIT_SUCCESS : options_fail(EXIT_FAILURE, command, "%s", error.text);
+    return interrupted ? EXIT_SUCCESS
+                       : options_fail(EXIT_FAILURE, command, "%s%s", error.text, hint(&error));
 }

@@ -290,7 +290,7 @@ def test_sub_says_why_the_server_ended_it(serve, start):
     wait_until_subscribed(node, sub)
     node.stop()
     assert sub.wait() == 1
-    assert "1001" in sub.stderr()
+    assert "close code 1001 (the server stops; see --resume)" in sub.stderr()
     assert len(sub.stderr().splitlines()) == 1
 
 
