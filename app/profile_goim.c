@@ -96,7 +96,7 @@ static int start(const struct profile_context *context, void **state)
     if (!options.is_open && context->settings->server.session_authenticator_count == 0) {
         return options_fail(EXIT_USAGE, context->command,
                             "--profile goim: nobody could come in (see --gateway-open, "
-                            "--auth-tokens and --jwt-alg)");
+                            "--accounts, --auth-tokens and --jwt-alg)");
     }
     if (kj_goim_new(&options, &goim)) {
         return options_fail(EXIT_FAILURE, context->command, "no memory for --profile goim");

@@ -51,7 +51,7 @@ static int start(const struct profile_context *context, void **state)
         return EXIT_SUCCESS;
     }
     return options_fail(status == KJ_ENOMEM ? EXIT_FAILURE : EXIT_USAGE, context->command,
-                        "--profile go-push: %s (see --gopush-path, --gateway-open and "
+                        "--profile go-push: %s (see --gopush-path, --gateway-open, --accounts and "
                         "--auth-tokens)",
                         error.text);
 }

@@ -103,8 +103,8 @@ int rooms_make(const char *command, struct rooms_settings *settings, struct kj_s
     if (!status) {
         return EXIT_SUCCESS;
     }
-    return options_fail(
-        status == KJ_ENOMEM ? EXIT_FAILURE : EXIT_USAGE, command,
-        "--gateway: %s (see --gateway-path, --gateway-open, --auth-tokens and --jwt-alg)",
-        error.text);
+    return options_fail(status == KJ_ENOMEM ? EXIT_FAILURE : EXIT_USAGE, command,
+                        "--gateway: %s (see --gateway-path, --gateway-open, --accounts, "
+                        "--auth-tokens and --jwt-alg)",
+                        error.text);
 }
