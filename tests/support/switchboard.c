@@ -113,15 +113,11 @@ static bool should_publish(const struct kj_event *event, void *ctx)
     return false;
 }
 
-static int serve(struct kj_server_options *options, struct kj_store *store)
+static int serve(struct kj_server_options *options, struct kj_store *store, const sigset_t *signals)
 {
     struct kj_error error = {0};
     struct kj_server *server = NULL;
     const struct kj_processor processor = kj_store_processor(store);
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (kj_server_new(options, &server, &error) || kj_server_register(server, NULL, &processor) ||
         kj_server_start(server, &error)) {
         (void)fprintf(stderr, "switchboard: %s\n", error.text);
@@ -131,13 +127,17 @@ static int serve(struct kj_server_options *options, struct kj_store *store)
     printf("kujata: listening on http://127.0.0.1:%u\n", kj_server_port(server));
     (void)fflush(stdout);
     int caught;
-    sigwait(&signals, &caught);
+    sigwait(signals, &caught);
     kj_server_free(server);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread starts */
     struct kj_error error = {0};
     struct kj_model *model = NULL;
     struct kj_pubsub *pubsub = NULL;
@@ -160,7 +160,7 @@ int main(int argc, char **argv)
         .dispatch.should_dispatch = should_dispatch,
         .publish.should_publish = should_publish,
     };
-    int status = serve(&options, store);
+    int status = serve(&options, store, &signals);
     kj_store_free(store);
     kj_pubsub_free(pubsub);
     kj_model_free(model);

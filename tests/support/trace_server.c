@@ -197,12 +197,8 @@ static enum kj_status register_processors(struct kj_server *server, struct kj_st
 
 /* Serves until SIGTERM. */
 static enum kj_status serve(const struct kj_server_options *options, struct kj_store *store,
-                            const char *without, struct kj_error *error)
+                            const char *without, const sigset_t *signals, struct kj_error *error)
 {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     struct kj_server *server = NULL;
     enum kj_status status = kj_server_new(options, &server, error);
     status = status ? status : register_processors(server, store, without);
@@ -211,7 +207,7 @@ static enum kj_status serve(const struct kj_server_options *options, struct kj_s
         printf("kujata: listening on http://127.0.0.1:%u\n", kj_server_port(server));
         (void)fflush(stdout);
         int caught;
-        sigwait(&signals, &caught);
+        sigwait(signals, &caught);
     }
     kj_server_free(server);
     return status;
@@ -250,6 +246,10 @@ int main(int argc, char **argv)
     if (!parse(&settings, argc, argv)) {
         return 2;
     }
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread starts */
     const struct kj_pubsub_nats_options nats = {.urls = settings.pubsub};
     struct kj_error error = {.text = "out of memory"};
     struct kj_model *model = NULL;
@@ -281,7 +281,7 @@ int main(int argc, char **argv)
         .session_authenticator_count = settings.token ? 1 : 0,
         .dispatch = {.on_session_init = on_session_init, .should_dispatch = should_dispatch},
     };
-    status = status ? status : serve(&options, store, settings.without, &error);
+    status = status ? status : serve(&options, store, settings.without, &signals, &error);
     if (status) {
         (void)fprintf(stderr, "trace_server: %s\n", error.text);
     }

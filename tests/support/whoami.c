@@ -50,15 +50,11 @@ static enum kj_client_certificate parse_asked(const char *text)
                                            : KJ_CLIENT_CERTIFICATE_REQUIRED;
 }
 
-static int serve(struct kj_server_options *options)
+static int serve(struct kj_server_options *options, const sigset_t *signals)
 {
     struct kj_error error = {0};
     struct kj_server *server = NULL;
     const struct kj_processor processor = {0};
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (kj_server_new(options, &server, &error) || kj_server_register(server, NULL, &processor) ||
         kj_server_start(server, &error)) {
         (void)fprintf(stderr, "whoami: %s\n", error.text);
@@ -68,7 +64,7 @@ static int serve(struct kj_server_options *options)
     printf("kujata: listening on https://127.0.0.1:%u\n", kj_server_port(server));
     (void)fflush(stdout);
     int caught;
-    sigwait(&signals, &caught);
+    sigwait(signals, &caught);
     kj_server_free(server);
     return 0;
 }
@@ -78,6 +74,10 @@ int main(int argc, char **argv)
     if (argc != 10) {
         return 2;
     }
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread starts */
     struct kj_error error = {0};
     struct kj_model *model = NULL;
     struct kj_pubsub *pubsub = NULL;
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
         .authorizer_count = 1,
         .dispatch.on_session_init = on_session_init,
     };
-    int status = serve(&options);
+    int status = serve(&options, &signals);
     kj_pubsub_free(pubsub);
     kj_model_free(model);
     return status;
