@@ -130,6 +130,7 @@ def test_nodes_outlive_their_broker(serve, broker):
     session = RawWebSocket(node.port)
     wait_until_joined(node, session)
     broker.stop()
+    eventually(lambda: "is away" in node.stderr(), what="noticing it")
     assert node.request("POST", "/tasks", json={"title": "meanwhile"}).status_code == 200
     again = Broker(port=broker.port)
     try:

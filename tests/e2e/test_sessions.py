@@ -1,5 +1,6 @@
 """Sessions that are users: direct pushes, new tokens, and handshakes refused by handlers."""
 
+import asyncio
 import json
 import os
 
@@ -8,7 +9,7 @@ import pytest
 
 from programs import MODEL, Node
 from rawws import CLOSE, PING, PONG, TEXT, RawWebSocket, Refused
-from subscribers import JSON, MSGPACK, connect, create, receive, run, subscribe
+from subscribers import JSON, MSGPACK, SECONDS, connect, create, receive, run, subscribe
 
 SWITCHBOARD = os.environ.get("KUJATA_SWITCHBOARD", "switchboard")
 
@@ -25,6 +26,8 @@ def test_a_push_goes_to_one_user_alone(board):
     async def body():
         async with connect(board, JSON, "?token=alice") as alice:
             async with connect(board, MSGPACK, "?token=bob") as bob:
+                for session in (alice, bob):  # the board knows of those whose shard has them
+                    await asyncio.wait_for(await session.ping(), SECONDS)
                 await create(board, "/lists", name="bob", description="direct")
                 await create(board, "/lists", name="alice", description="direct", password="x")
                 await create(board, title="everybody")

@@ -131,9 +131,9 @@ def test_answers_of_one_client_come_in_order_and_connections_are_kept(serve, ups
 
 
 def test_failures_are_told_and_counted(serve, upstream):
-    node = serve(*OPEN, "--upstream", upstream.url, "--upstream-timeout-ms", "300")
+    node = serve(*OPEN, "--upstream", upstream.url)
     client = Client(node)
-    kinds = ("FAIL", "MOVED", "LIST", "NONSENSE", "DEEP", "HUGE", "BREAK", "WAIT")
+    kinds = ("FAIL", "MOVED", "LIST", "NONSENSE", "DEEP", "HUGE", "BREAK")
     for kind in kinds:
         assert client.error(kind) == "upstream", kind
     assert client.ok("DANCE")["echo"]["type"] == "DANCE", "all goes on"
@@ -143,6 +143,17 @@ def test_failures_are_told_and_counted(serve, upstream):
     assert counters["upstream_answers_total"] == 1
     assert counters["gateway_requests_refused_total"] == len(kinds)
     assert "upstream" in node.stderr()
+
+
+def test_a_call_that_takes_too_long_is_given_up(serve, upstream):
+    node = serve(*OPEN, "--upstream", upstream.url, "--upstream-timeout-ms", "300")
+    client = Client(node)
+    answer = client.ask("WAIT")["data"]
+    assert answer["code"] == "upstream" and "in time" in answer["message"]
+    eventually(lambda: client.ask("DANCE")["type"] == "OK", what="an answer in time")
+    counters = node.counters()
+    assert counters["upstream_failed_total"] >= 1
+    assert counters["upstream_answers_total"] == 1
 
 
 def test_an_upstream_that_is_not_there_is_told_of(serve):
