@@ -268,7 +268,7 @@ def test_a_logout_on_one_node_holds_on_another_with_the_same_file(serve, tmp_pat
 
 
 def test_sessions_end_with_their_token(serve):
-    node = serve(*MEMORY, "--gateway", "--account-token-s", "1")
+    node = serve(*MEMORY, "--gateway", "--account-token-s", "4")
     client = Client(node, register(node, "ann")["token"])
     assert client.ends() == 4401
 

@@ -10,6 +10,7 @@ import pytest
 
 from deadline import eventually
 from rawws import BINARY, CLOSE, TEXT, RawWebSocket
+from test_health import Health
 
 PROFILES = (
     *("--profile", "native", "--profile", "gochat", "--profile", "goim"),
@@ -174,8 +175,12 @@ def fleet(serve, broker, tmp_path):
 
     def start(*flags):
         common = ("--accounts", f"sqlite:{tmp_path / 'accounts.db'}", *CHEAP)
-        common = (*common, "--pubsub", broker.url, "--print-counters")
-        return [serve(*common, *flags) for _ in range(2)]
+        common = (*common, "--pubsub", broker.url, "--print-counters", "--health", "127.0.0.1:0")
+        nodes = [serve(*common, *flags) for _ in range(2)]
+        for node in nodes:  # what is told before a node has found the broker, it misses
+            health = Health(node)
+            eventually(lambda: health.request("/ready").status_code == 204, what="the broker")
+        return nodes
 
     return start
 

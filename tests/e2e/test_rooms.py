@@ -225,7 +225,7 @@ def test_a_newer_client_replaces_the_older(serve, tokens):
 
 
 def test_any_frame_is_a_sign_of_life_and_silence_is_not(serve):
-    node = serve(*OPEN, "--gateway-limit-idle-ms", "400")
+    node = serve(*OPEN, "--gateway-limit-idle-ms", "1500")
     alive, silent = Client(node), Client(node)
 
     def is_gone():

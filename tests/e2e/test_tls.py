@@ -476,6 +476,7 @@ def test_what_does_not_decrypt_ends_the_session_alone(secure, authority):
     node = secure("--print-counters")
     context = authority.context()
     broken, sound = (RawWebSocket(node.port, tls=context) for _ in range(2))
+    eventually(lambda: node.handed_over() == 2, what="both sessions")
     os.write(broken.socket.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
     eventually(lambda: node.handed_over() == 1, what="the end of the broken session")
     node.create(title="heard")
