@@ -13,7 +13,8 @@ EVENTS = 300
 
 
 def test_many_idle_sessions_need_no_more_threads_than_few(serve):
-    node = serve()
+    # They answer no ping, however long it takes to connect them all.
+    node = serve("--limit-ping-interval-ms", "600000", "--limit-pong-timeout-ms", "900000")
     sessions = connect_all(node.port, FEW)
     with_few = node.threads()
     sessions += connect_all(node.port, MANY - FEW)
