@@ -94,7 +94,9 @@ static void on_complete(void *closure)
     kj__subscription_unref(closure);
 }
 
-/* Tells the broker, if it knows of the subscription, that it is over. */
+/* Up to version 3.5 libnats's reader, between finding the subscription of a message and taking its
+ * lock, holds nothing of it: what is destroyed then is used all the same. So a handle goes once the
+ * reader has read what the broker sent behind such a message, or is gone itself. */
 static void forget_handle(struct kj__nats_subscription *subscription)
 {
     natsSubscription_Destroy(subscription->handle);
@@ -143,11 +145,30 @@ static bool join(struct kj__nats *self, struct kj__nats_subscription *subscripti
     return false;
 }
 
+/* Tells the broker, if it knows of them, that they are over. */
 static void let_go_all(struct kj__nats *self)
 {
     for (;;) {
         pthread_mutex_lock(&self->lock);
         struct kj__nats_subscription *subscription = kj__nats_first(self, KJ__NATS_LEAVING);
+        if (subscription) {
+            kj__nats_move(subscription, KJ__NATS_LEFT);
+        }
+        pthread_mutex_unlock(&self->lock);
+        if (!subscription) {
+            return;
+        }
+        natsSubscription_Unsubscribe(subscription->handle);
+        self->wire->confirmed = false; /* a group's publications are the others' from now on */
+    }
+}
+
+/* Of those that left, once no reader can know of them any more. */
+static void forget_all(struct kj__nats *self)
+{
+    for (;;) {
+        pthread_mutex_lock(&self->lock);
+        struct kj__nats_subscription *subscription = kj__nats_first(self, KJ__NATS_LEFT);
         if (subscription) {
             kj__list_unlink(&subscription->node);
         }
@@ -156,7 +177,6 @@ static void let_go_all(struct kj__nats *self)
             return;
         }
         forget_handle(subscription);
-        self->wire->confirmed = false; /* a group's publications are the others' from now on */
         kj__subscription_unref(&subscription->base);
     }
 }
@@ -190,7 +210,7 @@ static void rearrange(struct kj__nats *self)
     }
 }
 
-/* Subscriptions that go on are to join the next connection. */
+/* After the end of the connection: subscriptions that go on are to join the next one. */
 static void leave_all(struct kj__nats *self)
 {
     for (;;) {
@@ -206,16 +226,17 @@ static void leave_all(struct kj__nats *self)
         forget_handle(subscription);
     }
     let_go_all(self);
+    forget_all(self);
 }
 
 static void hang_up(struct kj__nats *self, struct kj__nats_line *line)
 {
+    kj__nats_hang_up(line);
     if (line == &self->wire->lines[KJ__NATS_SUBSCRIBING]) {
         leave_all(self);
     } else {
         kj__nats_close_inbox(self);
     }
-    kj__nats_hang_up(line);
 }
 
 /* Makes the first connection, and the next one after libnats has given one up. */
@@ -275,6 +296,9 @@ static bool confirm(struct kj__nats *self)
     if (!self->wire->confirmed) {
         uint64_t until_ms = kj__clock_monotonic_ms() + CONFIRM_MS;
         self->wire->confirmed = flush(self, KJ__NATS_SUBSCRIBING, until_ms) == NATS_OK;
+        if (self->wire->confirmed) {
+            forget_all(self);
+        }
     }
     return self->wire->confirmed;
 }
@@ -398,6 +422,17 @@ static void answer_ping(struct kj__nats *self)
     pthread_mutex_unlock(&self->lock);
 }
 
+/* What left is not kept until there is something to send. */
+static void forget_when_idle(struct kj__nats *self)
+{
+    pthread_mutex_lock(&self->lock);
+    bool some_left = !kj__list_is_empty(&self->places[KJ__NATS_LEFT]);
+    pthread_mutex_unlock(&self->lock);
+    if (some_left && !confirm(self)) {
+        self->wire->retry_at_ms = kj__clock_monotonic_ms() + SEND_RETRY_MS;
+    }
+}
+
 /* Sends while the link is up. A subscription made before a publication joins before it. */
 static void send_all(struct kj__nats *self)
 {
@@ -407,6 +442,7 @@ static void send_all(struct kj__nats *self)
             self->wire->in_hand = kj__backlog_take(&self->outgoing);
         }
         if (!self->wire->in_hand) {
+            forget_when_idle(self);
             return;
         }
         rearrange(self);

@@ -33,7 +33,7 @@ void kj__nats_move(struct kj__nats_subscription *subscription, enum kj__nats_pla
     kj__list_unlink(&subscription->node);
     kj__list_append(&self->places[place], &subscription->node);
     subscription->place = place;
-    if (place != KJ__NATS_JOINED) {
+    if (place == KJ__NATS_JOINING || place == KJ__NATS_LEAVING) {
         atomic_store(&self->rearrange, true);
     }
 }

@@ -20,6 +20,7 @@ enum kj__nats_place {
     KJ__NATS_JOINING, /* the broker is to hear of it */
     KJ__NATS_JOINED,
     KJ__NATS_LEAVING, /* unsubscribed; the broker is to hear of that */
+    KJ__NATS_LEFT,    /* the broker heard; libnats may be reading a message for it still */
     KJ__NATS_PLACE_COUNT
 };
 
