@@ -11,6 +11,7 @@ from deadline import eventually
 from fleet import numbers_of, raise_file_limit, read_streams
 from programs import SANITIZED
 from rawws import CLOSE, PING, PONG, TEXT, RawWebSocket
+from test_health import Health
 
 # MANY events of this size are more than all buffers between the node and a client can hold.
 FILLER = "x" * 30000
@@ -19,11 +20,11 @@ QUEUE = 10
 SMALL = 4096
 
 
-def start(serve, policy):
+def start(serve, policy, *flags):
     return serve(
         "--shards", "1", "--print-counters", "--queue-policy", policy,
         "--limit-session-queue-messages", str(QUEUE), "--limit-write-stall-ms", "600000",
-        "--limit-pong-timeout-ms", "600000", "--limit-close-timeout-ms", "600000",
+        "--limit-pong-timeout-ms", "600000", "--limit-close-timeout-ms", "600000", *flags,
     )  # fmt: skip
 
 
@@ -143,7 +144,8 @@ def test_a_client_that_is_slow_is_told_of_each_gap(serve, policy):
 
 @pytest.mark.parametrize("policy", ["drop-newest", "drop-oldest"])
 def test_a_client_without_errors_is_told_nothing(serve, policy):
-    node = start(serve, policy)
+    node = start(serve, policy, "--health", "127.0.0.1:0")
+    health = Health(node)
     session = connect(node, errors=False)
     publish(node, 0, MANY)
     numbers = []
@@ -164,6 +166,7 @@ def test_a_client_without_errors_is_told_nothing(serve, policy):
 
     eventually(has_heard, seconds=60, what="an event behind the gap")
     assert numbers == sorted(set(numbers))
+    eventually(lambda: health.sample("events_queued_total") == last, what="the last ones")
     session.close()
     counters = node.counters()
     assert counters["error_events_total"] == 0

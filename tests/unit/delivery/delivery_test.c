@@ -249,7 +249,7 @@ static void a_silent_peer_is_pinged_and_then_dropped(void **state)
 {
     struct fixture *fixture = *state;
     fixture->endpoint.ping_interval_ms = 100;
-    fixture->endpoint.pong_timeout_ms = 350;
+    fixture->endpoint.pong_timeout_ms = 1500;
     start(fixture);
     int fd = connect_pair(fixture);
     expect_bytes(fd, "\x89\x00\x89\x00", 4);
