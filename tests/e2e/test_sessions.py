@@ -1,6 +1,7 @@
 """Sessions that are users: direct pushes, new tokens, and handshakes refused by handlers."""
 
 import asyncio
+import itertools
 import json
 import os
 
@@ -58,17 +59,18 @@ def renew(session, token, **more):
 
 
 def wait_for_user(board, session, user):
-    """Writes to that user until one is heard; whatever else comes is returned."""
+    """Writes to that user until the last one is heard; whatever else comes is returned."""
     others = []
-    while True:
-        board.create("/lists", name=user)
+    for turn in itertools.count():
+        board.create("/lists", name=user, description=f"turn {turn}")
         while session.has_data(0.05):
             opcode, payload = session.message()
             assert opcode == TEXT, payload
-            name = json.loads(payload)["entity"]["name"]
-            if name == user:
+            entity = json.loads(payload)["entity"]
+            if entity["name"] != user:
+                others.append(entity["name"])
+            elif entity["description"] == f"turn {turn}":
                 return others
-            others.append(name)
 
 
 def test_a_new_token_makes_another_user_of_a_session(board):
