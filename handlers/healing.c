@@ -202,8 +202,9 @@ enum kj_status kj_healing_new(const struct kj_healing_options *options, struct k
     limits->queue_bytes = limits->queue_bytes ? limits->queue_bytes : QUEUE_BYTES_DEFAULT;
     limits->queue_messages = limits->queue_messages ? limits->queue_messages
                                                     : QUEUE_MESSAGES_DEFAULT;
-    for (size_t i = 0; i < HEALING_LOCKS; i++) {
-        pthread_mutex_init(&made->locks[i], NULL);
+    for (size_t i = 0; i < HEALING_TURNS; i++) {
+        pthread_mutex_init(&made->turns[i].lock, NULL);
+        pthread_cond_init(&made->turns[i].given_back, NULL);
     }
     *healing = made;
     return KJ_OK;
@@ -238,8 +239,9 @@ void kj_healing_free(struct kj_healing *healing)
     if (!healing) {
         return;
     }
-    for (size_t i = 0; i < HEALING_LOCKS; i++) {
-        pthread_mutex_destroy(&healing->locks[i]);
+    for (size_t i = 0; i < HEALING_TURNS; i++) {
+        pthread_cond_destroy(&healing->turns[i].given_back);
+        pthread_mutex_destroy(&healing->turns[i].lock);
     }
     free((char *)healing->options.cookie);
     free(healing);

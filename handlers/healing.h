@@ -28,25 +28,33 @@ struct healing_counters {
 #undef HEALING_COUNTER_MEMBER
 };
 
-enum { HEALING_ID_SIZE = 17, HEALING_LOCKS = 64 };
+enum { HEALING_ID_SIZE = 17, HEALING_TURNS = 64 };
 
 /* What `op` of pushes and messages says. */
 enum { HEALING_FROM_USER = 0, HEALING_FROM_SYSTEM };
+
+/* Held by whoever took it, on whatever thread that goes on. */
+struct healing_turn {
+    pthread_mutex_t lock;
+    pthread_cond_t given_back;
+    bool is_taken; /* guarded by lock */
+};
 
 struct kj_healing {
     struct kj_healing_options options;
     struct kj_server *server; /* of the routes; NULL: there are none */
     struct healing_counters counters;
     /* By user: what is sent to one is kept and published, and what waits for one is read, in turns,
-     * so that nothing comes both ways. Held while the disk is waited for, never on a shard. */
-    pthread_mutex_t locks[HEALING_LOCKS];
+     * so that nothing comes both ways. Held while the disk is waited for; who has found that
+     * nothing waits holds it until its shard has given the client its user. No shard waits for
+     * it. */
+    struct healing_turn turns[HEALING_TURNS];
 };
 
 /* A client. */
 struct healing_client {
     char user[KJ_HEALING_USER_SIZE];
     int64_t last_mail; /* the number of the last message of the mailbox that it was sent */
-    bool is_known;     /* it has its user, and hears what is sent to it */
 };
 
 /* The digits of a number from 1 on. */

@@ -11,13 +11,35 @@
 
 enum { PAGE_MESSAGES = 100, PAGE_BYTES = 64 * 1024 };
 
-static pthread_mutex_t *lock_of(struct kj_healing *healing, const char *user)
+/* ---- turns ---- */
+
+static struct healing_turn *turn_of(struct kj_healing *healing, const char *user)
 {
     size_t hash = 0;
     for (const char *at = user; *at; at++) {
         hash = hash * 31 + (size_t)*at;
     }
-    return &healing->locks[hash % HEALING_LOCKS];
+    return &healing->turns[hash % HEALING_TURNS];
+}
+
+static void take_turn(struct kj_healing *healing, const char *user)
+{
+    struct healing_turn *turn = turn_of(healing, user);
+    pthread_mutex_lock(&turn->lock);
+    while (turn->is_taken) {
+        pthread_cond_wait(&turn->given_back, &turn->lock);
+    }
+    turn->is_taken = true;
+    pthread_mutex_unlock(&turn->lock);
+}
+
+static void give_turn_back(struct kj_healing *healing, const char *user)
+{
+    struct healing_turn *turn = turn_of(healing, user);
+    pthread_mutex_lock(&turn->lock);
+    turn->is_taken = false;
+    pthread_cond_signal(&turn->given_back);
+    pthread_mutex_unlock(&turn->lock);
 }
 
 /* ---- sent ---- */
@@ -54,14 +76,13 @@ static enum kj_status keep_and_publish(struct kj_healing *healing, struct kj_gat
                                        const struct kj_push_options *push)
 {
     struct kj_push_receipt receipt = {0};
-    pthread_mutex_t *lock = lock_of(healing, push->name);
-    pthread_mutex_lock(lock);
+    take_turn(healing, push->name);
     enum kj_status status = keep(healing, push);
     bool is_published = !status && !kj_gateway_publish(gateway, push, &receipt);
     if (is_published && receipt.reached > 0) {
         take_out(healing, push);
     }
-    pthread_mutex_unlock(lock);
+    give_turn_back(healing, push->name);
     if (is_published && receipt.reached == 0 && is_elsewhere(healing, push->name)) {
         take_out(healing, push);
     }
@@ -92,6 +113,7 @@ struct reading {
     uint64_t sent[PAGE_MESSAGES];
     size_t sent_count;
     struct kj_messages_page *page;
+    bool has_turn; /* nothing waits, and nothing is sent until this is over */
 };
 
 static void run(void *item)
@@ -99,9 +121,8 @@ static void run(void *item)
     struct reading *reading = item;
     struct kj_healing *healing = reading->healing;
     struct kj_messages *messages = healing->options.messages;
-    pthread_mutex_t *lock = lock_of(healing, reading->user);
     enum kj_status status = KJ_OK;
-    pthread_mutex_lock(lock);
+    take_turn(healing, reading->user);
     if (reading->sent_count > 0) {
         status = kj_messages_acknowledge(messages, reading->user, reading->sent,
                                          reading->sent_count, NULL);
@@ -110,7 +131,10 @@ static void run(void *item)
         status = kj_messages_mailbox(messages, reading->user, reading->after, PAGE_MESSAGES,
                                      PAGE_BYTES, &reading->page);
     }
-    pthread_mutex_unlock(lock);
+    reading->has_turn = !reading->page || reading->page->count == 0;
+    if (!reading->has_turn) {
+        give_turn_back(healing, reading->user);
+    }
     if (status) {
         atomic_fetch_add(&healing->counters.mail_failed, 1);
     }
@@ -119,37 +143,27 @@ static void run(void *item)
 static void release(void *item)
 {
     struct reading *reading = item;
+    if (reading->has_turn) {
+        give_turn_back(reading->healing, reading->user);
+    }
     kj_messages_page_free(reading->page);
     free(reading);
 }
 
-static void greet(struct kj_client *client)
+/* The mailbox is empty, or cannot be read. What is sent from here on reaches the client. */
+static void finish(struct kj_client *client)
 {
     static const char greeting[] = "Hello, ws!";
-    healing_send_text(client, greeting, sizeof greeting - 1);
+    const struct healing_client *own = kj_client_data(client);
+    if (kj_client_set_user(client, own->user, NULL)) {
+        kj_client_close(client, KJ_CLOSE_UNAUTHORIZED, "the node takes no more users");
+    } else {
+        healing_send_text(client, greeting, sizeof greeting - 1);
+    }
 }
 
 static void read_on(struct kj_client *client, struct kj_healing *healing,
                     const struct kj_messages_page *sent);
-
-/* The mailbox is empty, or cannot be read. What is sent from here on reaches the client; what was
- * sent since the last page was read is in the mailbox still, so that is read once more. */
-static void finish(struct kj_client *client, struct kj_healing *healing)
-{
-    struct healing_client *own = kj_client_data(client);
-    if (own->is_known) {
-        greet(client);
-        return;
-    }
-    own->is_known = true;
-    if (kj_client_set_user(client, own->user, NULL)) {
-        kj_client_close(client, KJ_CLOSE_UNAUTHORIZED, "the node takes no more users");
-    } else if (healing->options.messages) {
-        read_on(client, healing, NULL);
-    } else {
-        greet(client);
-    }
-}
 
 static void done(struct kj_client *client, void *item)
 {
@@ -160,7 +174,7 @@ static void done(struct kj_client *client, void *item)
         return; /* the page waits for the next login */
     }
     if (!page || page->count == 0) {
-        finish(client, reading->healing);
+        finish(client);
         return;
     }
     own->last_mail = page->items[page->count - 1].number;
@@ -188,7 +202,7 @@ static void read_on(struct kj_client *client, struct kj_healing *healing,
     if (!reading || kj_client_work(client, &(struct kj_work){run, done, release, reading})) {
         free(reading);
         atomic_fetch_add(&healing->counters.mail_failed, 1);
-        finish(client, healing);
+        finish(client);
     }
 }
 
@@ -197,6 +211,6 @@ void healing_mail_begin(struct kj_client *client, struct kj_healing *healing)
     if (healing->options.messages) {
         read_on(client, healing, NULL);
     } else {
-        finish(client, healing);
+        finish(client);
     }
 }

@@ -17,3 +17,5 @@ kujata_test(gopush_test SOURCES gateway/gopush_test.c gateway/fixture.c
     MODULES gopush gateway delivery codec pubsub base)
 kujata_test(profiles_memory_test SOURCES gateway/profiles_memory_test.c
     MODULES gopush healing handlers gateway delivery codec pubsub rest model base FAILING_ALLOCATOR)
+kujata_test(healing_test SOURCES gateway/healing_test.c gateway/fixture.c
+    MODULES healing handlers gateway delivery codec pubsub rest model base)
