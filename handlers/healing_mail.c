@@ -58,10 +58,13 @@ static enum kj_status keep(const struct kj_healing *healing, const struct kj_pus
     return kj_messages_append(healing->options.messages, &message, &append, &receipt);
 }
 
-static bool is_elsewhere(const struct kj_healing *healing, const char *user)
+/* Whether who is not here is on another node. */
+static bool is_elsewhere(const struct kj_healing *healing, struct kj_gateway *gateway,
+                         const char *user)
 {
     const struct kj_healing_options *options = &healing->options;
-    return options->is_elsewhere && options->is_elsewhere(user, options->ctx);
+    return options->is_elsewhere && kj_gateway_member_count(gateway, KJ_TOPIC_USER, user) == 0 &&
+           options->is_elsewhere(user, options->ctx);
 }
 
 static void take_out(struct kj_healing *healing, const struct kj_push_options *push)
@@ -71,11 +74,14 @@ static void take_out(struct kj_healing *healing, const struct kj_push_options *p
     }
 }
 
-/* What is kept and could not be published comes with the next login. */
+/* What is kept and could not be published comes with the next login. So does what was published to
+ * nobody here, unless its receiver was on another node before and is there still: who came only
+ * then may not have heard it. */
 static enum kj_status keep_and_publish(struct kj_healing *healing, struct kj_gateway *gateway,
                                        const struct kj_push_options *push)
 {
     struct kj_push_receipt receipt = {0};
+    bool was_elsewhere = is_elsewhere(healing, gateway, push->name);
     take_turn(healing, push->name);
     enum kj_status status = keep(healing, push);
     bool is_published = !status && !kj_gateway_publish(gateway, push, &receipt);
@@ -83,7 +89,8 @@ static enum kj_status keep_and_publish(struct kj_healing *healing, struct kj_gat
         take_out(healing, push);
     }
     give_turn_back(healing, push->name);
-    if (is_published && receipt.reached == 0 && is_elsewhere(healing, push->name)) {
+    if (is_published && receipt.reached == 0 && was_elsewhere &&
+        is_elsewhere(healing, gateway, push->name)) {
         take_out(healing, push);
     }
     return status;
@@ -97,9 +104,10 @@ enum kj_status healing_mail_post(struct kj_healing *healing, struct kj_gateway *
     if (options->messages) {
         return keep_and_publish(healing, gateway, push);
     }
+    bool was_elsewhere = is_elsewhere(healing, gateway, push->name);
     enum kj_status status = kj_gateway_publish(gateway, push, &receipt);
     bool is_known_away = receipt.reached == 0 && (options->is_alone || options->is_elsewhere) &&
-                         !is_elsewhere(healing, push->name);
+                         !was_elsewhere;
     return !status && is_known_away ? KJ_ENOTFOUND : status;
 }
 

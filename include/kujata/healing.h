@@ -34,7 +34,8 @@ struct kj_healing_options {
     bool (*user_exists)(const char *user, void *ctx); /* NULL: every one does */
     /* What a user is called, in UTF-8; false: by the digits. NULL: all by the digits. */
     bool (*name_of)(const char *user, char name[KJ_HEALING_NAME_SIZE], void *ctx);
-    /* Whether a user that is not on this node is on another one. NULL: not asked. */
+    /* Whether a user that is not on this node is on another one; asked before a message is
+     * published and, where it was and the message is kept, behind that. NULL: not asked. */
     bool (*is_elsewhere)(const char *user, void *ctx);
     void *ctx;
 

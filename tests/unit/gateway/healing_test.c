@@ -4,6 +4,21 @@
 #include <kujata/healing.h>
 #include <semaphore.h>
 
+/* Where a user that is not here is, before anything was published and since. */
+static struct place {
+    struct fixture *fixture;
+    bool was_elsewhere, is_elsewhere;
+    int asked;
+} place;
+
+static bool is_elsewhere(const char *user, void *ctx)
+{
+    const struct place *at = ctx;
+    assert_string_equal(user, "34");
+    place.asked++;
+    return at->fixture->counters.gateway_published == 0 ? at->was_elsewhere : at->is_elsewhere;
+}
+
 /* A clock that stops whoever looks at it next. */
 static struct clock {
     _Atomic bool is_stopped;
@@ -29,17 +44,24 @@ static int64_t read_clock(void *ctx)
 static struct kj_healing *healing;
 static struct kj_messages *messages;
 
-static void begin(struct fixture *fixture)
+static void begin(struct fixture *fixture, bool keeps, bool was_elsewhere, bool is_there_now)
 {
+    place = (struct place){fixture, was_elsewhere, is_there_now, 0};
     store_clock.is_stopped = false;
     assert_int_equal(sem_init(&store_clock.reached, 0, 0), 0);
     assert_int_equal(sem_init(&store_clock.goes_on, 0, 0), 0);
-    struct kj_error error;
-    assert_int_equal(
-        kj_messages_new(&(struct kj_messages_options){.now_ms = read_clock, .ctx = &store_clock},
-                        &messages, &error),
-        KJ_OK);
-    assert_int_equal(kj_healing_new(&(struct kj_healing_options){.messages = messages}, &healing),
+    messages = NULL;
+    if (keeps) {
+        struct kj_error error;
+        assert_int_equal(kj_messages_new(&(struct kj_messages_options){.now_ms = read_clock,
+                                                                       .ctx = &store_clock},
+                                         &messages, &error),
+                         KJ_OK);
+    }
+    assert_int_equal(kj_healing_new(&(struct kj_healing_options){.messages = messages,
+                                                                 .is_elsewhere = is_elsewhere,
+                                                                 .ctx = &place},
+                                    &healing),
                      KJ_OK);
     fixture->protocol = kj_healing_protocol(healing);
     fixture->protocol.is_open = true;
@@ -124,7 +146,7 @@ static void what_is_sent_at_a_login_comes_behind_the_greeting(void **state)
     static sem_t thread_goes_on;
     char heard[FRAME_MAX];
     int fd;
-    begin(fixture);
+    begin(fixture, true, false, false);
     assert_int_equal(sem_init(&thread_goes_on, 0, 0), 0);
     store_clock.is_stopped = true;
     struct kj_client *client = connect_user(fixture, &fd);
@@ -148,7 +170,7 @@ static void what_waits_comes_in_front_of_the_greeting(void **state)
 {
     struct fixture *fixture = *state;
     int fd;
-    begin(fixture);
+    begin(fixture, true, false, false);
     assert_int_equal(send_text(fixture, "one"), KJ_HEALING_OK);
     assert_int_equal(send_text(fixture, "two"), KJ_HEALING_OK);
     kj_client_unref(connect_user(fixture, &fd));
@@ -162,6 +184,58 @@ static void what_waits_comes_in_front_of_the_greeting(void **state)
     end(fixture);
 }
 
+/* ---- other nodes ---- */
+
+/* The publication found nobody, and a login elsewhere finds nothing there. */
+static void what_is_sent_while_its_receiver_comes_to_another_node_waits(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, true, false, true);
+    assert_int_equal(send_text(fixture, "hi"), KJ_HEALING_OK);
+    assert_int_equal(count_waiting(), 1);
+    end(fixture);
+}
+
+static void what_is_sent_while_its_receiver_leaves_another_node_waits(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, true, true, false);
+    assert_int_equal(send_text(fixture, "hi"), KJ_HEALING_OK);
+    assert_int_equal(count_waiting(), 1);
+    end(fixture);
+}
+
+static void what_is_sent_to_who_is_on_another_node_does_not_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, true, true, true);
+    assert_int_equal(send_text(fixture, "hi"), KJ_HEALING_OK);
+    assert_int_equal(count_waiting(), 0);
+    end(fixture);
+}
+
+static void nobody_is_asked_for_who_is_here(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd;
+    begin(fixture, true, true, true);
+    kj_client_unref(connect_user(fixture, &fd));
+    expect(fd, "Hello, ws!");
+    assert_int_equal(send_text(fixture, "hi"), KJ_HEALING_OK);
+    expect_text(fd, "\"message\":\"hi\"");
+    assert_int_equal(place.asked, 0);
+    close(fd);
+    end(fixture);
+}
+
+static void without_mailboxes_who_comes_too_late_is_offline(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, false, false, true);
+    assert_int_equal(send_text(fixture, "hi"), KJ_HEALING_OFFLINE);
+    end(fixture);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -169,6 +243,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_sent_at_a_login_comes_behind_the_greeting),
         TEST(what_waits_comes_in_front_of_the_greeting),
+        TEST(what_is_sent_while_its_receiver_comes_to_another_node_waits),
+        TEST(what_is_sent_while_its_receiver_leaves_another_node_waits),
+        TEST(what_is_sent_to_who_is_on_another_node_does_not_wait),
+        TEST(nobody_is_asked_for_who_is_here),
+        TEST(without_mailboxes_who_comes_too_late_is_offline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
