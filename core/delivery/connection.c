@@ -278,6 +278,9 @@ void kj__connection_close(struct kj__connection *connection, uint16_t code, cons
     count_cause(connection, cause);
     connection->state = KJ__CONNECTION_CLOSING;
     leave_seats(connection);
+    if (connection->endpoint->protocol->on_closing) {
+        connection->endpoint->protocol->on_closing(connection);
+    }
     if (!flush_first) {
         uint32_t dropped = kj__out_queue_drop_data(&connection->out);
         KJ__COUNT_BY(counters_of(connection), dropped_closing, dropped);

@@ -52,6 +52,10 @@ struct kj__protocol {
     /* A whole message; `data` may be changed. */
     void (*on_message)(struct kj__connection *connection, enum kj__opcode opcode, uint8_t *data,
                        size_t len);
+    /* It was open, and its close begins: what is sent from here on does not leave. on_closed
+     * follows once the peer has done its part, or has had time for it. May come within a send, or
+     * another of these calls, so it must do neither. NULL: unused. */
+    void (*on_closing)(struct kj__connection *connection);
     /* The connection has left its shard; `was_open` says whether on_open ran. Never within another
      * of these calls nor within a send; what is sent in between counts as dropped. */
     void (*on_closed)(struct kj__connection *connection, bool was_open);

@@ -317,6 +317,18 @@ static void give_place(struct kj_client *client)
     }
 }
 
+/* Whoever asks now who is there, or whom a push reaches, is not told of it. */
+static void on_closing(struct kj__connection *connection)
+{
+    struct kj_client *client = kj__client_of(connection);
+    pthread_mutex_lock(&gateway_of(client)->lock);
+    client->is_closing = true;
+    pthread_mutex_unlock(&gateway_of(client)->lock);
+    for (uint32_t i = client->membership_count; i > 0; i--) {
+        kj__membership_uncount(client->memberships[i - 1]);
+    }
+}
+
 static void on_closed(struct kj__connection *connection, bool was_open)
 {
     struct kj_client *client = kj__client_of(connection);
@@ -376,6 +388,7 @@ const struct kj__protocol kj__client_protocol = {
     .name = "gateway",
     .on_open = on_open,
     .on_message = on_message,
+    .on_closing = on_closing,
     .on_closed = on_closed,
     .on_dropped = on_dropped,
     .on_room = on_room,
@@ -395,6 +408,7 @@ const struct kj__protocol kj__client_stream_protocol = {
     .packet_len = packet_len,
     .on_open = on_open,
     .on_message = on_message,
+    .on_closing = on_closing,
     .on_closed = on_closed,
     .on_dropped = on_dropped,
     .on_room = on_room,

@@ -20,6 +20,7 @@ struct kj_client {
     bool may_stay;         /* the authenticators accepted its handshake, or need not */
     bool is_authenticated; /* they accepted a token of its, then or later */
     bool is_admitted, is_authenticating, is_in_gap, is_listed;
+    bool is_closing;  /* lock: its close has begun */
     uint32_t dropped; /* pushes it was not told of */
     uint32_t excess;  /* messages that came too fast of late */
     struct kj__bucket messages;

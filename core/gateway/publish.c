@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
-#include "gateway/gateway.h"
+#include "gateway/client.h"
 #include "gateway/subject.h"
 #include "gateway/topic.h"
 
@@ -165,7 +165,8 @@ static enum kj_status find_reached(struct kj_gateway *gateway, enum kj_topic_kin
     bool is_session = kind == KJ_TOPIC_SESSION && kj_client_id_parse(name, &id);
     pthread_mutex_lock(&gateway->lock);
     const struct kj__topic *topic = is_session ? NULL : kj__topic_find(gateway, words);
-    bool is_there = is_session && kj__map_get(&gateway->clients, name);
+    const struct kj_client *client = is_session ? kj__map_get(&gateway->clients, name) : NULL;
+    bool is_there = client && !client->is_closing;
     *reached = topic ? topic->member_count : (size_t)is_there;
     pthread_mutex_unlock(&gateway->lock);
     return is_session && !is_there && kj__node_of_client(id) == gateway->node ? KJ_ENOTFOUND

@@ -200,11 +200,13 @@ static enum kj_status enter(struct kj__membership *membership, enum kj_topic_kin
     return status;
 }
 
-static void leave(struct kj__membership *membership)
+void kj__membership_uncount(struct kj__membership *membership)
 {
     struct kj_gateway *gateway = membership->topic->gateway;
     pthread_mutex_lock(&gateway->lock);
-    remove_member(membership);
+    if (!kj__list_is_empty(&membership->link)) {
+        remove_member(membership);
+    }
     pthread_mutex_unlock(&gateway->lock);
 }
 
@@ -224,7 +226,7 @@ enum kj_status kj__membership_new(struct kj_client *client, enum kj_topic_kind k
         return status;
     }
     if (!kj__lot_seat(made)) {
-        leave(made);
+        kj__membership_uncount(made);
         kj__topic_unref(made->topic);
         free(made);
         return KJ_ENOMEM;
@@ -237,7 +239,7 @@ void kj__membership_end(struct kj__membership *membership)
 {
     struct kj__gateway_side *side = kj__side_of(membership->client);
     kj__lot_leave(membership);
-    leave(membership);
+    kj__membership_uncount(membership);
     /* Whoever settles its seat right now looks at it once more. */
     kj__list_append(&side->ended, &membership->link);
 }

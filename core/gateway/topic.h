@@ -90,6 +90,9 @@ uint64_t kj__topics_sweep(struct kj_gateway *gateway, uint64_t now_ms, bool is_e
 enum kj_status kj__membership_new(struct kj_client *client, enum kj_topic_kind kind,
                                   const char *name, struct kj__membership **membership);
 
+/* The client is no longer open: the topic counts it no more, and has nothing for it. */
+void kj__membership_uncount(struct kj__membership *membership);
+
 /* What an open client is to get already still goes to it. */
 void kj__membership_end(struct kj__membership *membership);
 

@@ -238,7 +238,7 @@ enum kj_status kj_gateway_kick(struct kj_gateway *gateway, enum kj_topic_kind ki
 enum kj_status kj_gateway_later(struct kj_gateway *gateway, uint32_t delay_ms,
                                 void (*run)(void *ctx), void *ctx);
 
-/* ---- who is there, on this node ---- */
+/* ---- who is there, on this node: of topics, clients whose close has not begun ---- */
 
 struct kj_gateway_counts {
     size_t clients; /* connected, let in or not */

@@ -184,6 +184,24 @@ static void what_waits_comes_in_front_of_the_greeting(void **state)
     end(fixture);
 }
 
+/* Whether or not the client has done its part of the close. */
+static void what_is_sent_while_its_receiver_is_closed_waits(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd;
+    fixture->limits.close_timeout_ms = DEADLINE_MS;
+    begin(fixture, true, false, false);
+    kj_client_unref(connect_user(fixture, &fd));
+    expect(fd, "Hello, ws!");
+    assert_int_equal(kj_gateway_kick(fixture->gateway, KJ_TOPIC_USER, "34", KJ_CLOSE_KICKED, NULL),
+                     KJ_OK);
+    expect_close(fd, KJ_CLOSE_KICKED);
+    assert_int_equal(send_text(fixture, "hi"), KJ_HEALING_OK);
+    assert_int_equal(count_waiting(), 1);
+    close(fd);
+    end(fixture);
+}
+
 /* ---- other nodes ---- */
 
 /* The publication found nobody, and a login elsewhere finds nothing there. */
@@ -243,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_sent_at_a_login_comes_behind_the_greeting),
         TEST(what_waits_comes_in_front_of_the_greeting),
+        TEST(what_is_sent_while_its_receiver_is_closed_waits),
         TEST(what_is_sent_while_its_receiver_comes_to_another_node_waits),
         TEST(what_is_sent_while_its_receiver_leaves_another_node_waits),
         TEST(what_is_sent_to_who_is_on_another_node_does_not_wait),

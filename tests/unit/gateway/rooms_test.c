@@ -40,6 +40,42 @@ static void joining_twice_is_joining_once_and_so_is_leaving(void **state)
     close(fd);
 }
 
+/* Its end may take as long as the peer's part of the close does. */
+static void who_is_being_closed_is_in_no_topic(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->limits.close_timeout_ms = DEADLINE_MS;
+    start(fixture);
+    char id[FRAME_MAX];
+    int closed = connect_client(fixture);
+    int fd = connect_client(fixture);
+    ask(closed, "join r", "ok 0");
+    ask(closed, "join q", "ok 0");
+    ask(closed, "user ann", "ok 0");
+    ask(fd, "join r", "ok 0");
+    say(closed, "who");
+    assert_true(hear(closed, id));
+    assert_int_equal(kj_gateway_kick(fixture->gateway, KJ_TOPIC_USER, "ann", 4403, "bye"), KJ_OK);
+    expect(closed, "end 4403 bye");
+    expect_close(closed, 4403);
+    ask(fd, "say 2 ann hi", "ok 0 0");
+    ask(fd, "say 1 q hi", "ok 0 0");
+    assert_int_equal(publish(fixture, KJ_TOPIC_SESSION, id, "hi"), KJ_ENOTFOUND);
+    struct kj_gateway_counts counts;
+    kj_gateway_count(fixture->gateway, &counts);
+    assert_int_equal(counts.users, 0);
+    assert_int_equal(counts.rooms, 1);
+    int again = connect_client(fixture);
+    ask(again, "join q", "ok 0");
+    ask(again, "user ann", "ok 0");
+    close(closed);
+    wait_for(&fixture->counters.gateway_clients, 2);
+    ask(fd, "say 1 q hi", "ok 0 1");
+    expect(again, "[1 q 2  hi]");
+    close(fd);
+    close(again);
+}
+
 static void a_client_has_so_many_rooms(void **state)
 {
     struct fixture *fixture = *state;
@@ -389,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_room_hears_what_is_said_in_it_and_nobody_else),
         TEST(joining_twice_is_joining_once_and_so_is_leaving),
+        TEST(who_is_being_closed_is_in_no_topic),
         TEST(a_client_has_so_many_rooms),
         TEST(a_node_has_so_many_topics),
         TEST(pushes_of_one_publisher_arrive_in_order),
