@@ -28,8 +28,8 @@ static enum kj_status note(struct kj_gateway *gateway, enum kj_status status)
     return status;
 }
 
-/* While the broker is away its word is for other nodes, later; this node's clients get theirs now,
- * and so it is no failure when the backend takes no more. */
+/* While the broker is away its word is for other nodes, later; this node's clients, if there are
+ * any, get theirs now, and then it is no failure when the backend takes no more. */
 static enum kj_status hand_over_at_home(struct kj_gateway *gateway, const char *words,
                                         const struct kj__buffer *encoded, bool is_anyone_here,
                                         struct kj_publication *publication)
@@ -41,6 +41,9 @@ static enum kj_status hand_over_at_home(struct kj_gateway *gateway, const char *
     }
     KJ__COUNT(gateway->options.counters, gateway_degraded);
     status = kj_pubsub_publish(gateway->options.pubsub, publication);
+    if (!is_anyone_here) {
+        return status;
+    }
     if (status) {
         KJ__COUNT(gateway->options.counters, gateway_publish_failed);
         kj__log_limited(&limit, KJ__LOG_ERROR, "gateway",
@@ -257,6 +260,7 @@ enum kj_status kj_gateway_kick(struct kj_gateway *gateway, enum kj_topic_kind ki
                                                       .name = name,
                                                       .from = "",
                                                       .op = code,
+                                                      .is_for_others = reached == 0,
                                                       .body = (const uint8_t *)reason,
                                                       .body_len = len});
     kj__buffer_fini(&words);

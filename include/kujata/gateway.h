@@ -207,7 +207,8 @@ struct kj_push_receipt {
     uint64_t id;
     size_t reached; /* clients of this node that it goes to; 0: nor to any that come later */
     /* The broker is away: this node's clients get it now, those of others once this node has found
-     * it again, if the backend kept it and their node was sooner. */
+     * it again, if the backend kept it (where there are none here, it did) and their node was
+     * sooner. */
     bool is_degraded;
 };
 
@@ -226,8 +227,9 @@ enum kj_status kj_gateway_publish(struct kj_gateway *gateway, const struct kj_pu
 /* Whether the broker is away: see is_degraded.                         [any thread] */
 bool kj_gateway_is_degraded(struct kj_gateway *gateway);
 
-/* Closes every client of a topic, on all nodes. `code` is 1000, 1001, 1008, 1011, 1013 or 3000 to
- * 4999, `reason` (may be NULL) at most 123 bytes of UTF-8.             [any thread]
+/* Closes every client of a topic, on all nodes; where this node has none, not those either that
+ * come to it later. `code` is 1000, 1001, 1008, 1011, 1013 or 3000 to 4999, `reason` (may be NULL)
+ * at most 123 bytes of UTF-8.                                          [any thread]
  * As kj_gateway_publish. */
 enum kj_status kj_gateway_kick(struct kj_gateway *gateway, enum kj_topic_kind kind,
                                const char *name, uint16_t code, const char *reason);

@@ -262,6 +262,20 @@ static void who_comes_later_does_not_get_what_reached_nobody(void **state)
     close(fd);
 }
 
+static void who_comes_later_is_not_kicked(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outage *outage = start_with_outage(fixture);
+    int fd = connect_client(fixture);
+    outage->is_slow = true;
+    assert_int_equal(kj_gateway_kick(fixture->gateway, KJ_TOPIC_USER, "ann", 4403, "bye"), KJ_OK);
+    ask(fd, "user ann", "ok 0");
+    end(outage);
+    assert_int_equal(publish_for_receipt(fixture, KJ_TOPIC_USER, "ann", "hi").reached, 1);
+    expect(fd, "[2 ann 1  hi]");
+    close(fd);
+}
+
 static void kicks_work_here_too(void **state)
 {
     struct fixture *fixture = *state;
@@ -290,6 +304,8 @@ static void a_backend_that_keeps_no_more_stops_nobody_here(void **state)
     assert_true(publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "x").is_degraded);
     expect(fd, "[1 r 1  x]");
     assert_int_equal(fixture->counters.gateway_publish_failed, 1);
+    assert_int_equal(publish(fixture, KJ_TOPIC_ROOM, "empty", "x"), KJ_EFULL);
+    assert_int_equal(fixture->counters.gateway_publish_failed, 2);
     close(fd);
 }
 
@@ -302,6 +318,7 @@ int main(void)
         TEST(what_comes_with_the_broker_comes_behind),
         TEST(clients_of_other_nodes_get_them_with_the_broker),
         TEST(who_comes_later_does_not_get_what_reached_nobody),
+        TEST(who_comes_later_is_not_kicked),
         TEST(kicks_work_here_too),
         TEST(a_backend_that_keeps_no_more_stops_nobody_here),
     };
