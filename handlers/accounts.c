@@ -375,20 +375,17 @@ static enum kj_status verify(struct kj_accounts *accounts, const char *name, con
     return status;
 }
 
-enum kj_status kj_accounts_login(struct kj_accounts *accounts,
-                                 const struct kj_account_credentials *credentials,
-                                 struct kj_account_grant *grant)
+/* *is_other: the account has another hash by now than the one it was looked at with, be it of the
+ * same password, which another login has hashed anew. */
+static enum kj_status log_in(struct kj_accounts *accounts,
+                             const struct kj_account_credentials *credentials,
+                             struct kj_account_grant *grant, bool *is_other)
 {
     struct kj__account_row row;
-    *grant = (struct kj_account_grant){0};
-    if (!kj__account_is_name(credentials->name) ||
-        !kj__account_is_password(credentials->password)) {
-        atomic_fetch_add(&accounts->numbers.refused, 1);
-        return KJ_EREFUSED; /* nobody's */
-    }
+    *is_other = false;
     enum kj_status found = kj__accounts_db_find(&accounts->db, credentials->name, &row);
     if (found && found != KJ_ENOTFOUND) {
-        return kj__accounts_count(accounts, found);
+        return found;
     }
     enum kj_status status = verify(accounts, credentials->name, credentials->address,
                                    credentials->password, found ? NULL : &row,
@@ -396,8 +393,27 @@ enum kj_status kj_accounts_login(struct kj_accounts *accounts,
     if (!status) {
         renew_hash(accounts, &row, credentials->password);
         status = give_token(accounts, &row, grant);
+        *is_other = status == KJ_EREFUSED;
     }
     sodium_memzero(row.password, sizeof row.password);
+    return status;
+}
+
+enum kj_status kj_accounts_login(struct kj_accounts *accounts,
+                                 const struct kj_account_credentials *credentials,
+                                 struct kj_account_grant *grant)
+{
+    bool is_other;
+    *grant = (struct kj_account_grant){0};
+    if (!kj__account_is_name(credentials->name) ||
+        !kj__account_is_password(credentials->password)) {
+        atomic_fetch_add(&accounts->numbers.refused, 1);
+        return KJ_EREFUSED; /* nobody's */
+    }
+    enum kj_status status = log_in(accounts, credentials, grant, &is_other);
+    if (is_other) {
+        status = log_in(accounts, credentials, grant, &is_other);
+    }
     return kj__accounts_count(accounts, status);
 }
 

@@ -38,6 +38,8 @@ kujata_test(handlers_messages_memory_test
     SOURCES handlers/messages_memory_test.c handlers/storage.c
     MODULES handlers rest delivery model codec base FAILING_ALLOCATOR)
 kujata_test(handlers_accounts_test SOURCES handlers/accounts_test.c MODULES accounts codec base)
+kujata_test(handlers_accounts_threads_test SOURCES handlers/accounts_threads_test.c
+    MODULES accounts codec base)
 kujata_test(handlers_accounts_memory_test SOURCES handlers/accounts_memory_test.c
     MODULES gochat presence accounts gateway delivery codec pubsub base FAILING_ALLOCATOR)
 kujata_test(handlers_gochat_test SOURCES handlers/gochat_test.c
