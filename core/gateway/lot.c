@@ -372,6 +372,9 @@ void kj__topic_deliver_now(struct kj__topic *topic, size_t index, struct kj__par
         if (!lot || lot->audience.count == 0) {
             continue;
         }
+        if (topic->kind == KJ_TOPIC_USER) {
+            atomic_store(&parcel->is_given, true);
+        }
         if (parcel->push->parts.what == KJ__WHAT_KICK) {
             send_waiting(lot);
             kick(&lot->audience, &parcel->push->parts);

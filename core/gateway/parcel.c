@@ -113,10 +113,22 @@ struct kj__parcel *kj__parcel_ref(struct kj__parcel *parcel)
     return parcel;
 }
 
+/* What was pushed here to a user's clients here, of whom none is left. */
+static bool is_lost(const struct kj__parcel *parcel)
+{
+    const struct kj__push_parts *parts = &parcel->push->parts;
+    return parts->what == KJ__WHAT_PUSH && parts->kind == KJ_TOPIC_USER &&
+           parts->node == parcel->gateway->node && !atomic_load(&parcel->is_given);
+}
+
 void kj__parcel_unref(struct kj__parcel *parcel)
 {
     if (atomic_fetch_sub_explicit(&parcel->refs, 1, memory_order_acq_rel) != 1) {
         return;
+    }
+    if (is_lost(parcel)) {
+        KJ__COUNT(parcel->gateway->options.counters, events_queued);
+        KJ__COUNT(parcel->gateway->options.counters, dropped_closing);
     }
     for (size_t i = 0; i < parcel->gateway->form_count; i++) {
         kj__frames_free(parcel->frames[i]);

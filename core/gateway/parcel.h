@@ -33,6 +33,7 @@ struct kj__parcel {
     struct kj__topic *topic;  /* a reference; NULL: for one client */
     struct kj_client *client; /* that one; a reference */
     int64_t arrived_ns;
+    _Atomic bool is_given;                   /* of one to a user: some client of this node has it */
     struct kj_frames *frames[KJ__FORMS_MAX]; /* NULL: nobody needs that form */
     struct kj__parcel_post posts[];          /* one for each shard */
 };

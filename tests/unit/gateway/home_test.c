@@ -232,6 +232,27 @@ static void clients_of_other_nodes_get_them_with_the_broker(void **state)
     tear_down((void **)&other);
 }
 
+static void what_finds_its_user_gone_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outage *outage = start_with_outage(fixture);
+    int fd = connect_client(fixture);
+    int other = connect_client(fixture);
+    ask(fd, "user ann", "ok 0");
+    ask(other, "join r", "ok 0");
+    outage->is_slow = true;
+    assert_int_equal(publish_for_receipt(fixture, KJ_TOPIC_USER, "ann", "hi").reached, 1);
+    assert_int_equal(publish_for_receipt(fixture, KJ_TOPIC_USER, "bob", "hi").reached, 0);
+    close(fd);
+    wait_for(&fixture->counters.gateway_clients, 1);
+    end(outage);
+    wait_for(&fixture->counters.dropped_closing, 1);
+    publish(fixture, KJ_TOPIC_ROOM, "r", "x");
+    expect(other, "[1 r 1  x]");
+    assert_int_equal(fixture->counters.dropped_closing, 1);
+    close(other);
+}
+
 /* Or a message that was kept for a login since it had reached nobody would come twice. */
 static void who_comes_later_does_not_get_what_reached_nobody(void **state)
 {
@@ -317,6 +338,7 @@ int main(void)
         TEST(clients_here_get_pushes_at_once_and_once),
         TEST(what_comes_with_the_broker_comes_behind),
         TEST(clients_of_other_nodes_get_them_with_the_broker),
+        TEST(what_finds_its_user_gone_is_counted),
         TEST(who_comes_later_does_not_get_what_reached_nobody),
         TEST(who_comes_later_is_not_kicked),
         TEST(kicks_work_here_too),
