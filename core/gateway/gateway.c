@@ -91,6 +91,11 @@ static void on_node_publication(struct kj_publication *publication, void *ctx)
     if (!push) {
         return;
     }
+    if (push->parts.what == KJ__WHAT_MARK) {
+        atomic_store(&gateway->has_mark, true);
+        kj__push_unref(push);
+        return;
+    }
     struct kj_client *client = find_client(gateway, push->parts.name);
     if (client) {
         kj__gateway_post(gateway, push, NULL, client);
@@ -244,14 +249,16 @@ enum kj_status kj__gateway_start(struct kj_gateway *gateway)
     return status;
 }
 
-/* No backend says when it has delivered everything; a stretch without a push does. */
+/* No backend says when it has delivered everything. A mark comes behind what this node has
+ * published, or most of it where very much waits; a stretch without a push says the rest. */
 static void wait_until_quiet(struct kj_gateway *gateway)
 {
     uint64_t deadline = kj__clock_monotonic_ms() + QUIET_TIMEOUT_MS;
     uint64_t seen = UINT64_MAX;
+    bool is_marked = !kj_gateway_is_degraded(gateway) && !kj__gateway_mark(gateway);
     while (kj__clock_monotonic_ms() < deadline) {
         uint64_t received = atomic_load(&gateway->options.counters->gateway_received);
-        if (received == seen) {
+        if (received == seen && (!is_marked || atomic_load(&gateway->has_mark))) {
             return;
         }
         seen = received;

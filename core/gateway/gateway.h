@@ -95,6 +95,7 @@ struct kj_gateway {
     struct kj__workers workers;
     struct kj__workers outside; /* the same for what waits for somebody else's server */
     _Atomic bool is_closed;     /* nothing is published any more */
+    _Atomic bool has_mark;      /* a mark has come back */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;   /* something for the keeper */
@@ -143,6 +144,9 @@ void kj__gateway_drop_later(struct kj_gateway *gateway);
 /* Publishes what is said from node to node; counts what fails. `words` are those of the topic. */
 enum kj_status kj__gateway_say(struct kj_gateway *gateway, const char *words,
                                const struct kj__push_parts *parts);
+
+/* Publishes a mark to this node; not counted. As kj_pubsub_publish. */
+enum kj_status kj__gateway_mark(struct kj_gateway *gateway);
 
 /* Posts a push, whose reference it takes, to a topic or to one client.
  *                                                              [any thread but a shard's] */

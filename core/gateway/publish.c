@@ -98,6 +98,26 @@ enum kj_status kj__gateway_say(struct kj_gateway *gateway, const char *words,
                              : hand_over(gateway, words, &own, &is_degraded));
 }
 
+enum kj_status kj__gateway_mark(struct kj_gateway *gateway)
+{
+    char name[KJ_CLIENT_ID_SIZE];
+    struct kj__buffer words;
+    bool is_degraded;
+    kj__buffer_init(&words);
+    kj__node_words(gateway->node, &words);
+    kj_client_id_format((uint64_t)gateway->node << KJ__CLIENT_BITS, name);
+    struct kj__push_parts mark = {.what = KJ__WHAT_MARK,
+                                  .node = gateway->node,
+                                  .kind = KJ_TOPIC_SESSION,
+                                  .name = name,
+                                  .from = ""};
+    enum kj_status status = words.failed
+                                ? KJ_ENOMEM
+                                : hand_over(gateway, (const char *)words.data, &mark, &is_degraded);
+    kj__buffer_fini(&words);
+    return status;
+}
+
 /* ---- pushes ---- */
 
 uint64_t kj_gateway_make_id(struct kj_gateway *gateway)

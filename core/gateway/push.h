@@ -18,9 +18,10 @@ enum kj__what {
     KJ__WHAT_KICK,  /* op: the close code; body: the reason */
     KJ__WHAT_LOGIN, /* `client` is a new one of the user `name`, with the device `from`; op: its
                      * enum kj_user_policy; time_ms: when */
+    KJ__WHAT_MARK,  /* of a node to itself: what it published before has come */
 };
 
-enum { KJ__WHAT_COUNT = 3 };
+enum { KJ__WHAT_COUNT = 4 };
 
 /* Texts and bytes are borrowed; from a push, its own. */
 struct kj__push_parts {

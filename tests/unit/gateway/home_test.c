@@ -1,6 +1,7 @@
 /* home_test.c - a node whose broker is away: its own clients get their pushes, once. */
 #include "fixture.h"
 
+#include <pthread.h>
 #include <semaphore.h>
 
 /* ---- a backend whose broker goes away ---- */
@@ -29,9 +30,10 @@ static enum kj_status keep_or_publish(struct kj_pubsub *base, struct kj_publicat
     if (outage->is_full) {
         return KJ_EFULL;
     }
-    size_t at = atomic_fetch_add(&outage->kept_count, 1);
+    size_t at = outage->kept_count;
     assert_true(at < KEPT_MAX);
     outage->kept[at] = kj_publication_ref(publication);
+    outage->kept_count = at + 1; /* one publishes at a time; whoever sees it finds it */
     return KJ_OK;
 }
 
@@ -315,6 +317,44 @@ static void kicks_work_here_too(void **state)
     close(other);
 }
 
+struct stop {
+    struct kj_gateway *gateway;
+    _Atomic bool is_over;
+};
+
+static void *run_stop(void *argument)
+{
+    struct stop *stop = argument;
+    kj__gateway_stop(stop->gateway);
+    stop->is_over = true;
+    return NULL;
+}
+
+/* However long the backend is silent in front of it. */
+static void a_stop_waits_for_what_is_under_way(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outage *outage = start_with_outage(fixture);
+    pthread_t thread;
+    int fd = connect_client(fixture);
+    ask(fd, "join r", "ok 0");
+    outage->is_slow = true;
+    assert_int_equal(publish_for_receipt(fixture, KJ_TOPIC_ROOM, "r", "last").reached, 1);
+    struct stop stop = {.gateway = fixture->gateway};
+    assert_int_equal(pthread_create(&thread, NULL, run_stop, &stop), 0);
+    /* It says something itself, behind that, and waits for it. */
+    while (outage->kept_count < 2 && !stop.is_over) {
+        poll(NULL, 0, 1);
+    }
+    assert_false(stop.is_over);
+    end(outage);
+    pthread_join(thread, NULL);
+    kj__delivery_stop(fixture->delivery, DEADLINE_MS);
+    expect(fd, "[1 r 1  last]");
+    expect_close(fd, 1001);
+    close(fd);
+}
+
 static void a_backend_that_keeps_no_more_stops_nobody_here(void **state)
 {
     struct fixture *fixture = *state;
@@ -342,6 +382,7 @@ int main(void)
         TEST(who_comes_later_does_not_get_what_reached_nobody),
         TEST(who_comes_later_is_not_kicked),
         TEST(kicks_work_here_too),
+        TEST(a_stop_waits_for_what_is_under_way),
         TEST(a_backend_that_keeps_no_more_stops_nobody_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
