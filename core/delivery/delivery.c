@@ -253,6 +253,12 @@ static bool is_done(struct kj__shard *shard)
     return shard->unreleased == 0;
 }
 
+/* Of two waits, where a negative one has no end. */
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static int wait_ms(struct kj__shard *shard)
 {
     if (shard->has_more_jobs || !kj__list_is_empty(&shard->behind) ||
@@ -260,11 +266,10 @@ static int wait_ms(struct kj__shard *shard)
         return 0;
     }
     uint64_t now_ms = kj__clock_monotonic_ms();
-    int for_connections = kj__wheel_wait_ms(&shard->wheel, now_ms);
-    int for_chores = kj__wheel_wait_ms(&shard->chores, now_ms);
-    bool chores_are_first = for_connections < 0 ||
-                            (for_chores >= 0 && for_chores < for_connections);
-    return chores_are_first ? for_chores : for_connections;
+    int wait = sooner(kj__wheel_wait_ms(&shard->wheel, now_ms),
+                      kj__wheel_wait_ms(&shard->chores, now_ms));
+    return shard->is_draining ? sooner(wait, kj__clock_left_ms(now_ms, shard->drain_deadline_ms))
+                              : wait;
 }
 
 /* Begins once the inbox is empty, so that what was posted before the stop still goes out. */

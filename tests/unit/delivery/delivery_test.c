@@ -1,4 +1,5 @@
 /* delivery_test.c - connections on real shards, over socket pairs. */
+#include "base/clock.h"
 #include "pairs.h"
 
 #include <stdio.h>
@@ -434,6 +435,23 @@ static void stopping_flushes_and_says_1001(void **state)
     assert_int_equal(fixture->counters.closed_by_server, 20);
 }
 
+/* Its peer keeps its end open, and nothing else happens that would wake the shard. */
+static void stopping_waits_for_no_close_that_began_before(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->endpoint.close_timeout_ms = 20000;
+    start(fixture);
+    int fd = connect_pair(fixture);
+    send_frame(fd, 0x88, "\x0b\xb9 bye", 6);
+    expect_bytes(fd, "\x88\x02\x0b\xb9", 4);
+    expect_end(fd);
+    uint64_t began = kj__clock_monotonic_ms();
+    kj__delivery_stop(fixture->delivery, 100);
+    assert_in_range(kj__clock_monotonic_ms() - began, 100, 10000);
+    assert_int_equal(fixture->released, 1);
+    close(fd);
+}
+
 static void an_abandoned_handshake_leaves_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -465,6 +483,7 @@ int main(void)
         WITH_FIXTURE(one_that_breaks_in_a_send_is_closed_after_it),
         WITH_FIXTURE(what_is_sent_at_the_end_of_another_goes_out),
         WITH_FIXTURE(stopping_flushes_and_says_1001),
+        WITH_FIXTURE(stopping_waits_for_no_close_that_began_before),
         WITH_FIXTURE(an_abandoned_handshake_leaves_nothing),
     };
     int failed = 0;
