@@ -9,6 +9,7 @@
 
 /* What civetweb keeps for a connection between the callbacks of one upgrade. */
 struct upgrade {
+    struct kj__http *http;
     const struct kj__http_upgrade *endpoint;
     void *session;
     int civetweb_fd; /* the connection's number in civetweb */
@@ -184,12 +185,9 @@ static bool copy_socket(struct kj__http *http, struct mg_connection *connection,
     return false;
 }
 
-/* Before the 101; non-zero refuses. */
-static int on_ws_connect(const struct mg_connection *const_connection, void *data)
+/* False: the client was refused. */
+static bool begin(struct kj__http *http, struct mg_connection *connection)
 {
-    struct kj__http *http = data;
-    /* civetweb's callback type says const, but answering a refusal is meant to be done here. */
-    struct mg_connection *connection = (struct mg_connection *)const_connection;
     struct mg_request_info *info = (struct mg_request_info *)mg_get_request_info(connection);
     /* civetweb would grant whatever subprotocol was asked for, and go on granting it to later
      * clients of the connection's slot that asked for none. */
@@ -197,20 +195,35 @@ static int on_ws_connect(const struct mg_connection *const_connection, void *dat
     struct upgrade *upgrade = calloc(1, sizeof *upgrade);
     if (!upgrade) {
         kj__exchange_send_error(connection, 503, "Out of memory");
-        return 1;
+        return false;
     }
+    upgrade->http = http;
     upgrade->endpoint = find_endpoint(http, kj__exchange_path(info));
     if (!copy_socket(http, connection, upgrade)) {
         free(upgrade);
-        return 1;
+        return false;
     }
     if (!prepare(http, connection, upgrade)) {
         close(upgrade->fd);
         free(upgrade);
-        return 1;
+        return false;
     }
     mg_set_user_connection_data(connection, upgrade);
-    return 0;
+    return true;
+}
+
+/* Before the 101; non-zero refuses. A stop waits for it as for any exchange, or civetweb would
+ * leave out the 101. */
+static int on_ws_connect(const struct mg_connection *const_connection, void *data)
+{
+    struct kj__http *http = data;
+    atomic_fetch_add(&http->exchanges, 1);
+    /* civetweb's callback type says const, but answering a refusal is meant to be done here. */
+    bool has_begun = begin(http, (struct mg_connection *)const_connection);
+    if (!has_begun) {
+        atomic_fetch_sub(&http->exchanges, 1);
+    }
+    return !has_begun;
 }
 
 const char *kj__upgrade_lines(const struct mg_connection *connection)
@@ -227,6 +240,7 @@ static SSL *take_tls(void)
     SSL *ssl = kj__tls_of_worker();
     assert(ssl);
     SSL_up_ref(ssl);
+    SSL_set_quiet_shutdown(ssl, 1); /* nor sends an alert that waits: the number may be another's */
     SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     return ssl;
 }
@@ -298,7 +312,8 @@ void kj__upgrade_on_closed(void)
     const struct kj__http_upgrade *endpoint = upgrade->endpoint;
     if (upgrade->is_taken) {
         endpoint->attach(endpoint->ctx, upgrade->session, upgrade->fd, upgrade->ssl);
-    } else {
+    } else { /* the 101 could not be sent */
+        KJ__COUNT(upgrade->http->options.counters, handover_peer_gone);
         close(upgrade->fd);
         endpoint->abandon(endpoint->ctx, upgrade->session);
     }
@@ -306,6 +321,7 @@ void kj__upgrade_on_closed(void)
         endpoint->on_early_frame(endpoint->ctx, upgrade->session);
     }
     endpoint->release(endpoint->ctx, upgrade->session);
+    atomic_fetch_sub(&upgrade->http->exchanges, 1);
     kj__buffer_fini(&upgrade->lines);
     free(upgrade);
 }

@@ -9,6 +9,9 @@
 #include <arpa/inet.h>
 #include <kujata/kujata.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +224,88 @@ static void application_says_whether_it_is_healthy(void **state)
     release(&node);
 }
 
+/* ---- a stop while somebody is let in ---- */
+
+struct door {
+    struct kj_server *server;
+    _Atomic uint16_t port;
+    _Atomic bool is_asked;
+};
+
+static int try_connect(uint16_t port)
+{
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Lets in who asks once the server has begun to stop. */
+static enum kj_auth let_in_late(struct kj_session *session, struct kj_error *error, void *ctx)
+{
+    (void)session, (void)error;
+    struct door *door = ctx;
+    atomic_store(&door->is_asked, true);
+    for (int fd = try_connect(door->port); fd >= 0; fd = try_connect(door->port)) {
+        close(fd);
+        sched_yield();
+    }
+    return KJ_AUTH_ACCEPT;
+}
+
+static void *stop_when_asked(void *ctx)
+{
+    struct door *door = ctx;
+    while (!atomic_load(&door->is_asked)) {
+        sched_yield();
+    }
+    kj_server_stop(door->server);
+    return NULL;
+}
+
+static void stop_waits_for_handshakes_under_way(void **state)
+{
+    (void)state;
+    static const char request[] = "GET /events HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+                                  "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    static const char head[] = "HTTP/1.1 101 Switching Protocols\r\n";
+    static const uint8_t goodbye[] = {0x88, 0x02, 0x03, 0xe9};
+    struct node node;
+    struct door door = {.port = 0};
+    const struct kj_session_authenticator late = {let_in_late, &door};
+    struct kj_server_options options = {.session_authenticators = &late,
+                                        .session_authenticator_count = 1};
+    char answer[1024];
+    size_t len = 0;
+    ssize_t got;
+    pthread_t stopper;
+    assert_int_equal(kj_pubsub_local_new(NULL, &options.pubsub), KJ_OK);
+    assert_int_equal(make(&node, &options, NULL), KJ_OK);
+    assert_int_equal(kj_server_start(node.server, NULL), KJ_OK);
+    door.server = node.server;
+    door.port = kj_server_port(node.server);
+    assert_int_equal(pthread_create(&stopper, NULL, stop_when_asked, &door), 0);
+
+    int fd = try_connect(door.port);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    while ((got = recv(fd, answer + len, sizeof answer - len, 0)) > 0) {
+        len += (size_t)got;
+    }
+
+    assert_in_range(len, sizeof head + sizeof goodbye, sizeof answer);
+    assert_memory_equal(answer, head, sizeof head - 1);
+    assert_memory_equal(answer + len - sizeof goodbye, goodbye, sizeof goodbye);
+    pthread_join(stopper, NULL);
+    close(fd);
+    release(&node);
+    kj_pubsub_free(options.pubsub);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +315,7 @@ int main(void)
         cmocka_unit_test(starts_and_stops_are_told),
         cmocka_unit_test(refused_start_ends_the_server),
         cmocka_unit_test(application_says_whether_it_is_healthy),
+        cmocka_unit_test(stop_waits_for_handshakes_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
