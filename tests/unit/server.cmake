@@ -1,4 +1,6 @@
 kujata_test(server_http_test SOURCES server/server_http_test.c LIBRARIES kujata::static)
+target_compile_definitions(server_http_test PRIVATE
+    KJ__OWN_CIVETWEB=$<BOOL:${KUJATA_OWN_CIVETWEB}>)
 kujata_test(server_messages_test SOURCES server/messages_test.c LIBRARIES kujata::static)
 kujata_test(server_mount_test SOURCES server/mount_test.c LIBRARIES kujata::static)
 foreach(part push_api route)
