@@ -31,7 +31,7 @@ struct kj__http {
     bool is_ipv6, is_wildcard;
     _Atomic uint16_t port; /* 0 until known: civetweb answers before it tells */
     _Atomic bool is_ready; /* the handlers are set, and it is not stopping */
-    _Atomic int exchanges; /* requests being answered */
+    _Atomic int exchanges; /* requests and handshakes being answered */
 };
 
 static inline struct kj__http *kj__http_of(const struct mg_connection *connection)

@@ -107,6 +107,7 @@ def test_where_a_chunk_ends_is_no_matter_of_opinion(node, chunks):
     assert answer.count(b"HTTP/1.1") == 1
 
 
+@OWN_CIVETWEB
 def test_every_refused_request_is_counted(serve):
     node = serve("--print-counters")
     exchange(node.port, GET + b"A : b\r\n\r\n")
