@@ -373,13 +373,6 @@ static struct kj__door *find_door(int number)
     return found;
 }
 
-static void prepare_socket(int fd)
-{
-    int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-}
-
 /* civetweb asks until there is none, and the listening socket may block. */
 static int accept_without_door(int listener, struct sockaddr *address, socklen_t *len)
 {
@@ -388,11 +381,7 @@ static int accept_without_door(int listener, struct sockaddr *address, socklen_t
         errno = EAGAIN;
         return -1;
     }
-    int fd = accept4(listener, address, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0) {
-        prepare_socket(fd);
-    }
-    return fd;
+    return accept4(listener, address, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
 int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len)
@@ -430,13 +419,12 @@ void kj__door_init(struct kj__door *door)
     pthread_mutex_init(&door->lock, NULL);
 }
 
-/* Accepted sockets are as their listener is, but for O_NONBLOCK. Without DEFER_ACCEPT, a connection
- * that asks at once would mostly come a moment before its request and wait here first. */
+/* Without DEFER_ACCEPT, a connection that asks at once would mostly come a moment before its
+ * request and wait here first. */
 static void prepare_listener(int fd)
 {
     int seconds = DEFER_SECONDS;
     setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
-    prepare_socket(fd);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 

@@ -89,9 +89,9 @@ void kj__door_hang_up(struct kj__door *door);
 /* When civetweb has stopped: ends the connections that wait. */
 void kj__door_fini(struct kj__door *door);
 
-/* As accept, for civetweb, and what it gives neither blocks nor outlives exec nor delays small
- * packets, and has the kernel look for peers that are gone. EAGAIN while no request is there; a
- * number that is no door's is a listening socket. */
+/* As accept, for civetweb, and what it gives neither blocks nor outlives exec; all else is as the
+ * listening socket has it, where cmake/civetweb.patch sets it once. EAGAIN while no request is
+ * there; a number that is no door's is a listening socket. */
 int kj__door_accept(int fd, struct sockaddr *address, socklen_t *len);
 
 /* These two are in cmake/civetweb.patch. The descriptor of a connection, which stays civetweb's;
