@@ -28,22 +28,18 @@ static enum kj_status note(struct kj_gateway *gateway, enum kj_status status)
     return status;
 }
 
-/* While the broker is away its word is for other nodes, later; this node's clients, if there are
- * any, get theirs now, and then it is no failure when the backend takes no more. */
+/* While the broker is away its word is for other nodes, later; this node's clients get theirs now,
+ * and so it is no failure when the backend takes no more. */
 static enum kj_status hand_over_at_home(struct kj_gateway *gateway, const char *words,
-                                        const struct kj__buffer *encoded, bool is_anyone_here,
+                                        const struct kj__buffer *encoded,
                                         struct kj_publication *publication)
 {
     static struct kj__log_limit limit;
-    enum kj_status status = is_anyone_here ? kj__home_put(gateway, words, encoded) : KJ_OK;
+    enum kj_status status = kj__home_put(gateway, words, encoded);
     if (status) {
         return status;
     }
-    KJ__COUNT(gateway->options.counters, gateway_degraded);
     status = kj_pubsub_publish(gateway->options.pubsub, publication);
-    if (!is_anyone_here) {
-        return status;
-    }
     if (status) {
         KJ__COUNT(gateway->options.counters, gateway_publish_failed);
         kj__log_limited(&limit, KJ__LOG_ERROR, "gateway",
@@ -78,9 +74,12 @@ static enum kj_status hand_over(struct kj_gateway *gateway, const char *words,
             &publication);
     }
     if (!status) {
-        status = *is_degraded
-                     ? hand_over_at_home(gateway, words, &bytes, is_anyone_here, publication)
+        status = *is_degraded && is_anyone_here
+                     ? hand_over_at_home(gateway, words, &bytes, publication)
                      : kj_pubsub_publish(gateway->options.pubsub, publication);
+    }
+    if (!status && *is_degraded) {
+        KJ__COUNT(gateway->options.counters, gateway_degraded);
     }
     kj_publication_unref(publication);
     kj__buffer_fini(&bytes);
